@@ -1,0 +1,229 @@
+"""Where a Gutenberg book begins and ends: markers in all spellings that thirty years have
+brought.
+
+Markers wrap over two lines, come twice, or not at all. `*** START …`, `*END*THE SMALL PRINT!`
+and an opening of known header lines begin a body; `*** END …`, "End of Project Gutenberg's …"
+and the licence end it. A marker quoted within a sentence is body: only lines that *begin* as
+markers count.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_PG = r"project[\s_]+gutenberg"
+_EDGE = r"^[\s*_#=-]*"
+START = re.compile(rf"{_EDGE}start\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}(?![^*]*[\"”]\s+\w)", re.I)
+END = re.compile(rf"^[\s_]*\*[\s*_]*end\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}(?![^*]*[\"”]\s+\w)", re.I)
+SOFT_END = re.compile(
+    rf"{_EDGE}(?:this\s+is\s+)?(?:the\s+)?end[e]?\s+(?:of\s+|dieses\s+)?(?:the\s+|this\s+|of\s+)*"
+    rf"(?:{_PG}|projekt\s+gutenberg|(?:e-?text|e-?book)\b.*{_PG})",
+    re.I,
+)
+PRINT_START = re.compile(r"^\W*start\W*(?:of\W+)?(?:the\W+)?(?:legal\W+)?small\s+print", re.I)
+PRINT_END = re.compile(r"^\s*\*[\s*]*end\W*(?:of\W+)?(?:the\W+)?(?:legal\W+)?small\s+print", re.I)
+LICENCE = re.compile(
+    rf"^\W*(?:start:?\s+full\s+licen[sc]e|the\s+full\s+{_PG}\S*\s+licen[sc]e"
+    rf"|section\s+1\.\s+general\s+terms\s+of\s+use"
+    rf"|please\s+read\s+this\s+before\s+you\s+distribute)",
+    re.I,
+)
+# Lines of a header that has neither START nor small print.
+_OPENING = re.compile(
+    rf"{_PG}|gutenberg\.(?:org|net)|e-?text|e-?book\s*#|^(?:title|author|editor|translator"
+    rf"|illustrator"
+    r"|release date|posting date|last updated|language|character set|edition|credits)[^:\n]{0,20}:"
+    r"|for the use of anyone anywhere|copyright laws are changing"
+    r"|no cost and with almost no restrict",
+    re.I,
+)
+_INLINE = re.compile(
+    rf"\s*(\*{{3}} ?(?:START|END) OF (?:THE|THIS) {_PG} E-?(?:BOOK"
+    rf"|TEXT)[^*\n\"”]{{0,200}}\*{{3}})\s*",
+    re.I,
+)
+# How a file of Gutenberg's begins; prose that only speaks of Gutenberg does not.
+_NAMED = re.compile(
+    rf"^[\W_]*(?:this is )?(?:an? |the )?(?:copyrighted )?{_PG}(?:['’]s\b|,? e-?(?:text|book)"
+    rf"|\S* of )"
+    r"|for the use of anyone anywhere|^title:\s.*|\[e-?(?:text|book) ?#\d+\]",
+    re.I,
+)
+_FEW_WORDS = 20
+_LONGEST_HEADER = 800  # lines
+
+
+class Unusable(ValueError):
+    """A file that cannot become a document; the message is the reason, as the ledger shows it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a Gutenberg header says; `gutenberg` is false, the rest empty, where there is none."""
+
+    gutenberg: bool = False
+    title: str = ""
+    author: str = ""
+    copyrighted: bool = False
+
+
+def _lines(text: str) -> list[str]:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
+    # Soft hyphens: Latin-1's dash in some old files ("-\xad"), else invisible.
+    text = text.replace("-\xad", "--").replace("\xad\n", "\xad").replace("\xad", "")
+    if text.count("\n") < 5:  # everything on one line: give the markers lines of their own
+        text = _INLINE.sub(r"\n\1\n", text)
+    return text.split("\n")
+
+
+def _after(lines: list[str], i: int) -> int:
+    """The line after the marker at `i`, which may wrap: it ends with a star, as it began."""
+    if not lines[i].rstrip().endswith("*") and "*" in lines[i]:
+        for j in range(i + 1, min(i + 4, len(lines))):
+            if not lines[j].strip():
+                break
+            if lines[j].rstrip().endswith("*"):
+                return j + 1
+    return i + 1
+
+
+def _marks(lines: list[str]) -> list[tuple[int, int, str]]:
+    """All markers, as (first line, line after, kind)."""
+    found = []
+    skip = 0
+    for i, line in enumerate(lines):
+        if i < skip or ("g" not in line.lower() and "s" not in line.lower()):
+            continue
+        if START.match(line) and "*" in line:
+            kind = "start"
+        elif END.match(line):
+            kind = "end"
+        elif PRINT_END.match(line):
+            kind = "print end"
+        elif PRINT_START.match(line):
+            kind = "print start"
+        elif LICENCE.match(line):
+            kind = "licence"
+        elif SOFT_END.match(line) and (i == 0 or not lines[i - 1].strip()):
+            kind = "soft end"
+        else:
+            continue
+        skip = _after(lines, i)
+        if kind == "soft end":
+            while skip < len(lines) and lines[skip].strip() and skip - i < 4:
+                skip += 1
+        found.append((i, skip, kind))
+    return found
+
+
+def _words(lines: list[str]) -> int:
+    return sum(len(line.split()) for line in lines)
+
+
+def _opening(lines: list[str]) -> int:
+    """How many first lines are a header without a START mark: up to the last block that reads
+    like one.
+    """
+    end, misses, block = 0, 0, False
+    for i, line in enumerate(lines[:400]):
+        if not line.strip():
+            block = False
+        elif _OPENING.search(line):
+            misses, block, end = 0, True, i + 1
+        elif block:
+            end = i + 1
+        elif i == 0 or not lines[i - 1].strip():
+            misses += 1
+            if misses > 3:
+                break
+    return end
+
+
+def segments(text: str) -> list[list[str]]:
+    """The lines of each book in a file of Gutenberg's, without what stands before, between and
+    after.
+    """
+    lines = _lines(text)
+    marks = _marks(lines)
+    bodies: list[list[str]] = []
+    opened: int | None = 0
+    implicit = True  # no mark has opened this body: a header may lead it
+
+    def close(at: int) -> None:
+        if opened is None:
+            return
+        body = lines[opened:at]
+        if implicit and _named(body):
+            body = body[_opening(body) :]
+        bodies.append(body)
+
+    for n, (i, after, kind) in enumerate(marks):
+        if kind in ("start", "print end"):
+            # A second START with a whole book before it begins another; else all before was header.
+            before = lines[opened:i] if opened is not None else []
+            if len(before) > _LONGEST_HEADER or not (implicit or _is_header(before)):
+                close(i)
+            opened, implicit = after, False
+        elif kind == "print start":
+            if opened is not None and not implicit and _words(lines[opened:i]) > 300:
+                close(i)  # small print that follows a body which no END has closed
+                opened = None
+        elif kind == "soft end":
+            following = marks[n + 1][0] if n + 1 < len(marks) else len(lines)
+            if opened is not None and _words(lines[after:following]) > 1500:
+                close(i)  # a volume ends and the next follows without a mark of its own
+                opened, implicit = after, True
+            elif opened is not None:
+                close(i)
+                opened = None
+        elif opened is not None:
+            close(i)
+            opened = None
+    close(len(lines))
+    return [b for b in bodies if _words(b) >= _FEW_WORDS]
+
+
+def _named(lines: list[str]) -> bool:
+    """Whether Gutenberg's own words stand among the first lines."""
+    top = [line for line in lines[:80] if line.strip()][:25]
+    return any(re.search(_PG, x, re.I) for x in top) and any(_NAMED.search(x) for x in top)
+
+
+def _is_header(lines: list[str]) -> bool:
+    return _words(lines) < _FEW_WORDS or any("gutenberg" in line.lower() for line in lines)
+
+
+def header(text: str) -> Header:
+    """What the header says, from its `Title:` and `Author:` fields, or its first line in old
+    files.
+    """
+    lines = _lines(text)
+    marks = _marks(lines)
+    starts = [i for i, _, kind in marks if kind in ("start", "print end")]
+    top = lines[: starts[0] if starts and starts[0] < 600 else min(60, _opening(lines) or 0)]
+    if not marks and not _named(top):
+        return Header()
+    head = "\n".join(top)
+    title, author = _field(head, "Title"), _field(head, "Author")
+    if not title or not author:
+        first = re.search(
+            rf"^[\s*]*(?:this is )?(?:the )?{_PG}(?:['’]s |,? (?:e-?text"
+            rf"|e-?book)s?,?(?: of)?[:,]? )"
+            r"(.{45,}\n[^\W\d_].+|.+)", head, re.I | re.M,
+        )  # fmt: skip
+        if first:
+            name, _, by = (
+                " ".join(first[1].split())
+                .strip(" *.")
+                .replace(" by ", ", by ", 1)
+                .replace(",, by ", ", by ")
+                .partition(", by ")
+            )
+            title, author = title or name.strip(" *.,"), author or by.strip(" *.,")
+    return Header(True, title, author, bool(re.search(rf"copyrighted {_PG}", head, re.I)))
+
+
+def _field(head: str, name: str) -> str:
+    found = re.search(rf"^{name}:[ \t]*(\S.*(?:\n[ \t]+\S.*)*)", head, re.M | re.I)
+    return " ".join(found[1].split()) if found else ""

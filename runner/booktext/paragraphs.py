@@ -1,0 +1,102 @@
+"""Hard-wrapped lines re-joined into paragraphs; verse, letters' heads and tables keep their
+lines.
+
+A line break is the typesetter's where the next word would not have fitted, and the author's
+where it would: a block whose breaks are mostly the typesetter's is prose.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+_SLACK = 12  # files wrapped by hand are ragged by about a long word
+_ITALICS = re.compile(r"(?<!_)_(?!_)([^_]{1,1500}?)(?<!_)_(?!_)")
+_STARS = re.compile(r"^\s*(?:[*•·]\s*){3,}$")
+_COLUMNS = re.compile(r"\S {3,}\S")
+_HANGING = re.compile(r"[A-Za-zÀ-ÿ]-$")
+
+
+def drop_italics(text: str) -> str:
+    """Without the `_` of `_italics_`, pairs within a paragraph; blanks such as `____` stay."""
+    return "\n\n".join(_ITALICS.sub(r"\1", p) for p in text.split("\n\n"))
+
+
+def reflow(text: str) -> str:
+    """Paragraphs parted by one blank line, each on one line unless its line breaks are the
+    author's.
+    """
+    lines = [
+        line.rstrip() for line in text.expandtabs(8).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    ]
+    lengths = sorted(len(line) for line in lines if line)
+    if not lengths:
+        return ""
+    width = lengths[int(0.9 * (len(lengths) - 1))]
+    if width > 110:  # not hard-wrapped: every line is a paragraph
+        return "\n\n".join(_one(line) for line in lines if line.strip())
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            blocks[-1].append(line)
+        elif blocks[-1]:
+            blocks.append([])
+    return "\n\n".join(
+        p for block in blocks if block for part in _parts(block, width) for p in [_block(part, width)]
+    )
+
+
+def _one(line: str) -> str:
+    return "* * *" if _STARS.match(line) else re.sub(r"[ \t]+", " ", line.strip())
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _parts(block: list[str], width: int) -> list[list[str]]:
+    """A block cut where indented lines stand against flush ones; a first line's own indent is
+    no cut.
+    """
+    parts = [[block[0]]]
+    for line in block[1:]:
+        last = parts[-1]
+        flush, was_flush = _indent(line) < 2, _indent(last[-1]) < 2
+        if flush == was_flush or (flush and len(last) == 1 and _reaches(last[0], line, width)):
+            last.append(line)
+        else:
+            parts.append([line])
+    return parts
+
+
+def _reaches(line: str, following: str, width: int) -> bool:
+    """Whether the next line's first word would not have fitted on this one."""
+    return len(line) + 1 + len(following.split(None, 1)[0]) > width - _SLACK
+
+
+def _block(lines: list[str], width: int) -> str:
+    if len(lines) == 1:
+        return _one(lines[0])
+    own = max(len(line) for line in lines)
+    indented = all(_indent(line) >= 2 for line in lines)
+    # A block set in on both sides has a width of its own, but not a verse's.
+    limit = own if indented and own >= 0.7 * width else width
+    full = sum(_reaches(a, b, limit) for a, b in zip(lines, lines[1:], strict=False)) / (len(lines) - 1)
+    capitals = sum(line.lstrip(" \"'“‘_(-—")[:1].isupper() for line in lines) / len(lines)
+    prose = full >= 0.6 if indented else full >= 0.34 or (capitals < 0.6 and own > 0.6 * width)
+    table = sum(bool(_COLUMNS.search(line)) for line in lines) >= 0.5 * len(lines)
+    if not prose or table:
+        return "\n".join(line.rstrip() for line in textwrap.dedent("\n".join(lines)).split("\n")).strip("\n")
+    return _join(lines)
+
+
+def _join(lines: list[str]) -> str:
+    out = lines[0].strip()
+    for line in lines[1:]:
+        line = line.strip()
+        dashed = out.endswith(("--", "—")) or line.startswith(("--", "—"))
+        hanging = (
+            _HANGING.search(out) and line[:1].islower() and not re.match(r"(?:and|or|to|und|oder)\b", line)
+        )
+        out += line if dashed or hanging else " " + line
+    return re.sub(r"[ \t]{2,}", " ", out)

@@ -1,0 +1,49 @@
+"""What is not a book, and why: pages, pointers and archives saved as one, listings, numbers,
+stubs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from runner.booktext.marks import Unusable
+
+_HTML = re.compile(
+    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|rdf:rdf)\b",
+    re.I | re.S,
+)
+_FEWEST_WORDS = 40
+_AUDIO = re.compile(
+    r"\b(?:audio ?book|audio (?:reading|recording|performance|file)|\.?mp3|ogg vorbis|midi)\b", re.I
+)
+
+
+def refuse_file(text: str) -> None:
+    """Raises: Unusable for a file that is something else altogether."""
+    start = text.lstrip("\ufeff \t\n\r")[:2000]
+    if not start.strip():
+        raise Unusable("empty")
+    if _HTML.match(start):
+        raise Unusable("not a book: an HTML or XML page")
+    if start.startswith("version https://git-lfs.github.com/"):
+        raise Unusable("not a book: a Git LFS pointer")
+    if start.startswith("{\\rtf"):
+        raise Unusable("not a book: an RTF file")
+    if not any(c.isalpha() for c in text):
+        raise Unusable("not a book: no letters")
+
+
+def refuse_body(body: str) -> None:
+    """Raises: Unusable for what Gutenberg carries that is no prose or verse to learn from."""
+    words = body.split()
+    if len(words) < _FEWEST_WORDS:
+        raise Unusable("not a book: hardly any text between the Gutenberg marks")
+    if len(words) < 600 and len(_AUDIO.findall(body)) >= 2:
+        raise Unusable("not a book: a note on a recording")
+    solid = "".join(words)
+    if sum(c.isalpha() for c in solid) < 0.6 * len(solid):
+        raise Unusable("not a book: numbers or symbols, not words")
+    lines = [line for line in body.splitlines() if line.strip()]
+    listed = sum(bool(re.search(r"\s\d{1,6}[A-Z]?$", line)) for line in lines)
+    if len(lines) >= 40 and listed > 0.5 * len(lines):
+        raise Unusable("not a book: a listing")

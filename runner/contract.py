@@ -1,0 +1,102 @@
+"""The contract of a tool record, checked before anything is trained (DESIGN §6)."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from runner.record import Message, Record
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+
+    parsed = json.loads(schema)
+    Draft202012Validator.check_schema(parsed)
+    return Draft202012Validator(parsed)
+
+
+def _tools(record: Record) -> dict[str, dict[str, Any]] | str:
+    from jsonschema.exceptions import SchemaError
+
+    out: dict[str, dict[str, Any]] = {}
+    for tool in record.tools:
+        function = tool.get("function") if tool.get("type") == "function" else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            return "a tool is not of the form {type: function, function: {name, parameters}}"
+        parameters = function.get("parameters", {"type": "object"})
+        try:
+            _validator(json.dumps(parameters, sort_keys=True))
+        except SchemaError as e:
+            return f"parameters of tool {function['name']} are not a JSON Schema: {e.message}"
+        out[function["name"]] = parameters
+    return out
+
+
+def _call(name: str, arguments: str, tools: dict[str, dict[str, Any]]) -> str | None:
+    if name not in tools:
+        return f"calls the tool {name!r}, which the record does not declare"
+    try:
+        values = json.loads(arguments)
+    except ValueError as e:
+        return f"arguments of {name} are not JSON: {e}"
+    for error in _validator(json.dumps(tools[name], sort_keys=True)).iter_errors(values):
+        at = ".".join(map(str, error.absolute_path))
+        return f"arguments of {name} break its schema: {at + ': ' if at else ''}{error.message}"
+    return None
+
+
+def _order(messages: list[Message]) -> str | None:
+    """Roles: system first if at all, then user and assistant by turns; every call answered at once."""
+    before, open_calls = "start", list[str]()
+    for n, m in enumerate(messages, 1):
+        if m.role == "tool":
+            if m.tool_call_id not in open_calls:
+                return f"message {n}: a tool result that answers no open call"
+            open_calls.remove(m.tool_call_id)
+        elif open_calls:
+            return f"message {n}: the call {open_calls[0]!r} is not answered before it"
+        if m.role == "system" and before != "start":
+            return f"message {n}: a system message that is not the first"
+        if m.role == "user" and before == "user":
+            return f"message {n}: two user messages in a row"
+        if m.role == "assistant":
+            if before == "assistant":
+                return f"message {n}: two assistant messages in a row"
+            if not m.tool_calls and not (m.content or "").strip():
+                return f"message {n}: an assistant message that says nothing"
+            ids = [c.id for c in m.tool_calls]
+            if len(set(ids)) != len(ids):
+                return f"message {n}: two calls have the same id"
+            open_calls = ids
+        elif m.tool_calls:
+            return f"message {n}: only the assistant calls tools"
+        elif m.role == "user" and not (m.content or "").strip():
+            return f"message {n}: a user message that says nothing"
+        before = m.role
+    if open_calls:
+        return f"the call {open_calls[0]!r} is never answered"
+    if before != "assistant":
+        return "the last message is not the assistant's"
+    return None
+
+
+def broken(record: Record) -> str | None:
+    """Why a record must not be trained on, or None. Schema errors name the tool and the argument."""
+    reason = _order(record.messages)
+    if reason or not (record.tools or any(m.tool_calls for m in record.messages)):
+        return reason
+    tools = _tools(record)
+    if isinstance(tools, str):
+        return tools
+    for message in record.messages:
+        for call in message.tool_calls:
+            reason = _call(call.function.name, call.function.arguments, tools)
+            if reason:
+                return reason
+    return None

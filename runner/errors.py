@@ -1,0 +1,72 @@
+"""Every error that a user may see, and the exit code that goes with it.
+
+Nothing below the command line prints: code raises one of these, `cli.py` words it and exits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OK = 0
+GATE_FAILED = 1
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and where. `line` and `column` count from 1; 0 means the whole file."""
+
+    file: str
+    line: int
+    column: int
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.where}: {self.what}" if self.where else f"{place}: {self.what}"
+
+
+class MirepoixError(Exception):
+    """Base of all errors that are worded for the user; anything else is a defect of ours."""
+
+    exit_code = 3
+
+
+class RecipeError(MirepoixError):
+    """The recipe (or suite, or data definition) is wrong. Holds every problem found, not just the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda p: (p.file, p.line, p.column, p.where, p.what))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class UsageError(MirepoixError):
+    """The command line asks for something that is not there."""
+
+    exit_code = 2
+
+
+class StepError(MirepoixError):
+    """A step failed. `log` names the file with the whole story, where there is one."""
+
+    exit_code = 3
+
+    def __init__(self, step: str, message: str, log: str | None = None) -> None:
+        self.step, self.message, self.log = step, message, log
+        super().__init__(f"{step}: {message}" + (f" (log: {log})" if log else ""))
+
+
+class NeedsTrust(MirepoixError):
+    """The recipe wants something that only the person at the command line may allow."""
+
+    exit_code = 4
+
+
+class Locked(MirepoixError):
+    """Another run holds this workspace."""
+
+    exit_code = 75

@@ -1,0 +1,213 @@
+"""Stage evaluate: base and tuned model meet the same held-out prompts; judges score what they said.
+
+Answers are artifacts of their own, so a changed judge never makes a model speak again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner import basemodel, metrics, passages, process
+from runner import recipe as r
+from runner.booktext import decode, strip_gutenberg
+from runner.making import Maker, Making, read_rows, write_json, write_rows
+from runner.plan import ARMS, task_files
+from runner.record import Answer, Message, Probe, Score
+from runner.registry import JudgeContext, plugins
+
+BATCH = 32
+
+
+def _job(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:
+    """Run one of runner/jobs/ on a job file of its own; its progress file feeds ours."""
+    progress = m.work / "progress.jsonl"
+    progress.unlink(missing_ok=True)
+    path = m.work / "job.json"
+    model = m.plan.loaded.recipe.model
+    assert model is not None
+    job |= {
+        "arm": m.step.details["arm"],
+        "model": str(_absolute(m, basemodel.model_at(m))),
+        "revision": model.revision,
+        "adapter": str(m.inputs["train"].file("adapter")) if "train" in m.inputs else None,
+        "seed": m.plan.loaded.recipe.seed,
+    }
+    if m.plan.template is not None:
+        template = m.work / "template.jinja"
+        template.write_text(m.plan.template, encoding="utf-8")
+        job["template"] = str(template)
+    write_json(path, job)
+
+    def watch() -> None:
+        if progress.exists():
+            lines = progress.read_bytes().splitlines()
+            if lines:
+                last = json.loads(lines[-1])
+                m.progress(last["done"], last["of"], "answers")
+
+    m.progress(0, of, "loading the model")
+    try:
+        argv = [sys.executable, "-m", f"runner.jobs.{module}", str(path)]
+        process.run(argv, log=m.log, cwd=m.plan.workspace.root, watch=watch)
+    except process.Failed as e:
+        raise m.fail(str(e), log=True) from None
+
+
+def _absolute(m: Making, model: str) -> str | Path:
+    folder = m.plan.workspace.root / model
+    return folder.resolve() if folder.is_dir() else model
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+def _probes(path: Path, limit: int | None) -> list[Probe]:
+    return list(read_rows(path, Probe))[:limit]
+
+
+def _asked(probe: Probe, system: str | None) -> Probe:
+    if system is None or probe.messages[0].role == "system":
+        return probe
+    return msgspec.structs.replace(probe, messages=[Message("system", system), *probe.messages])
+
+
+def generate(m: Making) -> None:
+    """One arm's answers to the probes of every suite, one file a suite."""
+    system = m.plan.loaded.recipe.evaluate.system
+    sets, total = [], 0
+    for suite in m.plan.loaded.suites:
+        common = suite.common
+        if suite.judge is None:
+            continue
+        (file,) = m.step.details["files"][common.name]
+        asked = [_asked(p, system) for p in _probes(file.path, common.limit)]
+        total += write_rows(m.work / f"{common.name}.probes.jsonl", asked)
+        sets.append(
+            {
+                "probes": str(m.work / f"{common.name}.probes.jsonl"),
+                "out": str(m.work / "answers" / f"{common.name}.jsonl"),
+                "max_new_tokens": common.max_new_tokens,
+            }
+        )
+    job = {"sets": sets, "batch": BATCH, "progress": str(m.work / "progress.jsonl")}
+    _job(m, "generate", job, total)
+    for file in sorted((m.work / "answers").iterdir()):
+        if file.suffix in (".json", ".jsonl"):
+            file.rename(m.out / file.name)
+
+
+# -- judges ---------------------------------------------------------------------------------------
+
+
+def judge(m: Making) -> None:
+    """One suite's judge on the answers of both arms."""
+    suite: r.Suite = m.step.details["suite"]
+    assert suite.judge is not None
+    plugin = plugins("judge")[suite.judge.plugin]
+    (file,) = m.step.details["probes"]
+    probes = _probes(file.path, suite.common.limit)
+    answers = [
+        answer
+        for arm in ARMS
+        for answer in read_rows(m.inputs[f"answers.{arm}"].file(f"{suite.common.name}.jsonl"), Answer)
+    ]
+    context = JudgeContext(tuple(probes), tuple(answers), m.step.details["files"], m.plan.loaded.recipe.seed)
+    m.progress(0, 0, "judging")
+    verdict = plugin.call(context, **plugin.bind(suite.judge.options))
+    write_rows(m.out / "scores.jsonl", verdict.scores)
+    rows = [
+        metrics.compare(f"{suite.metric_name}.{name}", "share", "higher", verdict.scores, name)
+        for name in dict.fromkeys(s.metric for s in verdict.scores)
+    ]
+    said = {arm: {a.id: a for a in answers if a.arm == arm} for arm in ARMS}
+    scores: dict[str, dict[str, dict[str, Score]]] = {}
+    for s in verdict.scores:
+        scores.setdefault(s.id, {}).setdefault(s.metric, {})[s.arm] = s
+    samples = [_sample(p, said, scores.get(p.id, {})) for p in probes]
+    whole = {
+        "name": suite.common.name,
+        "description": suite.common.description,
+        "metrics": rows,
+        "facts": verdict.facts,
+        "samples": samples,
+    }
+    write_json(m.out / "suite.json", whole)
+
+
+def _sample(
+    probe: Probe, said: dict[str, dict[str, Answer]], scores: dict[str, dict[str, Score]]
+) -> dict[str, Any]:
+    return {
+        "id": probe.id,
+        "prompt": [msgspec.to_builtins(x) for x in probe.messages],
+        "answers": {arm: said[arm][probe.id].raw for arm in ARMS if probe.id in said[arm]},
+        "scores": {m: {arm: s.value for arm, s in arms.items()} for m, arms in scores.items()},
+        "reasons": {m: {arm: s.reason for arm, s in arms.items() if s.reason} for m, arms in scores.items()},
+    }
+
+
+# -- lm-eval --------------------------------------------------------------------------------------
+
+
+def lm_eval(m: Making) -> None:
+    """One arm on the lm-eval tasks of all suites, through lm-eval's own code."""
+    tasks: dict[str, r.LmEval] = m.step.details["tasks"]
+    folder = m.work / "tasks"
+    for task in tasks:  # side by side, wherever the workspace or the package keeps them
+        for file in task_files(task, m.plan.workspace):
+            target = folder / Path(file.name).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.path.read_bytes())
+    for options in {(o.limit, o.fewshot) for o in tasks.values()}:
+        limit, fewshot = options
+        names = [t for t, o in tasks.items() if (o.limit, o.fewshot) == options]
+        out = m.out / f"limit-{limit or 'none'}-fewshot-{fewshot}"
+        job = {"tasks": names, "task_folder": str(folder), "out": str(out), "limit": limit,
+               "fewshot": fewshot, "batch": BATCH}  # fmt: skip
+        _job(m, "lm_eval", job)
+
+
+# -- perplexity -----------------------------------------------------------------------------------
+
+
+def perplexity(m: Making) -> None:
+    """One arm's mean loss on passages of held-out texts."""
+    files: dict[str, Any] = m.step.details["files"]
+    rows = []
+    for suite in m.plan.loaded.suites:
+        wanted = suite.common.perplexity
+        if wanted is None:
+            continue
+        for group in wanted.texts:
+            for file in files[f"{suite.common.name}/{group}"]:
+                body = strip_gutenberg(decode(file.path.read_bytes())[0])
+                found = passages.cut(body, words=wanted.words)
+                step = max(1, len(found) // wanted.passages)
+                rows += [
+                    {"id": f"{suite.common.name}/{group}/{file.name}/{n}", "text": found[n]}
+                    for n in range(0, len(found), step)
+                ][: wanted.passages]
+    write_rows(m.work / "texts.jsonl", rows)
+    job = {
+        "kind": "perplexity",
+        "texts": str(m.work / "texts.jsonl"),
+        "out": str(m.work / "losses" / "losses.jsonl"),
+        "progress": str(m.work / "progress.jsonl"),
+    }
+    _job(m, "generate", job, len(rows))
+    for file in sorted((m.work / "losses").iterdir()):
+        if file.suffix in (".json", ".jsonl"):
+            file.rename(m.out / file.name)
+
+
+MAKERS: dict[str, Maker] = {
+    "generate": generate,
+    "judge": judge,
+    "lm_eval": lm_eval,
+    "perplexity": perplexity,
+}

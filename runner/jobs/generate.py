@@ -1,0 +1,156 @@
+"""Answer probes with a model, greedily and resumably: `python -m runner.jobs.generate JOB.json`.
+
+The job file holds a `GenerateJob`, or with `"kind": "perplexity"` a `PerplexityJob`. Written are
+`out` (one Answer a line, in the order of the probes) and `facts.json` beside it. A second start
+goes on where a kill left off: batches are the same whatever was finished, so the bytes are too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from runner.calls import parse_answer
+from runner.errors import StepError
+from runner.jobs.job import Job, command, progress, read_rows
+from runner.jobs.journal import Journal
+from runner.jobs.loading import Loaded, load
+from runner.record import Answer, Message, Probe
+
+
+class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`probes` is a JSONL file of Probe; `arm` goes into every answer; `batch` is in probes."""
+
+    arm: str
+    probes: str
+    out: str
+    progress: str | None = None
+    max_new_tokens: Annotated[int, Meta(ge=1)] = 256
+    batch: Annotated[int, Meta(ge=1)] = 16
+
+
+def generate(job: GenerateJob) -> None:
+    """Write the answers of `job`. Raises StepError where probes, model or adapter are unfit."""
+    probes = read_rows(job.probes, Probe)
+    journal = Journal(Path(job.out), work_digest(job, job.probes))
+    loaded = load(job)
+    prompts = {p.id: encode(loaded, p) for p in probes}
+    for key, ids in prompts.items():
+        if len(ids) + job.max_new_tokens > loaded.limit:
+            raise StepError(
+                "generate",
+                f"probe {key} has {len(ids)} tokens: with {job.max_new_tokens} new ones that is "
+                f"more than the {loaded.limit} the model can hold",
+            )
+    for keys in batches({key: len(ids) for key, ids in prompts.items()}, job.batch):
+        if all(key in journal.done for key in keys):
+            continue
+        new = continue_batch(loaded, [prompts[key] for key in keys], job.max_new_tokens)
+        answers = [answer(key, job.arm, ids, loaded) for key, ids in zip(keys, new, strict=True)]
+        journal.append({a.id: msgspec.json.encode(a) for a in answers})
+        progress(job.progress, len(journal.done), len(probes))
+    write_facts(Path(job.out), job.arm, loaded)
+    journal.finish([p.id for p in probes])
+
+
+def encode(loaded: Loaded, probe: Probe) -> list[int]:
+    """The probe as token ids, ready for the assistant to go on."""
+    text = loaded.tokenizer.apply_chat_template(
+        [plain(m) for m in probe.messages],
+        tools=probe.tools or None,
+        add_generation_prompt=True,
+        tokenize=False,
+    )
+    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """The message as templates get it in training: Axolotl parses `arguments`, so do we."""
+    built: dict[str, Any] = msgspec.to_builtins(message)
+    for call in built.get("tool_calls", ()):
+        try:
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+        except ValueError:
+            continue  # a probe may show a broken call on purpose: left as text
+    return built
+
+
+def batches(lengths: dict[str, int], size: int) -> list[list[str]]:
+    """Ids in batches of like length, longest first: what is too big for memory fails at once."""
+    order = sorted(lengths, key=lambda key: (-lengths[key], key))
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def continue_batch(loaded: Loaded, prompts: Sequence[list[int]], most: int) -> list[list[int]]:
+    """Greedy new token ids for each prompt, at most `most`, up to and with a stop token."""
+    import torch
+    from transformers import GenerationConfig
+
+    # A model's own generation config may carry penalties and temperatures: none of them here.
+    pad = loaded.tokenizer.pad_token_id
+    pad = loaded.stops[0] if pad is None and loaded.stops else pad or 0
+    loaded.model.generation_config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=most,
+        eos_token_id=list(loaded.stops) or None,
+        pad_token_id=pad,
+    )
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    device = loaded.model.device
+    with torch.inference_mode():
+        out = loaded.model.generate(input_ids=ids.to(device), attention_mask=mask.to(device))
+    return [cut(row, loaded.stops) for row in out[:, width:].tolist()]
+
+
+def cut(ids: list[int], stops: Sequence[int]) -> list[int]:
+    """`ids` up to and with the first stop token: what follows is padding."""
+    end = next((i for i, token in enumerate(ids) if token in stops), len(ids))
+    return ids[: end + 1]
+
+
+def answer(key: str, arm: str, ids: list[int], loaded: Loaded) -> Answer:
+    stopped = bool(ids) and ids[-1] in loaded.stops
+    raw = loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    message, reason = parse_answer(raw)
+    return Answer(key, arm, raw, "stop" if stopped else "length", message, reason)
+
+
+def work_digest(job: Job, inputs: str) -> str:
+    """Digest of all that decides the lines: the job, and the bytes of its inputs and template."""
+    what = msgspec.to_builtins(job)
+    for field in ("out", "progress", "threads"):
+        what.pop(field, None)
+    for field, path in (("inputs", inputs), ("template", job.template)):
+        what[field] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def write_facts(out: Path, arm: str, loaded: Loaded) -> None:
+    """facts.json beside `out`: the adapter's proof (null for a base arm), the template's digest."""
+    facts = {"arm": arm, "adapter_proof": loaded.proof, "template_sha256": loaded.template_sha256}
+    (out.parent / "facts.json").write_bytes(msgspec.json.encode(facts) + b"\n")
+
+
+def run(raw: bytes) -> None:
+    """The job in `raw`, of either kind."""
+    fields = msgspec.json.decode(raw, type=dict[str, Any])
+    if (kind := fields.pop("kind", "generate")) == "generate":
+        generate(msgspec.convert(fields, GenerateJob))
+    elif kind == "perplexity":
+        from runner.jobs.perplexity import PerplexityJob, measure
+
+        measure(msgspec.convert(fields, PerplexityJob))
+    else:
+        raise StepError("generate", f"unknown kind of job: {kind!r}")
+
+
+if __name__ == "__main__":
+    command("generate", run)

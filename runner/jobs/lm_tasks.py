@@ -1,0 +1,76 @@
+"""Local lm-eval tasks, read as the untrusted data that they are.
+
+lm-eval trusts a task file: `!function` imports Python, templates reach Python's objects, a metric
+that it does not know is fetched and run. So only known keys are taken, data must stand beside the
+task file, metrics must be lm-eval's own, and templates are rendered in Jinja's sandbox.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import msgspec.yaml
+
+from runner.errors import StepError
+
+ALLOWED = """task tag dataset_path dataset_kwargs training_split validation_split test_split
+fewshot_split output_type doc_to_text doc_to_choice doc_to_target description target_delimiter
+fewshot_delimiter gen_prefix num_fewshot metric_list generation_kwargs filter_list repeats
+metadata test_split"""
+KEYS = frozenset(ALLOWED.split())
+
+
+def read_task(folder: Path, name: str, cache: str) -> dict[str, Any]:
+    """The task as data, with absolute paths and its data cached in `cache`. Raises StepError."""
+    path = folder / f"{name}.yaml"
+    if Path(name).name != name or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise StepError("lm_eval", f"no task {name!r} in {folder} (there are: {known or 'none'})")
+    try:
+        task = msgspec.yaml.decode(path.read_bytes())  # safe loader: knows no !function
+    except msgspec.MsgspecError as e:
+        raise StepError("lm_eval", f"{path}: {e}") from e
+    if not isinstance(task, dict) or (unknown := sorted(map(str, task.keys() - KEYS))):
+        what = f"unknown keys: {', '.join(unknown)}" if isinstance(task, dict) else "not a mapping"
+        raise StepError("lm_eval", f"{path}: {what}")
+    if task.get("dataset_path") not in ("json", "csv", "parquet"):
+        raise StepError("lm_eval", f"{path}: dataset_path must be json, csv or parquet")
+    check_metrics(path, task)
+    files = (task.get("dataset_kwargs") or {}).get("data_files")
+    if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
+        raise StepError("lm_eval", f"{path}: data_files must map each split to one file")
+    found = {split: beside(folder, file, path) for split, file in files.items()}
+    return {**task, "task": name, "dataset_kwargs": {"data_files": found, "cache_dir": cache}}
+
+
+def beside(folder: Path, name: str, task: Path) -> str:
+    """The data file `name`, absolute. lm-eval would look from the current folder."""
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise StepError("lm_eval", f"{task}: no data file {name!r} beside it")
+    return str(file)
+
+
+def check_metrics(path: Path, task: dict[str, Any]) -> None:
+    import lm_eval.api.metrics  # noqa: F401  (registers them)
+    from lm_eval.api.registry import metric_registry
+
+    for entry in task.get("metric_list") or []:
+        name = entry.get("metric") if isinstance(entry, dict) else None
+        if name not in metric_registry or "hf_evaluate" in entry:
+            raise StepError("lm_eval", f"{path}: {name!r} is not a metric of lm-eval's own")
+
+
+def sandbox() -> None:
+    """Let lm-eval render its templates where they cannot reach Python."""
+    from jinja2 import BaseLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from lm_eval import utils
+
+    safe = ImmutableSandboxedEnvironment(
+        loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    safe.filters["regex_replace"] = utils.regex_replace
+    utils.env = safe

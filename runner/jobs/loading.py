@@ -1,0 +1,135 @@
+"""Load a model for judging, with the proof that the adapter it should wear is really on.
+
+PEFT loads an adapter whose keys do not match the model without an error: the arm called "tuned" is
+then the base model. So the adapter must change the logits of a fixed prompt, and no LoRA B matrix
+may be all zero (they start at zero: one that still is was never trained or never loaded).
+Merging is done in float32 and cast afterwards, so both arms run at the same speed and dtype.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from runner.errors import StepError
+from runner.jobs.job import Job
+
+PROMPT = "The capital of France is"
+
+
+class AdapterProof(Struct, frozen=True):
+    """`max_logit_difference` over the fixed prompt, adapter on against off, in float32; `modules`
+    is the number of LoRA B matrices; `merge_error` the largest logit change made by merging."""
+
+    max_logit_difference: float
+    modules: int
+    merge_error: float
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in eval mode on its device, its tokenizer (with the job's template) and the proof."""
+
+    model: Any
+    tokenizer: Any
+    proof: AdapterProof | None
+    stops: tuple[int, ...]
+
+    @property
+    def limit(self) -> int:
+        """The most tokens that the model's positions can hold."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
+
+    @property
+    def template_sha256(self) -> str:
+        """Digest of the chat template's text; arms that differ in it must not be compared."""
+        return hashlib.sha256((self.tokenizer.chat_template or "").encode()).hexdigest()
+
+
+def load(job: Job) -> Loaded:
+    """The job's model, merged with its adapter where it has one. Raises StepError."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    torch.manual_seed(job.seed)
+    if not Path(job.model, "config.json").is_file():
+        raise StepError("load", f"{job.model} holds no model (no config.json)")
+    dtype = getattr(torch, job.dtype)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(job.model, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            job.model,
+            dtype=torch.float32 if job.adapter else dtype,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (ValueError, KeyError) as e:
+        raise StepError("load", f"{job.model}: {e}") from e
+    model.eval()
+    proof = None
+    if job.adapter:
+        model, proof = put_on(model, tokenizer, job.adapter)
+    if job.template:
+        tokenizer.chat_template = Path(job.template).read_text(encoding="utf-8")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device=device, dtype=dtype)
+    return Loaded(model, tokenizer, proof, stop_ids(model, tokenizer))
+
+
+def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]:
+    """The float32 model merged with the LoRA adapter in folder `adapter`, and the proof.
+
+    Raises StepError where the folder holds no adapter, or where it does nothing.
+    """
+    import torch
+    from peft import PeftModel
+
+    for name in ("adapter_config.json", "adapter_model.safetensors"):  # never a pickle
+        if not Path(adapter, name).is_file():
+            raise StepError("adapter", f"{adapter} holds no adapter (no {name})")
+    prompt = torch.tensor([tokenizer(PROMPT)["input_ids"] or [0]])
+
+    def logits(of: Any) -> Any:
+        with torch.inference_mode():
+            return of(input_ids=prompt, use_cache=False).logits
+
+    before = logits(model)
+    try:
+        peft = PeftModel.from_pretrained(model, adapter, torch_device="cpu", local_files_only=True)
+    except (ValueError, RuntimeError, KeyError) as e:
+        raise StepError("adapter", f"{adapter} does not fit the model: {e}") from e
+    peft.eval()
+    matrices = {
+        name: bool(weight.detach().any())
+        for name, weight in peft.named_parameters()
+        if "lora_B" in name or "lora_embedding_B" in name
+    }
+    if not matrices:
+        raise StepError("adapter", f"{adapter} has no LoRA matrices")
+    if zero := sorted(name for name, filled in matrices.items() if not filled):
+        raise StepError(
+            "adapter",
+            f"{adapter} is not loaded or not trained: {len(zero)} of {len(matrices)} LoRA B "
+            f"matrices are all zero, such as {zero[0]}",
+        )
+    after = logits(peft)
+    difference = float((after - before).abs().max())
+    if not difference > 0:  # NaN is refused too
+        raise StepError("adapter", f"{adapter} does not change the model: logit difference {difference}")
+    merged = peft.merge_and_unload(safe_merge=True)
+    error = float((logits(merged) - after).abs().max())
+    return merged, AdapterProof(difference, len(matrices), error)
+
+
+def stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Tokens that end an answer: the generation config's, the tokenizer's eos, and `<|im_end|>`."""
+    own = model.generation_config.eos_token_id
+    found = set(own if isinstance(own, list) else [own]) | {tokenizer.eos_token_id}
+    found.add(tokenizer.get_vocab().get("<|im_end|>"))
+    return tuple(sorted(i for i in found if i is not None))

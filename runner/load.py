@@ -1,0 +1,274 @@
+"""YAML → checked Recipe or Suite. Every error at once, each with file, line and column.
+
+Three passes: the YAML itself (yaml12), its shape against the JSON Schema (wording), and what no schema can
+say (checks). A later pass looks only at the parts that the earlier ones found sound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from runner import checks, library, wording
+from runner import recipe as r
+from runner.errors import NeedsTrust, Problem, RecipeError, UsageError
+from runner.registry import Kind, Plugin, plugins
+from runner.schema import Schema, recipe_schema, suite_schema
+from runner.workspace import Workspace
+from runner.yaml12 import Path as Keys
+from runner.yaml12 import Yaml, decode, dotted, parse
+
+T = TypeVar("T")
+
+
+@dataclass
+class Loaded:
+    """A checked recipe with the document that it came from."""
+
+    recipe: r.Recipe
+    document: Yaml
+    suites: list[r.Suite] = field(default_factory=list)
+
+    @property
+    def who(self) -> dict[str, str]:
+        """Which file set each key: `mix.weights.twain` → `recipes/x.yaml:12`."""
+        return {
+            dotted(path): f"{place.file}:{place.line}"
+            for path, place in self.document.places.items()
+            if _leaf(self.document.data, path)
+        }
+
+
+def _leaf(data: Any, path: Keys) -> bool:
+    for key in path:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return not isinstance(data, dict | list) or not data
+
+
+def _shown(path: Path) -> str:
+    """A file's name as the user would type it; shipped ones by their place on the shelf."""
+    full = path.resolve()
+    for kind in library.KINDS:
+        shelf = library.shelf(kind).resolve()
+        if full.is_relative_to(shelf):
+            return f"{kind}/{full.relative_to(shelf).as_posix()}"
+    cwd = Path.cwd()
+    return full.relative_to(cwd).as_posix() if full.is_relative_to(cwd) else str(path)
+
+
+def _read(path: Path) -> Yaml:
+    shown = _shown(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as e:
+        raise UsageError(f"{shown}: cannot be read: {e.strerror or e}") from None
+    return parse(decode(raw, shown), shown)
+
+
+def _merge(base: Yaml, child: Yaml, path: Keys = ()) -> None:
+    """Lay `child` over `base`, in place: maps are merged, lists and values replaced."""
+    at_base, at_child = _at(base.data, path), _at(child.data, path)
+    for key, value in at_child.items():
+        here = (*path, key)
+        if isinstance(value, dict) and isinstance(at_base.get(key), dict):
+            _copy_place(base, child, here)
+            _merge(base, child, here)
+            continue
+        for table in (base.places, base.values):
+            for old in [p for p in table if p[: len(here)] == here]:
+                del table[old]
+        for mine, theirs in ((base.places, child.places), (base.values, child.values)):
+            mine.update({p: at for p, at in theirs.items() if p[: len(here)] == here})
+        at_base[key] = value
+
+
+def _at(data: Any, path: Keys) -> Any:
+    for key in path:
+        data = data[key]
+    return data
+
+
+def _copy_place(base: Yaml, child: Yaml, here: Keys) -> None:
+    for mine, theirs in ((base.places, child.places), (base.values, child.values)):
+        if here in theirs:
+            mine[here] = theirs[here]
+
+
+def _parent(path: Path, name: str, workspace: Workspace) -> Path | None:
+    """The file that `extends: name` means: beside this one, in the workspace's recipes/, or a shipped one."""
+    beside = (path.parent / name).resolve()
+    root, home = workspace.root.resolve(), path.parent.resolve()
+    allowed = beside.is_relative_to(root) or beside.is_relative_to(home) or "paths" in workspace.trust
+    if beside.is_file():
+        shelf = library.shelf("recipes").resolve()
+        if not allowed and not beside.is_relative_to(shelf):
+            raise NeedsTrust(f"extends: {name!r} lies outside the workspace; allow it with --trust paths")
+        return beside
+    return library.find(f"recipes/{name}")
+
+
+def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()) -> Yaml:
+    doc = _read(path)
+    if not isinstance(doc.data, dict):
+        kind = "empty" if doc.data is None else "not a map of keys"
+        raise RecipeError([Problem(doc.file, 1, 1, "", f"the file is {kind}")])
+    name = doc.data.get("extends")
+    if not isinstance(name, str) or not name:
+        return doc
+    parent = _parent(path, name, workspace)
+    if parent is None:
+        known = [p.relative_to(library.shelf("recipes")) for p in library.shelf("recipes").rglob("*.yaml")]
+        hint = wording.nearest(name, map(str, known))
+        raise RecipeError([doc.problem(("extends",), f"no recipe {name!r}{hint}", at_value=True)])
+    if parent in (*below, path.resolve()) or len(below) > 20:
+        raise RecipeError([doc.problem(("extends",), f"{name!r} leads back to itself", at_value=True)])
+    base = _with_parents(parent, workspace, (*below, path.resolve()))
+    _merge(base, doc)
+    base.file = doc.file
+    return base
+
+
+def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
+    from jsonschema import Draft202012Validator
+
+    if not isinstance(doc.data, dict):
+        return [Problem(doc.file, 1, 1, "", "the file is not a map of keys")]
+    errors = Draft202012Validator(schema).iter_errors(doc.data)
+    return list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema)))
+
+
+def _convert(value: Any, kind: type[T]) -> T:
+    return msgspec.convert(value, kind, strict=True)
+
+
+def _plugin_of(item: dict[str, Any], kind: Kind) -> Plugin | None:
+    named = [k for k in item if k in plugins(kind)]
+    return plugins(kind)[named[0]] if len(named) == 1 else None
+
+
+def _use(item: dict[str, Any], kind: Kind) -> r.Use | None:
+    plugin = _plugin_of(item, kind)
+    if plugin is None:
+        return None
+    options = _convert(item[plugin.name] or {}, plugin.options)
+    return r.Use(plugin.name, msgspec.to_builtins(options))
+
+
+def _source(item: dict[str, Any]) -> r.Source | None:
+    use = _use(item, "source")
+    if use is None:
+        return None
+    common = _convert({k: v for k, v in item.items() if k != use.plugin}, r.SourceCommon)
+    return r.Source(common.name or use.plugin, use.plugin, use.options, common)
+
+
+class _Sections:
+    """Typed parts of the document; those with problems give None, so that the others are still checked."""
+
+    def __init__(self, doc: Yaml, bad: list[Problem]) -> None:
+        self.doc, self.problems = doc, bad
+        self.unsound = {p.where.replace("[", ".").partition(".")[0] for p in bad}
+
+    def get(self, key: str, kind: Any, default: Any = None) -> Any:
+        value = self.doc.data.get(key)
+        if key in self.unsound:
+            return None
+        if value is None:
+            return default
+        return self.guard((key,), lambda: _convert(value, kind))
+
+    def items(self, key: str, make: Any, kind: str) -> list[Any] | None:
+        if key in self.unsound:
+            return None
+        out = []
+        for i, item in enumerate(self.doc.data.get(key) or []):
+            made = self.guard((key, i), lambda item=item: make(item))
+            if made is None and not any(p.where.startswith(f"{key}[{i}]") for p in self.problems):
+                self.problems.append(self.doc.problem((key, i), f"names no {kind}, or more than one"))
+            out.append(made)
+        return None if None in out else out
+
+    def guard(self, path: Keys, make: Any) -> Any:
+        try:
+            return make()
+        except (msgspec.ValidationError, OverflowError) as e:
+            self.problems.append(self.doc.problem(path, str(e), at_value=True))
+            return None
+
+
+def load_recipe(path: Path, workspace: Workspace) -> Loaded:
+    """Read and check a recipe. Raises RecipeError with every problem, UsageError, or NeedsTrust."""
+    doc = _with_parents(path, workspace)
+    bad = _shape(doc, recipe_schema())
+    s = _Sections(doc, bad)
+    parts: dict[str, Any] = {
+        "sources": s.items("sources", _source, "source"),
+        "filters": s.items("filters", lambda item: _use(item, "filter"), "filter"),
+        "dedup": s.get("dedup", r.Dedup, r.Dedup(exact=False, near=None)),
+        "decontaminate": s.get("decontaminate", r.Decontaminate, r.Decontaminate()),
+        "mix": s.get("mix", r.Mix),
+        "split": s.get("split", r.Split, r.Split()),
+        "fail_if": s.get("fail_if", r.FailIf, r.FailIf()),
+        "model": s.get("model", r.Model),
+        "adapter": s.get("adapter", r.Adapter, r.Adapter()),
+        "train": s.get("train", r.Train, r.Train()),
+        "evaluate": s.get("evaluate", r.Evaluate, r.Evaluate()),
+        "compute": s.get("compute", r.Compute, r.Compute()),
+        "track": s.get("track", r.Track, r.Track()),
+    }
+    trust: list[str] = []
+    suites: list[r.Suite] = []
+    for name_at, name in enumerate(parts["evaluate"].suites if parts["evaluate"] else []):
+        try:
+            suites.append(load_suite(name, workspace))
+        except UsageError:
+            known = wording.nearest(name, suite_names(workspace))
+            bad.append(doc.problem(("evaluate", "suites", name_at), f"no suite {name!r}{known}"))
+        except RecipeError as e:
+            bad.extend(e.problems)
+    bad.extend(checks.recipe(doc, parts, suites, workspace, trust))
+    if bad:
+        raise RecipeError(list(dict.fromkeys(bad)))
+    if trust:
+        raise NeedsTrust("\n".join(dict.fromkeys(trust)))
+    data = doc.data
+    common = {
+        "name": data["name"],
+        "description": data.get("description") or "",
+        "seed": data.get("seed", 17),
+    }
+    return Loaded(r.Recipe(**common, **parts), doc, suites)
+
+
+def suite_names(workspace: Workspace) -> list[str]:
+    """All suites there are, the workspace's own and the shipped ones."""
+    folders = (workspace.root / "evals/suites", library.shelf("evals") / "suites")
+    return sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
+
+
+def load_suite(name: str, workspace: Workspace) -> r.Suite:
+    """Read and check the suite `evals/suites/NAME.yaml`. Raises UsageError where there is none."""
+    path = workspace.find(f"evals/suites/{name}.yaml")
+    if path is None:
+        raise UsageError(f"no suite {name!r}{wording.nearest(name, suite_names(workspace))}")
+    doc = _read(path)
+    bad = _shape(doc, suite_schema())
+    if not bad:
+        judge = doc.data.get("judge")
+        s = _Sections(doc, bad)
+        common = s.guard(
+            (), lambda: _convert({k: v for k, v in doc.data.items() if k != "judge"}, r.SuiteCommon)
+        )
+        use = s.guard(("judge",), lambda: _use(judge, "judge")) if judge else None
+        if common and not bad:
+            suite = r.Suite(common, use)
+            bad.extend(checks.suite(doc, suite, workspace))
+            if not bad:
+                return suite
+    raise RecipeError(bad)

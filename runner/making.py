@@ -1,0 +1,92 @@
+"""What a stage's function gets to make one step, and the reading and writing of rows that all share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from runner.errors import StepError
+from runner.plan import Plan, Step
+from runner.record import Record
+from runner.store import Artifact
+
+T = TypeVar("T")
+Progress = Callable[[int, int, str], None]
+"""done, of (0: unknown), what is being done"""
+
+
+@dataclass(frozen=True)
+class Making:
+    """One step in the making: `out` becomes the artifact, `work` outlives a kill, `log` is named in errors."""
+
+    step: Step
+    plan: Plan
+    inputs: Mapping[str, Artifact]
+    out: Path
+    work: Path
+    log: Path
+    progress: Progress
+
+    def fail(self, message: str, *, log: bool = False) -> StepError:
+        """The error of this step, to be raised."""
+        return StepError(self.step.name, message, self.shown(self.log) if log else None)
+
+    def shown(self, path: Path) -> str:
+        """A path as the user knows it: relative to the workspace."""
+        root = self.plan.workspace.root.resolve()
+        full = path.resolve()
+        return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(path)
+
+    def records(self, step: str) -> Iterator[Record]:
+        """The records that an earlier step handed on."""
+        return read_rows(self.inputs[step].file("records.jsonl"), Record)
+
+
+Maker = Callable[[Making], None]
+
+
+def read_rows(path: Path, kind: type[T]) -> Iterator[T]:
+    """Typed rows of a JSON Lines file."""
+    decoder = msgspec.json.Decoder(kind)
+    with path.open("rb") as lines:
+        for line in lines:
+            yield decoder.decode(line)
+
+
+class Rows:
+    """Writes JSON Lines, one struct a line."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb")
+        self._encoder = msgspec.json.Encoder()
+        self.count = 0
+
+    def write(self, row: object) -> None:
+        self._file.write(self._encoder.encode(row) + b"\n")
+        self.count += 1
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def write_rows(path: Path, rows: Iterable[object]) -> int:
+    """Write all rows; how many there were."""
+    with Rows(path) as out:
+        for row in rows:
+            out.write(row)
+    return out.count
+
+
+def write_json(path: Path, data: object) -> None:
+    """Readable JSON with sorted keys and a final newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = msgspec.json.format(msgspec.json.encode(data, order="sorted"), indent=1)
+    path.write_bytes(encoded + b"\n")

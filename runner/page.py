@@ -1,0 +1,88 @@
+"""The report page: one offline HTML file, from the dict that is also report.json.
+
+The page asks nothing of the network (its own policy forbids it), runs no script, and depends on
+nothing but its input: no clock, no random names. All text of the report is untrusted: it is made
+`visible` first and escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from runner import charts, shown
+from runner.pageview import view, words
+from runner.shown import finite
+
+BREAKS = re.compile(r"(?<=[._/])(?=\w)")
+FILTERS = (
+    *(shown.count, shown.number, shown.measure, shown.spread, shown.change, shown.chance),
+    *(shown.size, shown.share, shown.part, words),
+)
+CURVES = (("loss", "Loss"), ("learning_rate", "Learning rate"))
+
+
+def render(report: dict[str, Any]) -> str:
+    """The whole page as HTML. Parts that the report lacks, or holds as null, are left out."""
+    from jinja2 import ChainableUndefined, Environment
+    from markupsafe import Markup
+
+    def drawn(draw: Any) -> Any:
+        return lambda *args, **options: Markup(draw(*args, **options))
+
+    env = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=ChainableUndefined
+    )
+    env.filters.update({one.__name__: one for one in FILTERS})
+    env.filters["breaks"] = lambda text: Markup("<wbr>").join(BREAKS.split(str(text)))
+    env.globals.update(
+        bar=drawn(charts.bar),
+        arm=drawn(arm),
+        ruler=drawn(lambda m: charts.scale(m["domain"], shown.coarse(m.get("unit", "")))),
+        histogram=drawn(histogram),
+        curves=drawn(training_curves),
+    )
+    source = Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8")
+    return env.from_string(source).render(view(shown.clean(report))) + "\n"
+
+
+def arm(metric: dict[str, Any], side: str) -> str:
+    """One arm of a metric, drawn on the metric's axis."""
+    cell = metric.get(side) or {}
+    low, high = finite(cell.get("low")), finite(cell.get("high"))
+    limits = (low, high) if low is not None and high is not None else None
+    value, gates = finite(cell.get("value")), metric["thresholds"]
+    return charts.interval(side, value, limits, metric["domain"], gates)
+
+
+def histogram(lengths: dict[str, Any]) -> str:
+    """How many records have how many tokens."""
+    counts = [finite(n) or 0.0 for n in lengths.get("counts") or []]
+    edges = [finite(e) or 0.0 for e in lengths.get("edges") or []]
+    label = f"Histogram of token lengths of {shown.count(sum(counts))} records."
+    return charts.histogram(edges, counts, x="tokens a record", y="records", label=label)
+
+
+def training_curves(training: dict[str, Any]) -> str:
+    """Loss with validation, then the learning rate, over the same steps."""
+    drawn = []
+    for key, name in CURVES:
+        line = _points(training.get("steps"), key)
+        series = [charts.Series(f"train {key}", line)]
+        if key == "loss":
+            if len(line) >= 20:
+                soft = charts.smooth(line, max(2, len(line) // 30))
+                series = [charts.Series("raw", line), charts.Series("train", soft)]
+            series.append(charts.Series("valid", _points(training.get("validation"), key), True))
+        ends = f", from {shown.number(line[0][1])} to {shown.number(line[-1][1])}" if line else ""
+        height = 240 if key == "loss" else 110
+        label = f"{name} over {len(line)} logged steps{ends}."
+        drawn.append(charts.curves(series, x="step", y=name, label=label, height=height))
+    return "".join(drawn)
+
+
+def _points(rows: Any, key: str) -> list[tuple[float, float]]:
+    """The finite points of a logged quantity, by step."""
+    pairs = [(finite(row.get("step")), finite(row.get(key))) for row in rows or []]
+    return sorted((x, y) for x, y in pairs if x is not None and y is not None)

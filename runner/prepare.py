@@ -1,0 +1,297 @@
+"""Stage prepare: from sources to train.jsonl, validation.jsonl and a ledger that accounts for every input row.
+
+Each function makes one step. What it hands on stands in `records.jsonl`, what it dropped in `fates.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from runner import basemodel, chat, contamination, contract, dedup, ledger, mix, passages
+from runner import recipe as r
+from runner.making import Maker, Making, Rows, read_rows, write_json, write_rows
+from runner.record import Document, Fate, Message, Record, Rejected
+from runner.registry import SourceContext, plugins
+
+
+def _fate(record: Record, by: str, reason: str, of: str = "") -> Fate:
+    return Fate(
+        record.id,
+        record.meta.get("source", ""),
+        "dropped",
+        by,
+        reason,
+        of,
+        license=record.meta.get("license", ""),
+        origin=record.meta.get("origin", ""),
+    )
+
+
+# -- source ---------------------------------------------------------------------------------------
+
+
+def source(m: Making) -> None:
+    """Run one source; shape its rows into records; keep aside, with their reasons, those that are none."""
+    spec: r.Source = m.step.details["source"]
+    plugin = plugins("source")[spec.plugin]
+    seed = m.plan.loaded.recipe.seed
+    context = SourceContext(spec.name, seed, m.step.details["files"], spec.common.license)
+    first, limit = "", spec.common.limit
+    with (
+        Rows(m.out / "records.jsonl") as kept,
+        Rows(m.out / "fates.jsonl") as fates,
+        Rows(m.out / "rejected.jsonl") as rejected,
+    ):
+        for row in _shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
+            if isinstance(row, Record):
+                reason = contract.broken(row)
+                if reason is None:
+                    kept.write(row)
+                else:
+                    row = Rejected(row.id, reason, msgspec.json.encode(row).decode())
+            if isinstance(row, Rejected):
+                first = first or f"{row.id}: {row.reason}"
+                rejected.write(row)
+                fates.write(Fate(row.id, spec.name, "dropped", "source", f"rejected: {row.reason}"))
+            m.progress(kept.count, limit or 0, "rows")
+            if limit and kept.count >= limit:
+                break
+        counts = {"records": kept.count, "rejected": rejected.count}
+    if not counts["records"]:
+        what = f"all {counts['rejected']} rows were rejected; {first}" if first else "it is empty"
+        raise m.fail(f"the source {spec.name!r} gave no records: {what}")
+    write_json(m.out / "counts.json", counts)
+
+
+def _shaped(
+    rows: Iterator[Record | Document | Rejected], spec: r.Source, seed: int
+) -> Iterator[Record | Rejected]:
+    common = spec.common
+    wanted = common.chat or r.Chat()
+    cut = wanted.passages or r.Passages()
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        made: Iterator[Record] = (
+            iter([row])
+            if isinstance(row, Record)
+            else passages.to_records(row, words=cut.words, prompt=cut.prompt, system=None, seed=seed)
+        )
+        for record in made:
+            messages = record.messages
+            if wanted.system and messages[0].role != "system":
+                messages = [Message("system", wanted.system), *messages]
+            tags = record.tags | common.tags | {"source": spec.name}
+            meta = record.meta | {"source": spec.name}
+            if not meta.get("license"):
+                meta["license"] = common.license
+            yield msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)
+
+
+# -- filter, dedup, decontaminate -----------------------------------------------------------------
+
+
+def _all(m: Making) -> Iterator[Record]:
+    return chain.from_iterable(m.records(n) for n in m.step.needs if n != "model")
+
+
+def filter(m: Making) -> None:
+    """Each filter in order, on each record."""
+    uses = [(i, plugins("filter")[u.plugin], u) for i, u in enumerate(m.plan.loaded.recipe.filters)]
+    bound = [(f"filters[{i}].{p.name}", p.call, p.bind(u.options)) for i, p, u in uses]
+    with Rows(m.out / "records.jsonl") as kept, Rows(m.out / "fates.jsonl") as fates:
+        for n, record in enumerate(_all(m), 1):
+            said: Any = True
+            for by, call, options in bound:
+                said = call(record, **options)
+                if isinstance(said, Record):
+                    record = said
+                elif said is not True:
+                    reason = said if isinstance(said, str) else "refused"
+                    fates.write(_fate(record, by, reason))
+                    break
+            if said is True or isinstance(said, Record):
+                kept.write(record)
+            m.progress(n, 0, "records")
+    if not kept.count:
+        raise m.fail(f"the filters dropped every record ({_reasons(m)})")
+
+
+def _reasons(m: Making) -> str:
+    counts = Counter(f"{f.by}: {f.reason}" for f in read_rows(m.out / "fates.jsonl", Fate))
+    return "; ".join(f"{n} by {what}" for what, n in counts.most_common(3))
+
+
+def remove_duplicates(m: Making) -> None:
+    """Exact and near-duplicates over all sources."""
+    wanted = m.plan.loaded.recipe.dedup
+    records = list(_all(m))
+    found = dedup.find_duplicates([record.text for record in records], exact=wanted.exact, near=wanted.near)
+    dropped = {d.index: d for d in found}
+    with Rows(m.out / "records.jsonl") as kept, Rows(m.out / "fates.jsonl") as fates:
+        for i, record in enumerate(records):
+            if i in dropped:
+                d = dropped[i]
+                fates.write(_fate(record, f"dedup.{d.kind}", f"{d.kind} duplicate", records[d.of].id))
+            else:
+                kept.write(record)
+    pairs = [
+        {"id": records[d.index].id, "of": records[d.of].id, "similarity": round(d.similarity, 4)}
+        for d in found
+    ]
+    write_json(m.out / "pairs.json", pairs)
+
+
+def decontaminate(m: Making) -> None:
+    """Drop records of which a turn shares a run of words with a probe or task of the recipe's suites."""
+    wanted = m.plan.loaded.recipe.decontaminate
+    against = [
+        (f"{file.name}:{n}", text)
+        for file in m.step.details["files"]["against"]
+        if file.name.endswith((".jsonl", ".json"))
+        for n, line in enumerate(file.path.read_text(encoding="utf-8").splitlines(), 1)
+        if line.strip()
+        for text in _texts(json.loads(line))
+    ]
+    records = list(_all(m))
+    turns = [
+        (i, t.content)
+        for i, record in enumerate(records)
+        for t in record.messages
+        if t.role in ("user", "assistant") and t.content
+    ]
+    hits = contamination.contaminated(
+        [text for _, text in turns], [text for _, text in against], ngram=wanted.ngram
+    )
+    dirty: dict[int, int] = {}
+    for (i, _), hit in zip(turns, hits, strict=True):
+        if hit is not None:
+            dirty.setdefault(i, hit)
+    with Rows(m.out / "records.jsonl") as kept, Rows(m.out / "fates.jsonl") as fates:
+        for i, record in enumerate(records):
+            if i in dirty:
+                reason = "shares text with an evaluation"
+                fates.write(_fate(record, "decontaminate", reason, against[dirty[i]][0]))
+            else:
+                kept.write(record)
+    if not kept.count:
+        raise m.fail("every record shares text with an evaluation")
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Texts of at least three words in a probe or a task's document; not the tools, which all share."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key not in ("tools", "id", "tags", "expect"):
+                yield from _texts(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _texts(value)
+    elif isinstance(data, str) and len(data.split()) >= 3:
+        yield data
+
+
+# -- render ---------------------------------------------------------------------------------------
+
+
+def render(m: Making) -> None:
+    """The proof's first half: the real template says every part of every record, within the length."""
+    model = m.plan.loaded.recipe.model
+    assert model is not None
+    render = basemodel.renderer(m)
+    kept_by, lost_by = Counter[str](), dict[str, Counter[str]]()
+    with Rows(m.out / "records.jsonl") as kept, Rows(m.out / "fates.jsonl") as fates:
+        for n, record in enumerate(_all(m), 1):
+            source = record.meta.get("source", "")
+            reason = None
+            try:
+                done = render.render(record)
+            except chat.Unrenderable as e:
+                reason = f"the template cannot say it: {e}"
+            except chat.Lost as e:
+                raise m.fail(
+                    f"the template {model.template!r} loses {e} of record {record.id}; "
+                    "training would not see it. Use a template that says it (model.template)"
+                ) from None
+            else:
+                if len(done.ids) > model.max_length:
+                    reason = f"longer than max_length, {model.max_length} tokens"
+            if reason is None:
+                tokens = {"tokens": str(len(done.ids))}
+                kept.write(msgspec.structs.replace(record, meta=record.meta | tokens))
+                kept_by[source] += 1
+            else:
+                fates.write(_fate(record, "render", reason))
+                lost_by.setdefault(source, Counter())[reason] += 1
+            m.progress(n, 0, "records")
+    for source, reasons in lost_by.items():
+        if not kept_by[source]:
+            reason, n = reasons.most_common(1)[0]
+            raise m.fail(f"no record of {source!r} can be rendered: {reason} ({n} records)")
+
+
+# -- mix and split --------------------------------------------------------------------------------
+
+
+def blend(m: Making) -> None:
+    """Choose by weights. A record's `meta.copy` tells its repetitions apart."""
+    recipe = m.plan.loaded.recipe
+    records = list(_all(m))
+    if recipe.mix is None:
+        uses = [mix.Use(i, 1) for i in range(len(records))]
+    else:
+        by_token = recipe.mix.unit == "tokens"
+        sizes = [int(x.meta["tokens"]) if by_token else 1 for x in records]
+        try:
+            uses = mix.choose(records, sizes, recipe.mix, recipe.seed)
+        except mix.Impossible as e:
+            raise m.fail(str(e)) from None
+    copies = [
+        (mix.rank(recipe.seed, "order", records[u.index].id, copy), u.index, copy)
+        for u in uses
+        for copy in range(u.times)
+    ]
+    with Rows(m.out / "records.jsonl") as out:
+        for _, index, copy in sorted(copies):
+            extra = {"copy": str(copy)} if copy else {}
+            out.write(msgspec.structs.replace(records[index], meta=records[index].meta | extra))
+    left = (_fate(records[u.index], "mix", "not needed for the weights") for u in uses if not u.times)
+    write_rows(m.out / "fates.jsonl", left)
+
+
+def split(m: Making) -> None:
+    """Hold out validation records, write the data and the ledger."""
+    recipe = m.plan.loaded.recipe
+    records = list(m.records("mix"))
+    held = mix.held_out(records, recipe.split, recipe.seed)
+    train = [x for i, x in enumerate(records) if i not in held]
+    # A repeated record is held out once: its copies would count its loss twice.
+    validation = [x for i, x in enumerate(records) if i in held and "copy" not in x.meta]
+    if not train:
+        raise m.fail("nothing is left to train on")
+    for name, rows in (("train", train), ("validation", validation)):
+        write_rows(m.out / "data" / f"{name}.jsonl", rows)
+        if recipe.model:
+            write_rows(m.out / "rows" / f"{name}.jsonl", map(chat.for_trainer, rows))
+    earlier = (fate for need in m.step.needs for fate in read_rows(m.inputs[need].file("fates.jsonl"), Fate))
+    fates = ledger.complete(earlier, train, validation)
+    ledger.write(m.out / "ledger.parquet", fates)
+    write_json(m.out / "summary.json", ledger.summary(fates, train, validation, recipe))
+
+
+MAKERS: dict[str, Maker] = {
+    "source": source,
+    "filter": filter,
+    "dedup": remove_duplicates,
+    "decontaminate": decontaminate,
+    "render": render,
+    "mix": blend,
+    "split": split,
+}

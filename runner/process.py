@@ -1,0 +1,112 @@
+"""Child processes: argv lists, an allow-listed environment, a process group of their own, a log kept whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+# What a job may know of the user's environment. Tokens for model hubs pass; nothing else that is secret does.
+ALLOWED = (
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE",
+    "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES",
+    "HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HTTP_PROXY", "HTTPS_PROXY",
+    "NO_PROXY", "WANDB_API_KEY", "WANDB_BASE_URL", "OMP_NUM_THREADS",
+)  # fmt: skip
+QUIET = {
+    "AXOLOTL_DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a job. The folder of our own Python comes first in PATH: Axolotl looks there."""
+    out = {k: os.environ[k] for k in ALLOWED if k in os.environ} | QUIET | dict(more or {})
+    out["PATH"] = str(Path(sys.executable).parent) + os.pathsep + out.get("PATH", os.defpath)
+    return out
+
+
+class Failed(Exception):
+    """A job ended badly; `str()` is the last line that says why."""
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    cwd: Path,
+    more: Mapping[str, str] | None = None,
+    watch: Callable[[], None] = lambda: None,
+    every: float = 0.5,
+) -> None:
+    """Run a job to its end; everything it says goes to `log`. `watch` is called every so many seconds.
+
+    Raises Failed. When we are interrupted, the job's whole process group is ended first.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        out.write(f"$ {' '.join(argv)}\n".encode())
+        out.flush()
+        started = out.tell()
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=environment(more),
+            start_new_session=True,
+        )
+        try:
+            while True:
+                try:
+                    code = child.wait(timeout=every)
+                    break
+                except subprocess.TimeoutExpired:
+                    watch()
+        finally:
+            end_group(child)
+    watch()
+    if code:
+        raise Failed(_why(log, started, code))
+
+
+def end_group(child: subprocess.Popen[bytes], patience: float = 5.0) -> None:
+    """End a child and all that it started: asked first, then killed."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, sign)
+        except ProcessLookupError:
+            break
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            child.poll()
+            try:
+                os.killpg(child.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+    child.wait()
+
+
+def _why(log: Path, started: int, code: int) -> str:
+    """The last line of a log that looks like a reason."""
+    with log.open("rb") as f:
+        f.seek(started)
+        lines = f.read()[-200_000:].decode("utf-8", "replace").splitlines()
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [x for x in said if "Error" in x or "error:" in x.lower() or "Exception" in x]
+    last = (errors or said or ["it said nothing"])[-1]
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"exit code {code}: {last[:300]}"

@@ -1,0 +1,83 @@
+"""How a run looks on a terminal: one line a step, a bar for the one in the making. Plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runner.plan import Plan
+    from runner.run import Event, Tell
+
+
+@contextmanager
+def silent() -> Iterator[Tell]:
+    """Say nothing."""
+    yield lambda event: None
+
+
+class Display:
+    """Prints a run's events to stderr, so that stdout stays for results."""
+
+    def __init__(self, plan: Plan) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.width = max(len(s.name) for s in plan.steps)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[what]}", markup=False),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task: Any = None
+        self.started = 0.0
+        self.kept = 0
+
+    def __enter__(self) -> Tell:
+        self.progress.start()
+        return self.tell
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        if kind is None:
+            self._say_kept()
+
+    def _say_kept(self) -> None:
+        if self.kept:
+            self._line(f"  kept  {self.kept} steps made before")
+            self.kept = 0
+
+    def _line(self, text: str) -> None:
+        from rich.text import Text
+
+        self.console.print(Text(text))
+
+    def tell(self, event: Event) -> None:
+        """Show one event of the run."""
+        name = f"{event.step:<{self.width}}"
+        if event.what == "kept":
+            self.kept += 1
+        elif event.what == "starts":
+            self._say_kept()
+            self.started = time.monotonic()
+            self.task = self.progress.add_task(f"  run   {name}", total=None, what=event.why)
+            if self.progress.disable:
+                self._line(f"  run   {name}  {event.why}".rstrip())
+        elif event.what == "progress" and self.task is not None:
+            self.progress.update(self.task, completed=event.done, total=event.of or None, what=event.why)
+        elif event.what == "made":
+            if self.task is not None:
+                self.progress.remove_task(self.task)
+                self.task = None
+            self._line(f"  made  {name}  {time.monotonic() - self.started:6.1f} s")

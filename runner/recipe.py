@@ -1,0 +1,389 @@
+"""The frozen types of a recipe and of a suite: what every key means, its limits and its default.
+
+These types are the one truth: `schema.py` makes the JSON Schemas from them, `load.py` checks YAML against
+those and returns a `Recipe`. Nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9_.-]*$",
+        max_length=64,
+        description="Lower-case letters, digits, dots, dashes and underscores.",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=20_000)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1, le=10_000_000_000)]
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
+    """Base of every part of a recipe: unknown keys are refused."""
+
+
+class Passages(Part, frozen=True, kw_only=True):
+    """How plain text becomes chat: passages cut at paragraph ends, each the answer to a prompt."""
+
+    words: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=100_000)], Annotated[int, Meta(ge=1, le=100_000)]],
+        Meta(description="Fewest and most words of a passage.", examples=[[80, 250]]),
+    ] = (80, 250)
+    prompt: Annotated[
+        Literal["instruct", "continue", "none"],
+        Meta(description="What the user says: an instruction, the end of the passage before, or nothing."),
+    ] = "instruct"
+
+
+class Chat(Part, frozen=True, kw_only=True):
+    """How a source's rows are made into conversations."""
+
+    system: Annotated[Text | None, Meta(description="System message of every record that has none.")] = None
+    passages: Annotated[
+        Passages | None, Meta(description="For sources of plain text; defaults apply if absent.")
+    ] = None
+
+
+class SourceCommon(Part, frozen=True, kw_only=True):
+    """Keys that every source takes beside its plug-in's own."""
+
+    name: Annotated[
+        Name | None,
+        Meta(
+            description="Name in weights, ledger and report. Default: the plug-in's.",
+            examples=["twain"],
+        ),
+    ] = None
+    chat: Annotated[Chat | None, Meta(description="How rows become conversations.")] = None
+    tags: Annotated[
+        dict[Name, Annotated[str, Meta(min_length=1, max_length=200)]],
+        Meta(
+            description="What a mix may weigh by.",
+            examples=[{"persona": "twain", "domain": "literature"}],
+        ),
+    ] = field(default_factory=dict)
+    license: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Licence of rows that name none.",
+            examples=["CC0-1.0"],
+        ),
+    ] = ""
+    limit: Annotated[Count | None, Meta(description="Take only the first so many rows.")] = None
+
+
+class Source(Struct, frozen=True):
+    """One checked item of `sources`: the plug-in it names, the plug-in's options, the common keys."""
+
+    name: str
+    plugin: str
+    options: dict[str, Any]
+    common: SourceCommon
+
+
+class Use(Struct, frozen=True):
+    """One checked one-key map: a filter or a judge, and its options."""
+
+    plugin: str
+    options: dict[str, Any]
+
+
+class Near(Part, frozen=True, kw_only=True):
+    """Near-duplicates: records that share most of their word n-grams."""
+
+    jaccard: Annotated[
+        float, Meta(ge=0.3, le=1, description="True Jaccard similarity from which two are one.")
+    ] = 0.8
+    permutations: Annotated[int, Meta(ge=16, le=1024, description="MinHash permutations.")] = 128
+    ngram: Annotated[int, Meta(ge=1, le=20, description="Words a shingle.")] = 5
+
+
+class Dedup(Part, frozen=True, kw_only=True):
+    """Removal of repeated records over all sources; the first one stays."""
+
+    exact: Annotated[bool, Meta(description="Equal after normalising case and spaces.")] = True
+    near: Annotated[Near | None, Meta(description="Near-duplicates; null for none.")] = field(
+        default_factory=Near
+    )
+
+
+class Decontaminate(Part, frozen=True, kw_only=True):
+    """Removal of training records that share text with what the model is judged on."""
+
+    against: Annotated[
+        Literal["evals", "none"], Meta(description="All probes and tasks of the recipe's suites.")
+    ] = "evals"
+    ngram: Annotated[
+        int, Meta(ge=3, le=50, description="Shared words in a row that count as contamination.")
+    ] = 8
+
+
+class Mix(Part, frozen=True, kw_only=True):
+    """In which proportions the records go into training."""
+
+    by: Annotated[
+        Name,
+        Meta(description="`source`, or a tag that every record carries.", examples=["source"]),
+    ] = "source"
+    weights: Annotated[
+        dict[Name, Fraction],
+        Meta(
+            min_length=1,
+            description="Share of each source or tag value; they sum to 1. 0 leaves one out.",
+            examples=[{"twain": 0.7, "weather": 0.3}],
+        ),
+    ]
+    unit: Annotated[Literal["records", "tokens"], Meta(description="What the shares count.")] = "records"
+    total: Annotated[
+        Count | None,
+        Meta(description="How many records or tokens in all. Default: the most that the data allow."),
+    ] = None
+    repeat_at_most: Annotated[int, Meta(ge=1, le=1000, description="How often one record may be used.")] = 1
+
+
+class Split(Part, frozen=True, kw_only=True):
+    """What is held out to watch training with."""
+
+    validation: Annotated[float, Meta(ge=0, lt=1, description="Share of records held out.")] = 0.02
+    stratify: Annotated[
+        list[Name], Meta(description="Tags whose shares both halves keep.", examples=[["source"]])
+    ] = field(default_factory=lambda: ["source"])
+    group: Annotated[
+        Literal["document", "record"],
+        Meta(description="`document`: no book or conversation stands on both sides."),
+    ] = "document"
+
+
+Budget = Annotated[
+    str,
+    Meta(
+        pattern=r"^>\s*[0-9]+(\.[0-9]+)?\s*%?$",
+        description="`>20%` of the input rows, or `>10` rows.",
+        examples=[">20%"],
+    ),
+]
+
+
+class FailIf(Part, frozen=True, kw_only=True):
+    """Budgets: the run fails if more rows are lost than this."""
+
+    rejected: Annotated[Budget | None, Meta(description="Rows that could not be read.")] = None
+    dropped: Annotated[Budget | None, Meta(description="Rows dropped by filters, dedup or length.")] = None
+
+
+class Model(Part, frozen=True, kw_only=True):
+    """The base model."""
+
+    base: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=300,
+            pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./-]*$",
+            description="A Hugging Face id, a folder in the workspace, or `embedded/NAME`, a model "
+            "that comes as a Python package.",
+            examples=["meta-llama/Llama-3.1-8B-Instruct", "embedded/smollm2-135m-instruct"],
+        ),
+    ]
+    revision: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")] | None,
+        Meta(description="Commit of the model on its hub; pins it."),
+    ] = None
+    template: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./-]*$",
+            max_length=200,
+            description="`model`: the tokenizer's own chat template. Else a shipped one by name, or a "
+            "`.jinja` file in the workspace.",
+            examples=["model", "chatml-tools"],
+        ),
+    ] = "model"
+    end_of_turn: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=50)] | None,
+        Meta(
+            description="Token that ends an assistant's turn, if it is not the tokenizer's eos.",
+            examples=["<|eot_id|>"],
+        ),
+    ] = None
+    max_length: Annotated[
+        int, Meta(ge=16, le=1_000_000, description="Longest record, in tokens of the model.")
+    ] = 2048
+
+
+class Adapter(Part, frozen=True, kw_only=True):
+    """The LoRA adapter that is trained."""
+
+    type: Annotated[
+        Literal["qlora", "lora"],
+        Meta(description="`qlora`: over a base in 4 bits (NF4, double quantization)."),
+    ] = "qlora"
+    r: Annotated[int, Meta(ge=1, le=1024, description="Rank.")] = 16
+    alpha: Annotated[int, Meta(ge=1, le=4096, description="Scale: alpha / r.")] = 32
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    targets: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$", max_length=100)]],
+        Meta(min_length=1, description="Modules that get an adapter."),
+    ] = field(
+        default_factory=lambda: [
+            "q_proj",
+            "k_proj",
+            "v_proj",
+            "o_proj",
+            "gate_proj",
+            "up_proj",
+            "down_proj",
+        ]
+    )
+
+
+class Train(Part, frozen=True, kw_only=True):
+    """How it is trained. Compiled to an Axolotl config; `recipe compile` shows it."""
+
+    epochs: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    max_steps: Annotated[Count | None, Meta(description="Stop after so many steps.")] = None
+    learning_rate: Annotated[float, Meta(gt=0, le=1, examples=[2e-4])] = 2e-4
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Annotated[Fraction, Meta(description="Share of the steps.")] = 0.03
+    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    max_grad_norm: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    micro_batch: Annotated[int, Meta(ge=1, le=4096, description="Records a device and pass.")] = 2
+    effective_batch: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Records a step; a multiple of micro_batch.")
+    ] = 16
+    packing: Annotated[bool, Meta(description="Several records in one sequence.")] = True
+    attention: Literal["flash_attention_2", "sdpa", "eager"] = "flash_attention_2"
+    gradient_checkpointing: bool = True
+    precision: Annotated[
+        Literal["auto", "bf16", "fp16", "fp32"],
+        Meta(description="`auto`: bf16 where the hardware is fast at it."),
+    ] = "auto"
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"] = "adamw_torch"
+    save_every: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Steps from checkpoint to checkpoint.")
+    ] = 50
+    evaluate_every: Annotated[
+        Count | None, Meta(description="Steps between losses on the validation split.")
+    ] = None
+
+
+# Groups: metric, operator, "base", sign, delta, number. JSON Schema knows no named groups.
+GATE = (
+    r"^([a-z0-9_]+(?:\.[a-z0-9_]+)+)\s*(>=|<=|>|<)\s*"
+    r"(?:(base)\s*(?:([+-])\s*([0-9]*\.?[0-9]+))?|(-?[0-9]*\.?[0-9]+))$"
+)
+
+
+class Evaluate(Part, frozen=True, kw_only=True):
+    """How the result is judged: base and tuned model, the same prompts."""
+
+    suites: Annotated[list[Name], Meta(description="Names of evals/suites/*.yaml.")] = field(
+        default_factory=list
+    )
+    system: Annotated[
+        Text | None, Meta(description="System message of probes that have none, for both arms.")
+    ] = None
+    gates: Annotated[
+        list[Annotated[str, Meta(pattern=GATE, max_length=200)]],
+        Meta(
+            description="Conditions on the tuned model's metrics; one unmet makes the exit code 1.",
+            examples=[["tool_use.right_call >= 0.9", "capability.hellaswag.acc >= base - 0.02"]],
+        ),
+    ] = field(default_factory=list)
+
+
+class Compute(Part, frozen=True, kw_only=True):
+    """Where it runs. Never changes the data."""
+
+    engine: Annotated[Literal["local"], Meta(description="This machine.")] = "local"
+    profile: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        Meta(description="`auto`: gpu where an NVIDIA GPU is seen, else cpu."),
+    ] = "auto"
+
+
+class Wandb(Part, frozen=True, kw_only=True):
+    project: Annotated[str, Meta(min_length=1, max_length=128)]
+    mode: Literal["offline", "online"] = "offline"
+
+
+class Track(Part, frozen=True, kw_only=True):
+    wandb: Wandb | None = None
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """A whole checked recipe. `who` says which file set each key."""
+
+    name: str
+    description: str
+    seed: int
+    sources: list[Source]
+    filters: list[Use]
+    dedup: Dedup
+    decontaminate: Decontaminate
+    mix: Mix | None
+    split: Split
+    fail_if: FailIf
+    model: Model | None
+    adapter: Adapter
+    train: Train
+    evaluate: Evaluate
+    compute: Compute
+    track: Track
+
+
+class LmEval(Part, frozen=True, kw_only=True):
+    """Tasks of lm-eval."""
+
+    tasks: Annotated[list[Name], Meta(min_length=1, description="Names of evals/tasks/*.yaml.")]
+    limit: Annotated[Count | None, Meta(description="Only the first so many documents.")] = None
+    fewshot: Annotated[int, Meta(ge=0, le=64)] = 0
+
+
+class Perplexity(Part, frozen=True, kw_only=True):
+    """Mean loss of both arms on passages of held-out plain texts, by groups that you name."""
+
+    texts: Annotated[
+        dict[Name, Annotated[list[str], Meta(min_length=1)]],
+        Meta(
+            min_length=1,
+            description="Group → globs of text files in the workspace.",
+            examples=[{"same_author": ["held-out/twain/*.txt"]}],
+        ),
+    ]
+    passages: Annotated[Count, Meta(description="Passages of each file.")] = 20
+    words: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=100_000)], Annotated[int, Meta(ge=1, le=100_000)]],
+        Meta(description="Fewest and most words of a passage."),
+    ] = (80, 250)
+
+
+class SuiteCommon(Part, frozen=True, kw_only=True):
+    """A suite as its YAML stands, but for its judge, whose schema comes from the registry."""
+
+    suite: Annotated[Literal[1], Meta(description="Version of the suite language.")]
+    name: Name
+    description: Annotated[str, Meta(max_length=2000)] = ""
+    probes: Annotated[str | None, Meta(description="JSONL of held-out prompts, under evals/.")] = None
+    max_new_tokens: Annotated[int, Meta(ge=1, le=100_000, description="Longest answer.")] = 128
+    limit: Annotated[Count | None, Meta(description="Only the first so many probes.")] = None
+    lm_eval: LmEval | None = None
+    perplexity: Perplexity | None = None
+
+
+class Suite(Struct, frozen=True):
+    """A checked suite: its common keys and its judge, if it has one."""
+
+    common: SuiteCommon
+    judge: Use | None
+
+    @property
+    def metric_name(self) -> str:
+        """The suite's name as gates write it."""
+        return self.common.name.replace("-", "_")

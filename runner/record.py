@@ -1,0 +1,128 @@
+"""The frozen types of the data: documents, chat records, rejected rows, probes, answers and scores.
+
+A record is one JSONL line in the chat format that OpenAI made usual: `messages`, optional `tools`,
+`tags` (what a mix may weigh by) and `meta` (where it came from). Tool-call arguments are JSON *strings*:
+dict arguments lose their nulls and Arrow merges their shapes across rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+
+class FunctionCall(Struct, frozen=True):
+    name: str
+    arguments: str  # JSON text
+
+
+class ToolCall(Struct, frozen=True):
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+    def __post_init__(self) -> None:
+        if self.type != "function":
+            raise ValueError("only tool calls of type 'function' are known")
+
+
+class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One chat conversation. `meta` holds id, source, group, license, origin and sha256 of the raw bytes."""
+
+    messages: list[Message]
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.meta.get("id", "")
+
+    @property
+    def text(self) -> str:
+        """What people say in it, in order: user and assistant text, without system text, tools or results."""
+        said = (m.content for m in self.messages if m.role in ("user", "assistant"))
+        return "\n".join(t for t in said if t)
+
+    @property
+    def answer(self) -> str:
+        """What the model would learn to say: the assistant's text alone."""
+        return "\n".join(m.content for m in self.messages if m.role == "assistant" and m.content)
+
+
+class Document(Struct, frozen=True):
+    """Plain text that is not yet a conversation; `text` has paragraphs parted by blank lines."""
+
+    text: str
+    meta: dict[str, str]
+
+
+class Rejected(Struct, frozen=True):
+    """An input row that could not become a record: kept, counted and named in the ledger, never lost."""
+
+    id: str
+    reason: str
+    raw: str = ""
+
+
+class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A held-out prompt. `expect` is what the judge of its suite compares with; its shape is the judge's."""
+
+    id: str
+    messages: list[Message]
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    expect: dict[str, Any] = field(default_factory=dict)
+
+
+class Answer(Struct, frozen=True, omit_defaults=True):
+    """What one arm said to one probe. `raw` is the text as generated, special tokens taken off;
+    `message` is it parsed, absent (with `parse_error`) where it cannot be; `finish` is stop or length."""
+
+    id: str
+    arm: str
+    raw: str
+    finish: Literal["stop", "length"]
+    message: Message | None = None
+    parse_error: str | None = None
+
+
+class Score(Struct, frozen=True, omit_defaults=True):
+    """One judge's number for one answer. A `value` of None is missing (with a reason), never 0."""
+
+    id: str
+    arm: str
+    metric: str
+    value: float | None
+    reason: str = ""
+
+
+class Verdict(Struct, frozen=True):
+    """All that a judge says: scores of every answer, and facts about the judge itself (its accuracy, F1 …)."""
+
+    scores: list[Score]
+    facts: dict[str, float]
+
+
+class Fate(Struct, frozen=True, omit_defaults=True):
+    """What became of one input row: the ledger's row. `by` names the part of the recipe that decided."""
+
+    id: str
+    source: str
+    fate: Literal["trained", "validation", "dropped"]
+    by: str = ""
+    reason: str = ""
+    of: str = ""  # of a duplicate: the row that was kept; of contamination: the probe
+    times: int = 1  # how often the mix used it
+    tokens: int | None = None
+    license: str = ""
+    origin: str = ""

@@ -1,0 +1,158 @@
+"""THE registry: what sources, filters and judges there are, and which options each takes.
+
+A plug-in is a function in a file of its own; its keyword-only parameters are its options, and their
+annotations are the schema. Shipped plug-ins are found by standing in their folder, third parties' through
+the entry-point group `mirepoix.plugins` (each entry point names a module that registers on import).
+`version` and the versions of `libraries` (distributions that decide a plug-in's output) are part of the
+fingerprint of every step that uses it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from runner.record import Answer, Document, Probe, Record, Rejected, Verdict
+
+Kind = Literal["source", "filter", "judge"]
+FOLDERS: dict[Kind, str] = {"source": "sources", "filter": "filters", "judge": "judges"}
+
+# Options of these types name files. The planner expands them, digests what it finds, and hands the
+# files over, so a plug-in never opens a path that a recipe wrote.
+Files = Annotated[list[str], Meta(min_length=1, extra={"files": "glob"})]
+"""Globs, relative to the workspace (or `datasets/…` and `evals/…`: files that come with mirepoix)."""
+ToolSetName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", extra={"files": "tool set"})]
+"""A tool set written as data: `datasets/tools/NAME.yaml` of the workspace or of mirepoix."""
+ProbeFile = Annotated[str, Meta(extra={"files": "evals"})]
+"""A file under `evals/`, of the workspace or of mirepoix."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a recipe named: `name` as the recipe's world knows it (never an absolute path)."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source gets besides its options. `files` holds, per option, the files that it named."""
+
+    name: str
+    seed: int
+    files: Mapping[str, tuple[InputFile, ...]]
+    license: str
+
+
+@dataclass(frozen=True)
+class JudgeContext:
+    """What a judge gets besides its options: probes in order, the answers of every arm, files, the seed."""
+
+    probes: tuple[Probe, ...]
+    answers: tuple[Answer, ...]
+    files: Mapping[str, tuple[InputFile, ...]]
+    seed: int
+
+
+SourceFn = Callable[..., Iterator[Record | Document | Rejected]]
+FilterFn = Callable[..., "bool | str | Record"]
+JudgeFn = Callable[..., Verdict]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    kind: Kind
+    name: str
+    version: int
+    call: Callable[..., Any]
+    libraries: tuple[str, ...] = ()
+
+    @cached_property
+    def doc(self) -> str:
+        return inspect.getdoc(self.call) or ""
+
+    @cached_property
+    def options(self) -> type[msgspec.Struct]:
+        """The options as a struct: one field for every keyword-only parameter of the function."""
+        hints = get_type_hints(self.call, include_extras=True)
+        fields: list[Any] = []
+        for p in inspect.signature(self.call).parameters.values():
+            if p.kind is not p.KEYWORD_ONLY:
+                continue
+            default = () if p.default is p.empty else (p.default,)
+            fields.append((p.name, hints[p.name], *default))
+        title = "".join(w.title() for w in self.name.split("_")) + self.kind.title()
+        return msgspec.defstruct(title, fields, frozen=True, forbid_unknown_fields=True, kw_only=True)
+
+    def bind(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Checked options, as a recipe holds them → keyword arguments for `call`."""
+        typed = msgspec.convert(options, self.options)
+        return {name: getattr(typed, name) for name in self.options.__struct_fields__}
+
+    @cached_property
+    def file_options(self) -> dict[str, str]:
+        """Options that name files → how they name them: "glob", "tool set" or "evals"."""
+        found = {}
+        for f in msgspec.inspect.type_info(self.options).fields:  # type: ignore[attr-defined]
+            extra = getattr(f.type, "extra", None) or {}
+            if "files" in extra:
+                found[f.name] = extra["files"]
+        return found
+
+
+_plugins: dict[tuple[Kind, str], Plugin] = {}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _register(kind: Kind, name: str, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
+    def add(call: F) -> F:
+        old = _plugins.get((kind, name))
+        if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
+            raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
+        _plugins[kind, name] = Plugin(kind, name, version, call, libraries)
+        return call
+
+    return add
+
+
+def source(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows."""
+    return _register("source", name, version, libraries)
+
+
+def filter(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Register `f(record, *, options…)`: True keeps, a reason (str) drops, a Record replaces."""
+    return _register("filter", name, version, libraries)
+
+
+def judge(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Register `f(context, *, options…)` that scores every answer and returns a Verdict."""
+    return _register("judge", name, version, libraries)
+
+
+@lru_cache
+def _discover() -> None:
+    for folder in FOLDERS.values():
+        package = importlib.import_module(f"runner.{folder}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"runner.{folder}.{module.name}")
+    for entry in entry_points(group="mirepoix.plugins"):
+        entry.load()
+
+
+def plugins(kind: Kind) -> dict[str, Plugin]:
+    """All plug-ins of a kind, by name, in alphabetical order."""
+    _discover()
+    return {n: p for (k, n), p in sorted(_plugins.items()) if k == kind}

@@ -1,0 +1,75 @@
+"""The folder that a user works in, and the only place (beside shipped files) that a recipe may name files in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner import library
+from runner.errors import NeedsTrust
+from runner.registry import InputFile
+from runner.store import file_digest
+
+SHIPPED = ("datasets/", "evals/")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`trust` holds what the person at the command line allowed: "paths" lets a recipe name any file."""
+
+    root: Path
+    trust: frozenset[str] = field(default_factory=frozenset)
+
+    def _contained(self, name: str) -> Path:
+        path = (self.root / name).resolve()
+        if "paths" not in self.trust and not path.is_relative_to(self.root.resolve()):
+            raise NeedsTrust(f"{name!r} lies outside the workspace; allow it with --trust paths")
+        return path
+
+    def find(self, name: str) -> Path | None:
+        """A file or folder that a recipe names: the workspace's own, else the one shipped as `datasets/…`
+        or `evals/…`; None where there is neither. Raises NeedsTrust for a path that leads outside."""
+        path = self._contained(name)
+        if path.exists():
+            return path
+        return library.find(name) if name.startswith(SHIPPED) else None
+
+    def glob(self, pattern: str) -> list[tuple[str, Path]]:
+        """Files that match, in order of their names. Raises NeedsTrust for one that lies outside."""
+        anchor = Path(pattern)
+        if not any(c in pattern for c in "*?["):
+            found = self.find(pattern)
+            return [(pattern, found)] if found and found.is_file() else []
+        fixed = Path(*anchor.parts[: next(i for i, p in enumerate(anchor.parts) if set(p) & set("*?["))])
+        rest = str(anchor.relative_to(fixed)) if fixed.parts else pattern
+        base = self.find(str(fixed)) if fixed.parts else self.root
+        if base is None or not base.is_dir():
+            return []
+        matches = sorted(p for p in base.glob(rest) if p.is_file())
+        named = [((fixed / p.relative_to(base)).as_posix(), p) for p in matches]
+        for name, path in named:  # a link may lead out although its name does not
+            if not path.resolve().is_relative_to(base.resolve()):
+                self._contained(str(path.resolve()))
+        return named
+
+    def inputs(self, how: str, value: str | list[str]) -> tuple[InputFile, ...]:
+        """The files that a plug-in's file option names (see registry), digested; () where one is missing."""
+        if how == "glob":
+            patterns = value if isinstance(value, list) else [value]
+            found: dict[str, Path] = {}
+            for pattern in patterns:
+                matches = self.glob(pattern)
+                if not matches:
+                    return ()
+                found.update(matches)
+        else:
+            name = f"datasets/tools/{value}.yaml" if how == "tool set" else f"evals/{value}"
+            path = self.find(name)
+            found = {name: path} if path and path.is_file() else {}
+        # What lies outside is named by its last part: no absolute path may reach a fingerprint.
+        return tuple(
+            InputFile(
+                Path(n).name if Path(n).is_absolute() or ".." in Path(n).parts else n, p, file_digest(p)
+            )
+            for n, p in sorted(found.items())
+        )

@@ -1,0 +1,67 @@
+"""Local lm-eval tasks: what a task file may not do. (A whole run is in test_generate_job.py.)"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.errors import StepError
+
+pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+
+from runner.jobs.lm_tasks import read_task, sandbox
+
+SHIPPED = Path(__file__).resolve().parents[2] / "evals" / "tasks"
+TASK = (SHIPPED / "everyday_facts.yaml").read_text(encoding="utf-8")
+
+
+def folder(tmp_path: Path, text: str) -> Path:
+    rows = [{"question": f"Is it {i}?", "choices": ["yes", "no"], "answer": i % 2} for i in range(6)]
+    data = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "everyday-facts.jsonl").write_text(data, encoding="utf-8")
+    (tmp_path / "t.yaml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "test_split: test",
+            "process_docs: !function os.abort",
+            "could not determine a constructor",
+        ),
+        ("test_split: test", "include: /etc/passwd", "unknown keys: include"),
+        ("dataset_path: json", "dataset_path: some/hub-set", "must be json, csv or parquet"),
+        ("test: everyday-facts.jsonl", "test: ../secret.jsonl", "no data file"),
+        ("metric: acc\n", "metric: ./evil.py\n", "not a metric of lm-eval's own"),
+        ("metric: acc\n", "metric: acc\n    hf_evaluate: true\n", "not a metric of lm-eval's own"),
+    ],
+)
+def test_task_files_are_data(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in TASK
+    (tmp_path.parent / "secret.jsonl").write_text("{}")
+    with pytest.raises(StepError, match=said):
+        read_task(folder(tmp_path, TASK.replace(old, new, 1)), "t", "cache")
+
+
+def test_a_task_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"no task '../t' in .* \(there are: t\)"):
+        read_task(folder(tmp_path, TASK), "../t", "cache")
+
+
+def test_templates_cannot_reach_python() -> None:
+    from jinja2.exceptions import SecurityError
+    from lm_eval import utils
+
+    sandbox()
+    assert utils.apply_template("{{ a | upper }}", {"a": "x"}) == "X"
+    with pytest.raises(SecurityError):
+        utils.apply_template("{{ ''.__class__.__mro__[1].__subclasses__() }}", {})
+
+
+def test_the_shipped_task_reads() -> None:
+    task = read_task(SHIPPED, "everyday_facts", "cache")
+    assert Path(task["dataset_kwargs"]["data_files"]["test"]).is_absolute()

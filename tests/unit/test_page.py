@@ -1,0 +1,362 @@
+"""The report page: text stays in its place, nothing is asked of the network, gaps read well."""
+
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner import charts, shown
+from runner.page import render
+
+VOID = {"meta", "link", "wbr", "br", "hr", "img"}
+
+
+class Reader(HTMLParser):
+    """Every tag with its attributes, the text, and whether what was opened was closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes what is not open"
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(tag, tuple(attrs)) for tag, attrs in self.tags if tag != "wbr"]
+
+
+def read(report: dict[str, Any]) -> Reader:
+    found = Reader(render(report))
+    assert not found.open
+    found.text = re.sub(r"\s+", " ", found.text)
+    return found
+
+
+def cell(value: float, low: float | None, high: float | None, n: int = 50) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def metric(name: str, unit: str = "share", better: str | None = "higher") -> dict[str, Any]:
+    return {
+        "metric": name,
+        "unit": unit,
+        "better": better,
+        "base": cell(0.0, 0.0, 0.07),
+        "tuned": cell(0.96, 0.86, 0.99),
+        "difference": {"value": 0.96, "low": 0.85, "high": 0.99, "p": 1e-9},
+    }
+
+
+def sample(text: str = "hello") -> dict[str, Any]:
+    return {
+        "id": text,
+        "prompt": [{"role": "user", "content": text}, {"role": text, "content": text}],
+        "answers": {"base": text, "tuned": text},
+        "scores": {"right_call": {"base": 0.0, "tuned": 1.0}},
+        "reasons": {"right_call": {"base": text}},
+    }
+
+
+def full(text: str = "hello") -> dict[str, Any]:
+    """A report with every part, `text` in every place that holds free text."""
+    return {
+        "report": 1,
+        "name": text,
+        "description": text,
+        "recipe_yaml": text,
+        "profile": text,
+        "exit": "pass",
+        "rows": {
+            "in": 100,
+            "trained": 70,
+            "validation": 2,
+            "dropped": 28,
+            "by_reason": [
+                {"source": text, "fate": text, "by": text, "reason": text, "rows": 28},
+                {"source": text, "fate": "trained", "by": "", "reason": "", "rows": 70},
+            ],
+        },
+        "mix": {
+            "by": text,
+            "unit": text,
+            "shares": [{"name": text, "asked": 0.5, "got": 0.498, "records": 35, "tokens": 4000}],
+        },
+        "lengths": {"edges": [0, 32, 64], "counts": [3, 9, 1]},
+        "training": {
+            "steps": [
+                {"step": i, "loss": 3 / i, "learning_rate": 1e-3 / i, "epoch": i / 40}
+                for i in range(1, 41)
+            ],
+            "validation": [{"step": 10, "loss": 2.2}, {"step": 40, "loss": 2.0}],
+            "settings": {text: text, "r": 16, "targets": [text]},
+            "trainable_parameters": 4884480,
+            "adapter_bytes": 19000000,
+        },
+        "proof": {"records": 72, "tokens": 8000, "trained_tokens": 4000},
+        "suites": [
+            {
+                "name": text,
+                "description": text,
+                "facts": {text: 0.95},
+                "metrics": [metric("tool_use.right_call"), metric(text, "nats", "lower")],
+                "samples": [sample(text), sample(text)],
+            }
+        ],
+        "gates": [
+            {
+                "gate": "tool_use.right_call >= 0.9",
+                "verdict": "pass",
+                "why": text,
+                "value": 0.96,
+                "threshold": 0.9,
+            }
+        ],
+        "provenance": [
+            {
+                "source": text,
+                "license": text,
+                "rows": 72,
+                "files": [{"name": text, "sha256": text}],
+            }
+        ],
+        "adapter_proof": {"max_logit_difference": 3.2, "modules": 210},
+        "versions": {text: text},
+    }
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</style></pre></details></section><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)" x=\'',
+    "{{ 7 * 7 }}{% raw %}",
+    "<!-- --><![CDATA[ ]]>&lt;b&gt;&amp;",
+    "a\u202eb\u2066c\u200b\x00\x1b[31m\x7f\x85\u2028\ud800\U000e0041",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_stays_text(text: str) -> None:
+    found = read(full(text))
+    assert found.shape() == read(full()).shape()
+    seen = re.sub(r"\s+", " ", shown.visible(text))
+    assert found.text.count(seen) > 20
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.text(st.characters(), min_size=1, max_size=40))
+def test_any_text_stays_text(text: str) -> None:
+    html = render(full(f"{text}?"))  # never a word that means something ("trained")
+    html.encode()  # a lone surrogate could not be written
+    assert Reader(html).shape() == read(full()).shape()
+
+
+def test_hidden_characters_are_shown() -> None:
+    html = render(full(HOSTILE[-1]))
+    assert "a⟨U+202E⟩b⟨U+2066⟩c⟨U+200B⟩␀␛[31m␡⟨U+0085⟩⟨U+2028⟩⟨U+D800⟩⟨U+E0041⟩" in html
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]", html)
+    assert shown.visible("می\u200cخواهم\tپنج\r\n👩\u200d🚀") == "می\u200cخواهم\tپنج\n👩\u200d🚀"
+
+
+def test_offline_and_strict() -> None:
+    found = read(full("https://example.org/x.png"))
+    policy = next(a for t, a in found.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert str(policy["content"]).startswith("default-src 'none'; style-src 'unsafe-inline'; img-")
+    for tag, attrs in found.tags:
+        assert tag not in {"script", "iframe", "object", "form", "img", "base"}
+        for name, value in attrs.items():
+            assert not name.startswith("on") and name not in {"src", "srcset", "xlink:href"}
+            assert name != "href" or str(value).startswith(("#", "data:,"))
+    assert not re.search(r"url\(|@import|@font-face", render(full()))
+
+
+def test_structure() -> None:
+    found = read(full())
+    assert ("html", {"lang": "en"}) in found.tags
+    assert [t for t, _ in found.tags].count("h1") == 1
+    levels = [int(t[1]) for t, _ in found.tags if re.fullmatch("h[1-6]", t)]
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), "a heading is skipped"
+    ids = [a["id"] for _, a in found.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for name in ("href", "aria-labelledby"):
+        aims = [str(a[name]).lstrip("#") for t, a in found.tags if name in a and t != "link"]
+        assert aims and set(aims) <= set(ids)
+    for tag, attrs in found.tags:
+        if tag == "svg" and attrs.get("role") == "img":
+            assert attrs.get("aria-label")
+
+
+def test_same_report_same_page_and_left_alone() -> None:
+    report = full()
+    before = copy.deepcopy(report)
+    assert render(report) == render(report)
+    assert report == before
+
+
+@pytest.mark.parametrize("empty", [None, {}, []])
+@pytest.mark.parametrize("key", [k for k in full() if k not in ("report", "name", "exit")])
+def test_any_part_may_be_missing(key: str, empty: Any) -> None:
+    report = full()
+    report[key] = empty
+    assert "None" not in read(report).text
+    del report[key]
+    assert "None" not in read(report).text
+
+
+def test_next_to_nothing() -> None:
+    assert "nothing was judged" in read({"report": 1, "name": "x"}).text
+    found = read({**full(), "training": None, "proof": None, "suites": [], "gates": [],
+                  "adapter_proof": None, "exit": "no gates"})  # fmt: skip
+    assert "The data is ready; nothing was judged." in found.text
+    assert "Training" not in found.text and "Samples" not in found.text
+
+
+def test_verdicts() -> None:
+    report = full()
+    assert "The one gate passed." in read(report).text
+    report["gates"].append({**report["gates"][0], "verdict": "fail"})
+    report["exit"] = "gate failed"
+    assert "1 of 2 gates failed." in read(report).text
+    report["gates"], report["exit"] = [], "no gates"
+    assert "No gates were set" in read(report).text
+
+
+def test_right_and_wrong_in_words() -> None:
+    report = full()
+    text = read(report).text
+    assert "✕" not in text and "base wrong" in text and "tuned right" in text
+    report["suites"][0]["metrics"][0]["better"] = "lower"
+    text = read(report).text
+    assert "base right" in text and "tuned wrong" in text
+
+
+@pytest.mark.parametrize(
+    ("better", "difference", "word"),
+    [
+        ("higher", {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.01}, "better"),
+        ("lower", {"value": 0.2, "low": 0.1, "high": 0.3, "p": None}, "worse"),
+        ("lower", {"value": -0.2, "low": -0.3, "high": -0.1, "p": None}, "better"),
+        ("higher", {"value": 0.1, "low": -0.1, "high": 0.3, "p": 0.2}, "no clear difference"),
+        ("higher", {"value": 0.2, "low": 0.01, "high": 0.3, "p": 0.06}, "no clear difference"),
+        (None, {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.01}, "differs"),
+    ],
+)
+def test_difference_words(better: str | None, difference: dict[str, Any], word: str) -> None:
+    report = full()
+    report["suites"][0]["metrics"] = [
+        {**metric("tool_use.right_call", "share", better), "difference": difference}
+    ]
+    html = render(report)
+    assert re.search(rf'class="delta".*?class="tag \w+">{word}<', html, re.S)
+
+
+def test_every_sample_is_there_however_many() -> None:
+    report = full()
+    report["suites"][0]["samples"] = [sample(f"number-{i:03d};") for i in range(60)]
+    found = read(report)
+    assert all(f"number-{i:03d};" in found.text for i in range(60))
+    assert "50 more samples" in found.text
+    assert sum("open" in attrs for tag, attrs in found.tags if tag == "details") == 1
+
+
+def test_odd_numbers() -> None:
+    report = full()
+    bad = float("nan")
+    report["training"]["steps"][3]["loss"] = bad
+    report["training"]["steps"][4]["loss"] = None
+    one = report["suites"][0]["metrics"][0]
+    one["tuned"], one["base"], one["difference"] = None, cell(1, None, None, 1), None
+    report["suites"][0]["metrics"][1]["tuned"] = cell(bad, float("inf"), bad, 3)
+    text = render(report)
+    assert not re.search(r"\b(nan|inf)\b", Reader(text).text)
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', text)
+
+
+def test_contrast_in_both_themes() -> None:
+    style = render(full()).split("<style>")[1].split("</style>")[0]
+    blocks = re.findall(r":root \{(.*?)\}", style, re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        colours = dict(re.findall(r"--(\w+): #(\w{6})", block))
+        for ground in ("page", "card"):
+            for ink in ("ink", "soft", "tuned", "base", "good", "bad", "valid"):
+                assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+
+
+def _contrast(one: str, two: str) -> float:
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((light(one), light(two)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
+def test_ticks_cover(low: float, span: float) -> None:
+    high = low + span
+    marks = charts.ticks(low, high)
+    assert 2 <= len(marks) <= 8
+    slack = 1e-6 * max(abs(low), abs(high), span)
+    assert marks[0] <= low + slack and marks[-1] >= high - slack
+
+
+def test_curves_keep_what_matters() -> None:
+    line = [(float(i), float(i)) for i in range(5000)]
+    assert [y for _, y in charts.smooth(line, 50)] == pytest.approx([y for _, y in line])
+    spiked = [(x, 9e9 if x == 1234 else 1.0) for x, _ in line]
+    assert (1234.0, 9e9) in charts.thin(spiked) and len(charts.thin(spiked)) <= 801
+    assert charts.curves([charts.Series("train")], x="x", y="y", label="") == ""
+    assert "circle" in charts.curves([charts.Series("a", [(1, 2)])], x="", y="", label="")
+    assert charts.histogram([0, 1], [0], x="x", y="y", label="") == ""
+
+
+@pytest.mark.parametrize(
+    ("got", "want"),
+    [
+        (shown.count(4884480), "4,884,480"),
+        (shown.number(0), "0"),
+        (shown.number(0.0002), "2e−4"),
+        (shown.number(-1.234), "−1.23"),
+        (shown.number(12345.6), "12,346"),
+        (shown.number(9.999e-4), "1e−3"),
+        (shown.number(5e-310), "5e−310"),
+        (shown.measure(3.3, "nats"), "3.30"),
+        (shown.measure(0.95, "share"), "95.0%"),
+        (shown.change(0.9, "share"), "+90.0"),
+        (shown.change(-0.02, "number"), "−0.0200"),
+        (shown.change(0.0, "share"), "0"),
+        (shown.chance(1e-9), "p < 0.0001"),
+        (shown.chance(0.0312), "p = 0.031"),
+        (shown.size(19_000_000), "19.0 MB"),
+        (shown.size(12), "12 B"),
+        (shown.part(1, 0), "–"),
+        (shown.share(None), "–"),
+        (shown.number(True), "–"),
+        (shown.spread(cell(1, None, None), "share"), ""),
+    ],
+)
+def test_numbers(got: str, want: str) -> None:
+    assert got == want
