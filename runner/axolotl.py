@@ -12,7 +12,7 @@ from typing import Any
 from runner.hardware import Profile
 from runner.recipe import Recipe
 
-CPU_PLUGIN = "runner.jobs.axolotl_cpu.CpuPlugin"
+CPU_PLUGINS = ["runner.jobs.axolotl_cpu.CpuPlugin", "runner.jobs.axolotl_cpu.LabelledLogitsPlugin"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ def _dataset(path: str) -> dict[str, Any]:
     return {
         "path": path,
         "ds_type": "json",
+        "split": "train",
         "type": "chat_template",
         "field_messages": "messages",
         "message_property_mappings": {"role": "role", "content": "content"},
@@ -61,7 +62,7 @@ def config(recipe: Recipe, profile: Profile, paths: Paths, template: str | None)
         "shuffle_before_merging_datasets": False,
     }
     if paths.validation:
-        out["test_datasets"] = [_dataset(paths.validation) | {"split": "train"}]
+        out["test_datasets"] = [_dataset(paths.validation)]
     else:
         out["val_set_size"] = 0.0
     out |= {
@@ -96,6 +97,8 @@ def config(recipe: Recipe, profile: Profile, paths: Paths, template: str | None)
         "auto_resume_from_checkpoints": True,
         "output_dir": paths.output,
     }
+    if train.group_by_length:
+        out["curriculum_sampling"] = True  # rows are trained in the order of the file, which is ours
     if train.max_steps:
         out["max_steps"] = train.max_steps
     if adapter.type == "qlora":
@@ -119,7 +122,7 @@ def _gpu(recipe: Recipe) -> dict[str, Any]:
 
 
 def _cpu(recipe: Recipe) -> dict[str, Any]:
-    """No CUDA kernels; attention that exists there; bf16 by our plug-in, which sets `use_cpu`."""
+    """No CUDA kernels; attention that exists there; our own plug-ins (see their module), and no others ever."""
     bf16 = recipe.train.precision in ("bf16", "auto")
     out: dict[str, Any] = {
         "bf16": bf16,
@@ -134,6 +137,6 @@ def _cpu(recipe: Recipe) -> dict[str, Any]:
         "optimizer": "adamw_torch" if "8bit" in recipe.train.optimizer else recipe.train.optimizer,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
-        "plugins": [CPU_PLUGIN],
+        "plugins": list(CPU_PLUGINS),
     }
     return out

@@ -10,7 +10,7 @@ from runner import library
 from runner import recipe as r
 from runner.errors import NeedsTrust, Problem
 from runner.registry import plugins
-from runner.wording import nearest
+from runner.wording import nearest, show
 from runner.workspace import Workspace
 from runner.yaml12 import Path, Yaml
 
@@ -31,20 +31,21 @@ def recipe(
     if parts["train"] is not None:
         yield from _train(doc, parts["train"])
     if model is not None:
-        yield from _guard(trust, lambda: list(_model(doc, model, workspace)))
-    if mix is not None and mix.unit == "tokens" and "model" not in doc.data:
+        yield from _guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
+    none = doc.data.get("model") is None
+    if mix is not None and mix.unit == "tokens" and none:
         yield doc.problem(("mix", "unit"), "tokens are counted by a model's tokenizer; name a model")
     if parts["evaluate"] is not None:
         yield from _gates(doc, parts["evaluate"], suites)
-        if parts["evaluate"].suites and "model" not in doc.data:
+        if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
 
 
-def _guard(trust: list[str], make: Callable[[], list[Problem]]) -> list[Problem]:
+def _guard(doc: Yaml, path: Path, trust: list[str], make: Callable[[], list[Problem]]) -> list[Problem]:
     try:
         return make()
     except NeedsTrust as e:
-        trust.append(str(e))
+        trust.append(str(doc.problem(path, str(e), at_value=True)))
         return []
 
 
@@ -71,13 +72,13 @@ def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list
                 here = (*path, n) if isinstance(value, list) else path
 
                 def missing(one: str = one, how: str = how, here: Path = here) -> list[Problem]:
-                    if workspace.inputs(how, one):
+                    if workspace.named(how, one):
                         return []
                     what = "no tool set" if how == "tool set" else "no file"
                     known = _tool_sets(workspace) if how == "tool set" else []
-                    return [doc.problem(here, f"{what} {one!r}{nearest(one, known)}", at_value=True)]
+                    return [doc.problem(here, f"{what} {show(one)}{nearest(one, known)}", at_value=True)]
 
-                yield from _guard(trust, missing)
+                yield from _guard(doc, here, trust, missing)
 
 
 def _tool_sets(workspace: Workspace) -> list[str]:
@@ -99,7 +100,7 @@ def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem
     for name in mix.weights:
         if name not in known:
             what = "source" if mix.by == "source" else f"{mix.by} tag"
-            yield doc.problem((*path, name), f"no {what} is called {name!r}{nearest(name, known)}")
+            yield doc.problem((*path, name), f"no {what} is called {show(name)}{nearest(name, known)}")
     for name in sorted(known - set(mix.weights)):
         yield doc.problem(path, f"{name!r} has no weight; 0 leaves it out")
 
@@ -108,6 +109,9 @@ def _train(doc: Yaml, train: r.Train) -> Iterator[Problem]:
     if train.effective_batch % train.micro_batch:
         what = f"{train.effective_batch} is no multiple of micro_batch, {train.micro_batch}"
         yield doc.problem(("train", "effective_batch"), what)
+    if train.packing and train.group_by_length:
+        what = "packed sequences all have the same length; set one of packing and group_by_length to false"
+        yield doc.problem(("train", "group_by_length"), what)
 
 
 def templates() -> dict[str, str]:
@@ -118,7 +122,8 @@ def templates() -> dict[str, str]:
 
 def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]:
     if model.template.endswith(".jinja"):
-        if workspace.find(model.template) is None:
+        found = workspace.find(model.template)
+        if found is None or not found.is_file():
             yield doc.problem(("model", "template"), f"no file {model.template!r}", at_value=True)
     elif model.template != "model" and model.template not in templates():
         hint = nearest(model.template, [*templates(), "model"])
@@ -131,9 +136,9 @@ def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]
         return
     local = workspace.find(model.base)
     looks_local = model.base.startswith(("/", ".")) or model.base.count("/") != 1
-    if local is None and looks_local:
+    if (local is None and looks_local) or (local is not None and not local.is_dir()):
         yield doc.problem(path, f"no model folder {model.base!r} in the workspace", at_value=True)
-    elif local is not None and local.is_dir():
+    elif local is not None:
         for need, what in (("config.json", "no config.json"), ("*.safetensors", "no .safetensors weights")):
             if not any(local.glob(need)):
                 yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
@@ -152,6 +157,9 @@ EMBEDDED = {
 
 def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[r.Suite]) -> Iterator[Problem]:
     known = [s.metric_name for s in suites]
+    for i, name in enumerate(evaluate.suites):
+        if name in evaluate.suites[:i]:
+            yield doc.problem(("evaluate", "suites", i), f"{name!r} is named twice", at_value=True)
     for i, gate in enumerate(evaluate.gates):
         match = re.match(r.GATE, gate)
         suite = match[1].partition(".")[0] if match else ""
@@ -161,9 +169,12 @@ def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[r.Suite]) -> Iterator[P
             yield doc.problem(("evaluate", "gates", i), what, at_value=True)
 
 
-def suite(doc: Yaml, suite: r.Suite, workspace: Workspace) -> Iterator[Problem]:
-    """All such problems of a suite."""
+def suite(doc: Yaml, suite: r.Suite, workspace: Workspace, name: str) -> Iterator[Problem]:
+    """All such problems of the suite that a recipe calls `name`."""
     common = suite.common
+    if common.name != name:
+        what = f"must be {name!r}, as the file is called; steps and metrics go by it"
+        yield doc.problem(("name",), what, at_value=True)
     if (common.probes is None) != (suite.judge is None):
         yield doc.problem((), "probes and a judge go together")
     if common.probes is None and common.lm_eval is None and common.perplexity is None:
@@ -171,9 +182,9 @@ def suite(doc: Yaml, suite: r.Suite, workspace: Workspace) -> Iterator[Problem]:
         yield doc.problem((), what)
     for group, globs in common.perplexity.texts.items() if common.perplexity else ():
         for i, glob in enumerate(globs):
-            if not workspace.inputs("glob", glob):
+            if not workspace.named("glob", glob):
                 path: Path = ("perplexity", "texts", group, i)
-                yield doc.problem(path, f"no file {glob!r}", at_value=True)
+                yield doc.problem(path, f"no file {show(glob)}", at_value=True)
     files: list[tuple[Path, str]] = [(("probes",), common.probes)] if common.probes else []
     files += [
         (("lm_eval", "tasks", i), f"tasks/{t}.yaml")
@@ -183,5 +194,5 @@ def suite(doc: Yaml, suite: r.Suite, workspace: Workspace) -> Iterator[Problem]:
         options = plugins("judge")[suite.judge.plugin].file_options
         files += [(("judge", suite.judge.plugin, o), suite.judge.options[o]) for o in options]
     for at, name in files:
-        if not workspace.inputs("evals", name):
-            yield doc.problem(at, f"no file evals/{name}", at_value=True)
+        if not workspace.named("evals", name):
+            yield doc.problem(at, f"no file {show('evals/' + name)}", at_value=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner import errors
+from runner.errors import safe
 
 if TYPE_CHECKING:
     from runner.load import Loaded
@@ -21,18 +22,11 @@ if TYPE_CHECKING:
     from runner.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
-_CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if c not in (9, 10)}
-_CONTROL |= {c: f"\\u{c:04x}" for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
-
-
-def safe(text: str) -> str:
-    """Text of recipes and data, with what could steer a terminal made visible."""
-    return text.translate(_CONTROL)
 
 
 def emit(data: Any) -> None:
     """Print JSON, and nothing else, on stdout."""
-    click.echo(json.dumps(data, indent=1, ensure_ascii=False))
+    click.echo(json.dumps(data, indent=1))
 
 
 def _stop(number: int, frame: object) -> None:
@@ -66,7 +60,8 @@ def command(function: F) -> F:
             if as_json:
                 emit({"ok": False, "exit": code, "errors": _described(e)})
             else:
-                click.echo(safe(f"error: {e}" if not isinstance(e, errors.RecipeError) else str(e)), err=True)
+                placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
+                click.echo(safe(str(e) if placed else f"error: {e}"), err=True)
         except OSError as e:
             code = 3
             what = f"{e.strerror or e}" + (f": {e.filename}" if e.filename else "")
@@ -143,11 +138,11 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
             code = max(code, e.exit_code)
             found += _described(e)
             if not as_json:
-                wrong = isinstance(e, errors.RecipeError)
-                click.echo(safe(str(e) if wrong else f"{recipe}: {e}"), err=True)
+                placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
+                click.echo(safe(str(e) if placed else f"{recipe}: {e}"), err=True)
         else:
             if not as_json:
-                click.echo(f"{recipe}: ok ({loaded.recipe.name})")
+                click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
     if as_json:
         emit({"ok": not code, "exit": code, "errors": found})
     return code

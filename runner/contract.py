@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1024)
 def _validator(schema: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
+    from referencing import Registry
 
     parsed = json.loads(schema)
     Draft202012Validator.check_schema(parsed)
-    return Draft202012Validator(parsed)
+    # An empty registry: a `$ref` of untrusted data must not make anybody fetch an address or a file.
+    return Draft202012Validator(parsed, registry=Registry())
 
 
 def _tools(record: Record) -> dict[str, dict[str, Any]] | str:
@@ -33,7 +36,7 @@ def _tools(record: Record) -> dict[str, dict[str, Any]] | str:
         try:
             _validator(json.dumps(parameters, sort_keys=True))
         except SchemaError as e:
-            return f"parameters of tool {function['name']} are not a JSON Schema: {e.message}"
+            return f"parameters of tool {function['name']} are not a JSON Schema: {e.message[:200]}"
         out[function["name"]] = parameters
     return out
 
@@ -41,13 +44,49 @@ def _tools(record: Record) -> dict[str, dict[str, Any]] | str:
 def _call(name: str, arguments: str, tools: dict[str, dict[str, Any]]) -> str | None:
     if name not in tools:
         return f"calls the tool {name!r}, which the record does not declare"
+    from referencing.exceptions import Unresolvable
+
     try:
-        values = json.loads(arguments)
+        values = json.loads(arguments, parse_constant=_no_constant)
     except ValueError as e:
         return f"arguments of {name} are not JSON: {e}"
-    for error in _validator(json.dumps(tools[name], sort_keys=True)).iter_errors(values):
-        at = ".".join(map(str, error.absolute_path))
-        return f"arguments of {name} break its schema: {at + ': ' if at else ''}{error.message}"
+    if not isinstance(values, dict):
+        return f"arguments of {name} are not an object"
+    try:
+        for error in _validator(json.dumps(tools[name], sort_keys=True)).iter_errors(values):
+            at = ".".join(map(str, error.absolute_path))
+            return f"arguments of {name} break its schema: {at + ': ' if at else ''}{error.message[:200]}"
+    except Unresolvable as e:
+        return f"parameters of tool {name} refer to {e.ref!r}, which is not in them"
+    return None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _unwritable(record: Record) -> str | None:
+    """Characters that no UTF-8 file, tokenizer or C string can hold."""
+    said = [(m.content, m.name, m.tool_call_id) for m in record.messages]
+    called = [(c.id, c.function.name, c.function.arguments) for m in record.messages for c in m.tool_calls]
+    texts = [x for row in (*said, *called) for x in row if x]
+    for text in (*texts, *_strings(record.tools), *_strings(record.tags), *_strings(record.meta)):
+        if "\0" in text:
+            return "holds a NUL character"
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            return "holds half a character (a lone surrogate)"
     return None
 
 
@@ -88,7 +127,14 @@ def _order(messages: list[Message]) -> str | None:
 
 def broken(record: Record) -> str | None:
     """Why a record must not be trained on, or None. Schema errors name the tool and the argument."""
-    reason = _order(record.messages)
+    try:
+        return _broken(record)
+    except RecursionError:
+        return "its tools or arguments are nested too deep"
+
+
+def _broken(record: Record) -> str | None:
+    reason = _unwritable(record) or _order(record.messages)
     if reason or not (record.tools or any(m.tool_calls for m in record.messages)):
         return reason
     tools = _tools(record)

@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if c not in (9, 10)}
+_STEERS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+_CONTROL |= {c: f"\\u{c:04x}" for c in _STEERS}
+
+
+def safe(text: str) -> str:
+    """Text of recipes and data, with what could steer a terminal (or cannot be written) made visible."""
+    return text.translate(_CONTROL)
+
+
 OK = 0
 GATE_FAILED = 1
 INTERRUPTED = 130

@@ -29,5 +29,8 @@ def find(name: str) -> Path | None:
     if kind not in KINDS or not rest:
         return None
     root = shelf(kind).resolve()
-    path = (root / rest).resolve()
-    return path if path.is_relative_to(root) and path.exists() else None
+    try:
+        path = (root / rest).resolve()
+        return path if path.is_relative_to(root) and path.exists() else None
+    except (OSError, ValueError):  # longer than a name can be, or with a NUL in it
+        return None

@@ -6,6 +6,8 @@ say (checks). A later pass looks only at the parts that the earlier ones found s
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +20,8 @@ from runner.errors import NeedsTrust, Problem, RecipeError, UsageError
 from runner.registry import Kind, Plugin, plugins
 from runner.schema import Schema, recipe_schema, suite_schema
 from runner.workspace import Workspace
+from runner.yaml12 import MAX_BYTES, Yaml, decode, dotted, parse
 from runner.yaml12 import Path as Keys
-from runner.yaml12 import Yaml, decode, dotted, parse
 
 T = TypeVar("T")
 
@@ -65,52 +67,52 @@ def _shown(path: Path) -> str:
 def _read(path: Path) -> Yaml:
     shown = _shown(path)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(4 * MAX_BYTES + 1)  # so that no file, /dev/zero not either, fills the memory
     except OSError as e:
         raise UsageError(f"{shown}: cannot be read: {e.strerror or e}") from None
     return parse(decode(raw, shown), shown)
 
 
-def _merge(base: Yaml, child: Yaml, path: Keys = ()) -> None:
+def _merge(base: Yaml, child: Yaml) -> None:
     """Lay `child` over `base`, in place: maps are merged, lists and values replaced."""
-    at_base, at_child = _at(base.data, path), _at(child.data, path)
-    for key, value in at_child.items():
-        here = (*path, key)
-        if isinstance(value, dict) and isinstance(at_base.get(key), dict):
-            _copy_place(base, child, here)
-            _merge(base, child, here)
-            continue
-        for table in (base.places, base.values):
-            for old in [p for p in table if p[: len(here)] == here]:
-                del table[old]
-        for mine, theirs in ((base.places, child.places), (base.values, child.values)):
-            mine.update({p: at for p, at in theirs.items() if p[: len(here)] == here})
-        at_base[key] = value
-
-
-def _at(data: Any, path: Keys) -> Any:
-    for key in path:
-        data = data[key]
-    return data
-
-
-def _copy_place(base: Yaml, child: Yaml, here: Keys) -> None:
+    replaced = set(_lay(base.data, child.data, ()))
     for mine, theirs in ((base.places, child.places), (base.values, child.values)):
-        if here in theirs:
-            mine[here] = theirs[here]
+        for old in [p for p in mine if _within(p, replaced)]:
+            del mine[old]
+        mine.update({p: at for p, at in theirs.items() if p})
+
+
+def _lay(base: dict[str, Any], child: dict[str, Any], path: Keys) -> Iterator[Keys]:
+    """Do so with the data; the paths that were replaced."""
+    for key, value in child.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            yield from _lay(base[key], value, (*path, key))
+        else:
+            base[key] = value
+            yield (*path, key)
+
+
+def _within(path: Keys, of: set[Keys]) -> bool:
+    return any(path[:n] in of for n in range(1, len(path) + 1))
 
 
 def _parent(path: Path, name: str, workspace: Workspace) -> Path | None:
-    """The file that `extends: name` means: beside this one, in the workspace's recipes/, or a shipped one."""
-    beside = (path.parent / name).resolve()
+    """The file that `extends: name` means: one beside this one, or a shipped one."""
+    try:
+        beside = (path.parent / name).resolve()
+        there = beside.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a circle of links
+        return None
     root, home = workspace.root.resolve(), path.parent.resolve()
     allowed = beside.is_relative_to(root) or beside.is_relative_to(home) or "paths" in workspace.trust
-    if beside.is_file():
+    if there:
         shelf = library.shelf("recipes").resolve()
         if not allowed and not beside.is_relative_to(shelf):
-            raise NeedsTrust(f"extends: {name!r} lies outside the workspace; allow it with --trust paths")
+            raise NeedsTrust(f"{name!r} lies outside the workspace; allow it with --trust paths")
         return beside
-    return library.find(f"recipes/{name}")
+    shipped = library.find(f"recipes/{name}")
+    return shipped if shipped and shipped.is_file() else None
 
 
 def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()) -> Yaml:
@@ -121,11 +123,15 @@ def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()
     name = doc.data.get("extends")
     if not isinstance(name, str) or not name:
         return doc
-    parent = _parent(path, name, workspace)
+    try:
+        parent = _parent(path, name, workspace)
+    except NeedsTrust as e:
+        raise NeedsTrust(str(doc.problem(("extends",), str(e), at_value=True))) from None
     if parent is None:
         known = [p.relative_to(library.shelf("recipes")) for p in library.shelf("recipes").rglob("*.yaml")]
         hint = wording.nearest(name, map(str, known))
-        raise RecipeError([doc.problem(("extends",), f"no recipe {name!r}{hint}", at_value=True)])
+        what = f"no recipe {wording.show(name)}{hint}"
+        raise RecipeError([doc.problem(("extends",), what, at_value=True)])
     if parent in (*below, path.resolve()) or len(below) > 20:
         raise RecipeError([doc.problem(("extends",), f"{name!r} leads back to itself", at_value=True)])
     base = _with_parents(parent, workspace, (*below, path.resolve()))
@@ -134,12 +140,23 @@ def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()
     return base
 
 
-def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
-    from jsonschema import Draft202012Validator
+def _validator(schema: Schema) -> Any:
+    """JSON Schema where Python would be laxer: `$` is the very end of a text, and 16.0 no whole number."""
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
 
+    def pattern(validator: Any, wanted: str, value: Any, of: Any) -> Iterator[Any]:
+        if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", wanted), value):
+            yield ValidationError(f"does not match {wanted}")
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda checker, value: type(value) is int)
+    return extend(Draft202012Validator, {"pattern": pattern}, type_checker=types)(schema)  # type: ignore[no-untyped-call]
+
+
+def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
     if not isinstance(doc.data, dict):
         return [Problem(doc.file, 1, 1, "", "the file is not a map of keys")]
-    errors = Draft202012Validator(schema).iter_errors(doc.data)
+    errors = _validator(schema).iter_errors(doc.data)
     return list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema)))
 
 
@@ -183,14 +200,16 @@ class _Sections:
             return default
         return self.guard((key,), lambda: _convert(value, kind))
 
-    def items(self, key: str, make: Any, kind: str) -> list[Any] | None:
+    def items(self, key: str, make: Any, kind: Kind) -> list[Any] | None:
         if key in self.unsound:
             return None
         out = []
         for i, item in enumerate(self.doc.data.get(key) or []):
             made = self.guard((key, i), lambda item=item: make(item))
             if made is None and not any(p.where.startswith(f"{key}[{i}]") for p in self.problems):
-                self.problems.append(self.doc.problem((key, i), f"names no {kind}, or more than one"))
+                named = sorted(set(item) & set(plugins(kind)))
+                what = f"names {len(named)} {kind}s, {', '.join(named)}" if named else f"names no {kind}"
+                self.problems.append(self.doc.problem((key, i), f"{what}; each item names one"))
             out.append(made)
         return None if None in out else out
 
@@ -230,6 +249,8 @@ def load_recipe(path: Path, workspace: Workspace) -> Loaded:
         except UsageError:
             known = wording.nearest(name, suite_names(workspace))
             bad.append(doc.problem(("evaluate", "suites", name_at), f"no suite {name!r}{known}"))
+        except NeedsTrust as e:
+            trust.append(str(doc.problem(("evaluate", "suites", name_at), str(e))))
         except RecipeError as e:
             bad.extend(e.problems)
     bad.extend(checks.recipe(doc, parts, suites, workspace, trust))
@@ -268,7 +289,7 @@ def load_suite(name: str, workspace: Workspace) -> r.Suite:
         use = s.guard(("judge",), lambda: _use(judge, "judge")) if judge else None
         if common and not bad:
             suite = r.Suite(common, use)
-            bad.extend(checks.suite(doc, suite, workspace))
+            bad.extend(checks.suite(doc, suite, workspace, name))
             if not bad:
                 return suite
     raise RecipeError(bad)

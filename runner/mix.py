@@ -59,7 +59,8 @@ def choose(records: Sequence[Record], sizes: Sequence[int], mix: Mix, seed: int)
         if value not in members:
             raise Impossible(f"{mix.by} {value!r} has no weight; 0 leaves it out")
         members[value].append(i)
-    weights = {n: w for n, w in mix.weights.items() if w > 0}
+    whole = sum(mix.weights.values())  # 1, but for the rounding that checks allow
+    weights = {n: w / whole for n, w in mix.weights.items() if w > 0}
     have = {n: sum(sizes[i] for i in members[n]) * mix.repeat_at_most for n in weights}
     empty = sorted(n for n in weights if not have[n])
     if empty:
@@ -110,3 +111,15 @@ def held_out(records: Sequence[Record], split: Split, seed: int) -> set[int]:
                 out.update(groups[group])
                 got += size
     return out
+
+
+def by_length(records: Sequence[Record], batch: int, seed: int) -> list[Record]:
+    """Records in batches of like length (least padding), the batches shuffled (no long-to-short drift)."""
+    order = sorted(
+        records, key=lambda r: (int(r.meta["tokens"]), rank(seed, "length", r.id, r.meta.get("copy")))
+    )
+    batches = [order[i : i + batch] for i in range(0, len(order), batch)]
+    # The short batch, if there is one, stays last: anywhere else it would shift all batches after it.
+    whole = [b for b in batches if len(b) == batch]
+    whole.sort(key=lambda b: rank(seed, "batch", b[0].id, b[0].meta.get("copy")))
+    return [r for b in [*whole, *(b for b in batches if len(b) < batch)] for r in b]

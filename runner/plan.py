@@ -30,7 +30,7 @@ ARMS = ("base", "tuned")
 # Raise a step's number when its code comes to mean something else: old artifacts are then made anew.
 VERSIONS = {
     "model": 1, "source": 1, "filter": 1, "dedup": 1, "decontaminate": 1, "render": 1, "mix": 1,
-    "split": 1, "preprocess": 1, "proof": 1, "train": 1, "generate": 1, "judge": 1, "lm_eval": 1,
+    "split": 1, "rows": 1, "preprocess": 1, "proof": 1, "train": 1, "generate": 1, "judge": 1, "lm_eval": 1,
     "perplexity": 1, "report": 1,
 }  # fmt: skip
 RENDERING = ("transformers", "tokenizers", "jinja2")
@@ -208,7 +208,9 @@ class _Planner:
     # -- train --------------------------------------------------------------------------------
 
     def train(self, model: r.Model, data: str) -> str:
-        needs = [data] + (["model"] if "model" in self.steps else [])
+        base = ["model"] if "model" in self.steps else []
+        batch = self.recipe.train.micro_batch if self.recipe.train.group_by_length else None
+        rows = self.add("rows", "rows", "train", [data], {"batch": batch, "seed": self.recipe.seed})
         config = axolotl.config(
             self.recipe,
             self.profile,
@@ -220,8 +222,10 @@ class _Planner:
                    "datasets", "test_datasets", "sequence_len", "sample_packing", "seed")  # fmt: skip
         common = {"model": self._model(model), "libraries": _versions(TRAINING)}
         data_config = {k: v for k, v in config.items() if k in of_data}
+        needs = [rows, *base]
         last = self.add("preprocess", "preprocess", "train", needs, {"config": data_config} | common)
-        last = self.add("proof", "proof", "train", [last, *needs], {"libraries": _versions(RENDERING)})
+        versions = {"libraries": _versions(RENDERING)}
+        last = self.add("proof", "proof", "train", [last, data, *base], versions)
         whole = {k: v for k, v in config.items() if k not in track}
         return self.add("train", "train", "train", [last, "preprocess", *needs], {"config": whole} | common)
 
@@ -315,7 +319,8 @@ def task_files(task: str, workspace: Workspace) -> list[InputFile]:
     found = list(workspace.inputs("evals", f"tasks/{task}.yaml"))
     for file in found[:1]:
         doc = parse(decode(file.path.read_bytes(), file.name), file.name)
-        data = (doc.data.get("dataset_kwargs") or {}).get("data_files") or {}
+        options = doc.data.get("dataset_kwargs") if isinstance(doc.data, dict) else None
+        data = options.get("data_files") or {} if isinstance(options, dict) else {}
         names = data.values() if isinstance(data, dict) else [data]
         found += [f for n in names for f in workspace.inputs("evals", f"tasks/{Path(str(n)).name}")]
     return found

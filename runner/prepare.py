@@ -54,7 +54,7 @@ def source(m: Making) -> None:
                 if reason is None:
                     kept.write(row)
                 else:
-                    row = Rejected(row.id, reason, msgspec.json.encode(row).decode())
+                    row = Rejected(row.id, reason, _raw(row))
             if isinstance(row, Rejected):
                 first = first or f"{row.id}: {row.reason}"
                 rejected.write(row)
@@ -67,6 +67,14 @@ def source(m: Making) -> None:
         what = f"all {counts['rejected']} rows were rejected; {first}" if first else "it is empty"
         raise m.fail(f"the source {spec.name!r} gave no records: {what}")
     write_json(m.out / "counts.json", counts)
+
+
+def _raw(record: Record) -> str:
+    """A record that is not to be had, as far as it can be written."""
+    try:
+        return json.dumps(msgspec.to_builtins(record))
+    except RecursionError:
+        return ""
 
 
 def _shaped(
@@ -156,9 +164,9 @@ def decontaminate(m: Making) -> None:
         (f"{file.name}:{n}", text)
         for file in m.step.details["files"]["against"]
         if file.name.endswith((".jsonl", ".json"))
-        for n, line in enumerate(file.path.read_text(encoding="utf-8").splitlines(), 1)
+        for n, line in enumerate(file.path.read_bytes().split(b"\n"), 1)
         if line.strip()
-        for text in _texts(json.loads(line))
+        for text in _texts(_json(m, file.name, n, line))
     ]
     records = list(_all(m))
     turns = [
@@ -183,6 +191,13 @@ def decontaminate(m: Making) -> None:
                 kept.write(record)
     if not kept.count:
         raise m.fail("every record shares text with an evaluation")
+
+
+def _json(m: Making, name: str, number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as e:
+        raise m.fail(f"{name}, line {number}: not JSON: {e}") from None
 
 
 def _texts(data: Any) -> Iterator[str]:
@@ -278,8 +293,6 @@ def split(m: Making) -> None:
         raise m.fail("nothing is left to train on")
     for name, rows in (("train", train), ("validation", validation)):
         write_rows(m.out / "data" / f"{name}.jsonl", rows)
-        if recipe.model:
-            write_rows(m.out / "rows" / f"{name}.jsonl", map(chat.for_trainer, rows))
     earlier = (fate for need in m.step.needs for fate in read_rows(m.inputs[need].file("fates.jsonl"), Fate))
     fates = ledger.complete(earlier, train, validation)
     ledger.write(m.out / "ledger.parquet", fates)

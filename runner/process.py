@@ -17,7 +17,11 @@ ALLOWED = (
     "HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HTTP_PROXY", "HTTPS_PROXY",
     "NO_PROXY", "WANDB_API_KEY", "WANDB_BASE_URL", "OMP_NUM_THREADS",
 )  # fmt: skip
+# Passive waiting: threads that spin while they wait make a busy machine ten times slower, not faster.
 QUIET = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "HF_DATASETS_OFFLINE": "1",
     "AXOLOTL_DO_NOT_TRACK": "1",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

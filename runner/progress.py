@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from runner.errors import safe
+
 if TYPE_CHECKING:
     from runner.plan import Plan
     from runner.run import Event, Tell
@@ -61,7 +63,7 @@ class Display:
     def _line(self, text: str) -> None:
         from rich.text import Text
 
-        self.console.print(Text(text))
+        self.console.print(Text(safe(text)))
 
     def tell(self, event: Event) -> None:
         """Show one event of the run."""
@@ -71,11 +73,13 @@ class Display:
         elif event.what == "starts":
             self._say_kept()
             self.started = time.monotonic()
-            self.task = self.progress.add_task(f"  run   {name}", total=None, what=event.why)
+            self.task = self.progress.add_task(f"  run   {name}", total=None, what=safe(event.why))
             if self.progress.disable:
                 self._line(f"  run   {name}  {event.why}".rstrip())
         elif event.what == "progress" and self.task is not None:
-            self.progress.update(self.task, completed=event.done, total=event.of or None, what=event.why)
+            self.progress.update(
+                self.task, completed=event.done, total=event.of or None, what=safe(event.why)
+            )
         elif event.what == "made":
             if self.task is not None:
                 self.progress.remove_task(self.task)

@@ -132,7 +132,7 @@ class Mix(Part, frozen=True, kw_only=True):
         Meta(description="`source`, or a tag that every record carries.", examples=["source"]),
     ] = "source"
     weights: Annotated[
-        dict[Name, Fraction],
+        dict[Annotated[str, Meta(min_length=1, max_length=200)], Fraction],
         Meta(
             min_length=1,
             description="Share of each source or tag value; they sum to 1. 0 leaves one out.",
@@ -253,11 +253,15 @@ class Train(Part, frozen=True, kw_only=True):
     warmup: Annotated[Fraction, Meta(description="Share of the steps.")] = 0.03
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
     max_grad_norm: Annotated[float, Meta(gt=0, le=1000)] = 1.0
-    micro_batch: Annotated[int, Meta(ge=1, le=4096, description="Records a device and pass.")] = 2
+    micro_batch: Annotated[int, Meta(ge=1, le=4096, description="Records (with packing: full sequences) a device and pass.")] = 2
     effective_batch: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Records a step; a multiple of micro_batch.")
+        int, Meta(ge=1, le=1_000_000, description="Records (with packing: sequences) a step; a multiple of micro_batch.")
     ] = 16
     packing: Annotated[bool, Meta(description="Several records in one sequence.")] = True
+    group_by_length: Annotated[
+        bool,
+        Meta(description="Without packing: batches of records of like length, shuffled; less padding."),
+    ] = False
     attention: Literal["flash_attention_2", "sdpa", "eager"] = "flash_attention_2"
     gradient_checkpointing: bool = True
     precision: Annotated[
@@ -290,7 +294,17 @@ class Evaluate(Part, frozen=True, kw_only=True):
         Text | None, Meta(description="System message of probes that have none, for both arms.")
     ] = None
     gates: Annotated[
-        list[Annotated[str, Meta(pattern=GATE, max_length=200)]],
+        list[
+            Annotated[
+                str,
+                Meta(
+                    pattern=GATE,
+                    max_length=200,
+                    description="A metric (SUITE.NAME), then >=, <=, > or <, then a number, `base`, or "
+                    "`base` plus or minus a number.",
+                ),
+            ]
+        ],
         Meta(
             description="Conditions on the tuned model's metrics; one unmet makes the exit code 1.",
             examples=[["tool_use.right_call >= 0.9", "capability.hellaswag.acc >= base - 0.02"]],

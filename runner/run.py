@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,8 +58,8 @@ def folder(plan: Plan) -> Path:
 def before(plan: Plan) -> dict[str, Any]:
     """The ingredients of each step of this recipe's last run."""
     try:
-        data: dict[str, Any] = json.loads((folder(plan) / "plan.json").read_bytes())
-        return data
+        data = json.loads((folder(plan) / "plan.json").read_bytes())
+        return {k: v for k, v in data.items() if isinstance(v, dict)} if isinstance(data, dict) else {}
     except (OSError, ValueError):
         return {}
 
@@ -164,5 +163,5 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
         if step not in made:
             continue
         # A source that rejected nothing needs no file that says so.
-        if not target.startswith("rejected/") or os.path.getsize(made[step].file(file)):
+        if not target.startswith("rejected/") or made[step].file(file).stat().st_size:
             place(made[step].file(file), out / target)

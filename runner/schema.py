@@ -98,7 +98,11 @@ def recipe_schema() -> Schema:
     common = _inline(schemas.pop("common"), definitions)
     about = {
         "recipe": {"const": 1, "description": "Version of the recipe language."},
-        "name": schemas.pop("name") | {"description": "Names the run's folder, `runs/NAME`."},
+        "name": schemas.pop("name")
+        | {
+            "description": "Names the run's folder, `runs/NAME`: lower-case "
+            "letters, digits, dots, dashes and underscores."
+        },
         "description": {"type": "string", "maxLength": 5000},
         "extends": {
             "type": "string",

@@ -136,14 +136,17 @@ class Store:
         except (msgspec.DecodeError, OSError):
             whole = False
         if not whole:
-            self._quarantine(path)
+            if verify:  # a mere look changes nothing
+                self._quarantine(path)
             return None
         return Artifact(path, manifest)
 
     def _quarantine(self, path: Path) -> None:
         aside = self.root / "quarantine"
         aside.mkdir(parents=True, exist_ok=True)
-        n = sum(1 for p in aside.iterdir() if p.name.startswith(path.name))
+        n = 0
+        while (aside / f"{path.name}.{n}").exists():
+            n += 1
         path.rename(aside / f"{path.name}.{n}")
 
     @contextmanager
@@ -189,4 +192,5 @@ class Store:
             f.truncate()
             f.write(f"{os.getpid()}\n")
             f.flush()
+            shutil.rmtree(self.root / "tmp", ignore_errors=True)  # of runs that were killed
             yield

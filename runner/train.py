@@ -15,9 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from runner import axolotl, basemodel, chat, process
+from runner import axolotl, basemodel, chat, mix, process
 from runner.checks import EMBEDDED
-from runner.making import Maker, Making, read_rows, write_json
+from runner.making import Maker, Making, read_rows, write_json, write_rows
 from runner.record import Record
 from runner.store import digest, file_digest, fsync
 from runner.yaml12 import dump
@@ -63,15 +63,27 @@ def model(m: Making) -> None:
     )
 
 
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def rows(m: Making) -> None:
+    """The records in the shape and order in which Axolotl reads them."""
+    recipe = m.plan.loaded.recipe
+    for name in ("train", "validation"):
+        records = list(read_rows(m.inputs["split"].file("data") / f"{name}.jsonl", Record))
+        if name == "train" and recipe.train.group_by_length:
+            records = mix.by_length(records, recipe.train.micro_batch, recipe.seed)
+        write_rows(m.out / f"{name}.jsonl", map(chat.for_trainer, records))
+
+
 # -- preprocess -----------------------------------------------------------------------------------
 
 
 def _config(m: Making, prepared: Path, output: Path) -> dict[str, Any]:
-    rows = m.inputs["split"].file("rows")
-    validation = rows / "validation.jsonl"
+    validation = m.inputs["rows"].file("validation.jsonl")
     paths = axolotl.Paths(
         basemodel.model_at(m),
-        m.shown(rows / "train.jsonl"),
+        m.shown(m.inputs["rows"].file("train.jsonl")),
         m.shown(validation) if validation.stat().st_size else None,
         m.shown(prepared),
         m.shown(output),
@@ -266,6 +278,7 @@ def _parameters(weights: Path) -> int:
 
 MAKERS: dict[str, Maker] = {
     "model": model,
+    "rows": rows,
     "preprocess": preprocess,
     "proof": proof,
     "train": train,

@@ -27,7 +27,7 @@ _KINDS = {
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean …?)`, or the choices where none is near and they are few, or nothing."""
     choices = sorted(str(k) for k in known)
-    near = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(word)[:200], choices, n=1, cutoff=0.6)
     if near:
         return f" (did you mean {near[0]}?)"
     return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 30 else ""
@@ -35,7 +35,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def show(value: Any) -> str:
     """A value as a short, one-line, terminal-safe text."""
-    text = json.dumps(value, ensure_ascii=True, default=str)
+    text = repr(value[:61]) if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

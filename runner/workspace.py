@@ -23,15 +23,18 @@ class Workspace:
     def _contained(self, name: str) -> Path:
         path = (self.root / name).resolve()
         if "paths" not in self.trust and not path.is_relative_to(self.root.resolve()):
-            raise NeedsTrust(f"{name!r} lies outside the workspace; allow it with --trust paths")
+            raise NeedsTrust(f"{name[:200]!r} lies outside the workspace; allow it with --trust paths")
         return path
 
     def find(self, name: str) -> Path | None:
         """A file or folder that a recipe names: the workspace's own, else the one shipped as `datasets/…`
         or `evals/…`; None where there is neither. Raises NeedsTrust for a path that leads outside."""
-        path = self._contained(name)
-        if path.exists():
-            return path
+        try:
+            path = self._contained(name)
+            if path.exists():
+                return path
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a circle of links
+            return None
         return library.find(name) if name.startswith(SHIPPED) else None
 
     def glob(self, pattern: str) -> list[tuple[str, Path]]:
@@ -45,27 +48,33 @@ class Workspace:
         base = self.find(str(fixed)) if fixed.parts else self.root
         if base is None or not base.is_dir():
             return []
-        matches = sorted(p for p in base.glob(rest) if p.is_file())
+        try:
+            matches = sorted(p for p in base.glob(rest) if p.is_file())
+        except (OSError, ValueError):  # not a pattern
+            return []
         named = [((fixed / p.relative_to(base)).as_posix(), p) for p in matches]
-        for name, path in named:  # a link may lead out although its name does not
+        for _, path in named:  # a link may lead out although its name does not
             if not path.resolve().is_relative_to(base.resolve()):
                 self._contained(str(path.resolve()))
         return named
 
-    def inputs(self, how: str, value: str | list[str]) -> tuple[InputFile, ...]:
-        """The files that a plug-in's file option names (see registry), digested; () where one is missing."""
+    def named(self, how: str, value: str | list[str]) -> dict[str, Path]:
+        """The files that a plug-in's file option names (see registry), by name; none where one is missing."""
         if how == "glob":
-            patterns = value if isinstance(value, list) else [value]
             found: dict[str, Path] = {}
-            for pattern in patterns:
+            for pattern in value if isinstance(value, list) else [value]:
                 matches = self.glob(pattern)
                 if not matches:
-                    return ()
+                    return {}
                 found.update(matches)
-        else:
-            name = f"datasets/tools/{value}.yaml" if how == "tool set" else f"evals/{value}"
-            path = self.find(name)
-            found = {name: path} if path and path.is_file() else {}
+            return found
+        name = f"datasets/tools/{value}.yaml" if how == "tool set" else f"evals/{value}"
+        path = self.find(name)
+        return {name: path} if path and path.is_file() else {}
+
+    def inputs(self, how: str, value: str | list[str]) -> tuple[InputFile, ...]:
+        """The same files, digested."""
+        found = self.named(how, value)
         # What lies outside is named by its last part: no absolute path may reach a fingerprint.
         return tuple(
             InputFile(

@@ -28,6 +28,7 @@ _INT = re.compile(r"[-+]?(0|[0-9](_?[0-9])*)$")
 _HEX, _OCT = re.compile(r"0x[0-9a-fA-F]+$"), re.compile(r"0o[0-7]+$")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 _NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$")
+_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 _CORE = "tag:yaml.org,2002:"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -60,10 +61,14 @@ class Yaml:
 
 
 def dotted(path: Path) -> str:
-    """`("filters", 2, "words")` → `filters[2].words`."""
+    """`("filters", 2, "words")` → `filters[2].words`; keys that are no plain words are quoted."""
     out = ""
     for part in path:
-        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else str(part)
+        if isinstance(part, int):
+            out += f"[{part}]"
+            continue
+        plain = len(part) <= 64 and re.fullmatch(r"[\w-]+", part)
+        out += ("." if out else "") + (part if plain else repr(part[:40] + "…" * (len(part) > 40)))
     return out
 
 
@@ -96,7 +101,6 @@ class _Builder:
 
     def __init__(self, events: list[Any], doc: Yaml) -> None:
         self.events, self.doc, self.at = events, doc, 0
-        self.anchors: dict[str, int] = {}
         self.built = 0
         self.problems: list[Problem] = []
 
@@ -116,8 +120,6 @@ class _Builder:
             raise RecipeError([Problem(p.file, p.line, p.column, "", "aliases expand to too much")])
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
-        if event.anchor:
-            self.anchors[event.anchor] = self.at
         self.at += 1
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, path)
@@ -126,19 +128,15 @@ class _Builder:
         return self._mapping(event, path)
 
     def _alias(self, event: Any, path: Path) -> Any:
-        start = self.anchors.get(event.anchor)
         after = self.at + 1
-        if start is None:
+        value = None
+        if event.target is None:
             self._bad(event, path, f"alias *{event.anchor} names no anchor before it")
-            self.at = after
-            return None
-        target = self.events[start]
-        if getattr(target, "open_until", after) > self.at:
+        elif getattr(self.events[event.target], "open_until", 0) > self.at:
             self._bad(event, path, f"alias *{event.anchor} holds itself")
-            self.at = after
-            return None
-        self.at = start
-        value = self.node(path)
+        else:
+            self.at = event.target
+            value = self.node(path)
         self.at = after
         return value
 
@@ -151,7 +149,7 @@ class _Builder:
             return None
         value = scalar(event.value)
         if isinstance(value, float) and not math.isfinite(value):
-            self._bad(event, path, f"{event.value} is not a finite number")
+            self._bad(event, path, f"{event.value[:40]} is not a finite number")
         return value
 
     def _sequence(self, event: Any, path: Path) -> list[Any]:
@@ -198,6 +196,7 @@ def _events(text: str, file: str) -> list[Any]:
     """The events of the first document, limits enforced; a second document is an error."""
     out: list[Any] = []
     open_at: list[int] = []
+    anchors: dict[str, int] = {}
     documents = 0
 
     def refuse(event: Any, what: str) -> RecipeError:
@@ -217,6 +216,10 @@ def _events(text: str, file: str) -> list[Any]:
                 raise refuse(event, f"nested deeper than {MAX_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             out[open_at.pop()].open_until = len(out)
+        if isinstance(event, yaml.AliasEvent):
+            event.target = anchors.get(str(event.anchor))  # type: ignore[attr-defined]
+        elif isinstance(event, yaml.NodeEvent) and event.anchor:
+            anchors[event.anchor] = len(out)
         out.append(event)
         if len(out) > MAX_EVENTS:
             raise refuse(event, f"more than {MAX_EVENTS} values")
@@ -233,6 +236,8 @@ def parse(text: str, file: str) -> Yaml:
         mark = e.problem_mark or e.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         what = "; ".join(p for p in (e.problem, e.context) if p) or "not YAML"
+        if mark and text[mark.index : mark.index + 1] == "\t":
+            what = "a tab stands where YAML wants spaces"
         raise RecipeError([Problem(file, line, column, "", f"not YAML: {what}")]) from None
     except yaml.YAMLError as e:
         raise RecipeError([Problem(file, 0, 0, "", "not YAML: " + str(e).splitlines()[0])]) from None
@@ -264,7 +269,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None if scalar(value) == value else "'"
+    if _BREAKS.search(value):  # line ends of YAML 1.1 that are none in 1.2: only escapes are safe
+        style: str | None = '"'
+    else:
+        style = "|" if "\n" in value else None if scalar(value) == value else "'"
     return dumper.represent_scalar(_CORE + "str", value, style=style)
 
 

@@ -12,6 +12,7 @@ quantization stays lost.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,14 @@ SPECIAL = ("bos", "eos", "unknown", "padding")
 
 def convert(gguf: Path, out: Path, chat_template: Path) -> None:
     """Write the folder. `out` may exist already; files of the same name are replaced."""
+    import gguf as library
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
+    # Config, tokenizer and weights each parse the header anew, and every layer the table of names, in plain
+    # Python, for seconds: once will do.
+    library.GGUFReader = lru_cache(library.GGUFReader)  # type: ignore[misc,assignment]
+    library.get_tensor_name_map = lru_cache(library.get_tensor_name_map)
     ids = special_ids(gguf)
     tokenizer = load_tokenizer(gguf, ids)
     tokenizer.chat_template = chat_template.read_text(encoding="utf-8")

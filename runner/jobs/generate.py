@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from runner.calls import parse_answer
 from runner.errors import StepError
@@ -24,39 +24,52 @@ from runner.jobs.loading import Loaded, load
 from runner.record import Answer, Message, Probe
 
 
-class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`probes` is a JSONL file of Probe; `arm` goes into every answer; `batch` is in probes."""
+class ProbeSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`probes` is a JSONL file of Probe; `out` the file of their answers; all sets' in one folder."""
 
-    arm: str
     probes: str
     out: str
-    progress: str | None = None
     max_new_tokens: Annotated[int, Meta(ge=1)] = 256
+
+
+class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`arm` is written into every answer; `batch` is in probes."""
+
+    arm: str
+    sets: Annotated[list[ProbeSet], Meta(min_length=1)]
+    progress: str | None = None
     batch: Annotated[int, Meta(ge=1)] = 16
 
 
 def generate(job: GenerateJob) -> None:
     """Write the answers of `job`. Raises StepError where probes, model or adapter are unfit."""
-    probes = read_rows(job.probes, Probe)
-    journal = Journal(Path(job.out), work_digest(job, job.probes))
+    probes = {s.out: read_rows(s.probes, Probe) for s in job.sets}
+    journals = {
+        s.out: Journal(Path(s.out), work_digest(job, s.probes, max_new_tokens=s.max_new_tokens))
+        for s in job.sets
+    }
+    total = sum(map(len, probes.values()))
     loaded = load(job)
-    prompts = {p.id: encode(loaded, p) for p in probes}
-    for key, ids in prompts.items():
-        if len(ids) + job.max_new_tokens > loaded.limit:
-            raise StepError(
-                "generate",
-                f"probe {key} has {len(ids)} tokens: with {job.max_new_tokens} new ones that is "
-                f"more than the {loaded.limit} the model can hold",
-            )
-    for keys in batches({key: len(ids) for key, ids in prompts.items()}, job.batch):
-        if all(key in journal.done for key in keys):
-            continue
-        new = continue_batch(loaded, [prompts[key] for key in keys], job.max_new_tokens)
-        answers = [answer(key, job.arm, ids, loaded) for key, ids in zip(keys, new, strict=True)]
-        journal.append({a.id: msgspec.json.encode(a) for a in answers})
-        progress(job.progress, len(journal.done), len(probes))
-    write_facts(Path(job.out), job.arm, loaded)
-    journal.finish([p.id for p in probes])
+    for wanted in job.sets:
+        journal = journals[wanted.out]
+        prompts = {p.id: encode(loaded, p) for p in probes[wanted.out]}
+        for key, ids in prompts.items():
+            if len(ids) + wanted.max_new_tokens > loaded.limit:
+                raise StepError(
+                    "generate",
+                    f"probe {key} has {len(ids)} tokens: with {wanted.max_new_tokens} new ones that is "
+                    f"more than the {loaded.limit} the model can hold",
+                )
+        for keys in batches({key: len(ids) for key, ids in prompts.items()}, job.batch):
+            if all(key in journal.done for key in keys):
+                continue
+            new = continue_batch(loaded, [prompts[key] for key in keys], wanted.max_new_tokens)
+            answers = [answer(key, job.arm, ids, loaded) for key, ids in zip(keys, new, strict=True)]
+            journal.append({a.id: msgspec.json.encode(a) for a in answers})
+            progress(job.progress, sum(len(j.done) for j in journals.values()), total)
+    for wanted in job.sets:
+        journals[wanted.out].finish([p.id for p in probes[wanted.out]])
+    write_facts(Path(job.sets[0].out), job.arm, loaded)
 
 
 def encode(loaded: Loaded, probe: Probe) -> list[int]:
@@ -123,10 +136,10 @@ def answer(key: str, arm: str, ids: list[int], loaded: Loaded) -> Answer:
     return Answer(key, arm, raw, "stop" if stopped else "length", message, reason)
 
 
-def work_digest(job: Job, inputs: str) -> str:
+def work_digest(job: Job, inputs: str, **more: int) -> str:
     """Digest of all that decides the lines: the job, and the bytes of its inputs and template."""
-    what = msgspec.to_builtins(job)
-    for field in ("out", "progress", "threads"):
+    what = msgspec.to_builtins(job) | more
+    for field in ("out", "sets", "progress", "threads"):
         what.pop(field, None)
     for field, path in (("inputs", inputs), ("template", job.template)):
         what[field] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None

@@ -24,13 +24,14 @@ Row = TypeVar("Row", bound=Struct)
 
 
 class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which model answers. Paths are absolute or relative to the current folder.
+    """Which model answers: a folder, or a hub id (with its `revision`) that is in the local cache.
 
     `adapter` is a PEFT folder or None (the base arm); `template` a Jinja file that replaces the
     model's own chat template; `threads` is the number of CPU threads, 0 leaves it to the library.
     """
 
     model: str
+    revision: str | None = None
     adapter: str | None = None
     template: str | None = None
     dtype: Literal["bfloat16", "float32"] = "bfloat16"

@@ -58,18 +58,22 @@ def load(job: Job) -> Loaded:
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.manual_seed(job.seed)
-    if not Path(job.model, "config.json").is_file():
+    if Path(job.model).is_dir() and not Path(job.model, "config.json").is_file():
         raise StepError("load", f"{job.model} holds no model (no config.json)")
     dtype = getattr(torch, job.dtype)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(job.model, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            job.model, revision=job.revision, local_files_only=True, trust_remote_code=False
+        )
         model = AutoModelForCausalLM.from_pretrained(
             job.model,
             dtype=torch.float32 if job.adapter else dtype,
+            revision=job.revision,
             local_files_only=True,
+            trust_remote_code=False,
             use_safetensors=True,
         )
-    except (ValueError, KeyError) as e:
+    except (OSError, ValueError, KeyError) as e:
         raise StepError("load", f"{job.model}: {e}") from e
     model.eval()
     proof = None

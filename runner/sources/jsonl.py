@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -20,26 +21,33 @@ def jsonl(
     files: Annotated[Files, Meta(description="JSON Lines files of chat records.")],
 ) -> Iterator[Record | Rejected]:
     """Chat records, one JSON object a line: `messages`, and if need be `tools`, `tags`, `meta`."""
+    taken: Counter[str] = Counter()
     for file in context.files["files"]:
+        stem = file.path.stem
+        taken[stem] += 1
+        # Files of one name in two folders need two ids; their order is the planner's, so it is stable.
+        stem += f"~{taken[stem]}" if taken[stem] > 1 else ""
         with file.path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
                 if raw.strip():
-                    yield _record(
-                        raw, f"{context.name}/{file.path.stem}/{number}", file.name, file.sha256, number
-                    )
+                    yield _record(raw, f"{context.name}/{stem}/{number}", file.name, file.sha256, number)
 
 
 def _record(raw: bytes, id: str, origin: str, sha256: str, line: int) -> Record | Rejected:
     shown = raw.decode("utf-8", "replace").rstrip("\n")
     try:
-        data = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
+        data = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
     except UnicodeDecodeError as e:
         return Rejected(id, f"not UTF-8: {e.reason}", shown)
     except (ValueError, RecursionError) as e:
         return Rejected(id, f"not JSON: {e}".splitlines()[0], shown)
     try:
+        if b"\\u" in raw:
+            msgspec.json.encode(data)
         record = msgspec.convert(_lowered(data), Record)
-    except (msgspec.ValidationError, TypeError) as e:
+    except UnicodeEncodeError:
+        return Rejected(id, "holds half a character (a lone surrogate)", shown)
+    except (msgspec.ValidationError, TypeError, RecursionError) as e:
         return Rejected(id, f"not a chat record: {e}", shown)
     if not record.messages:
         return Rejected(id, "no messages", shown)
@@ -50,6 +58,14 @@ def _record(raw: bytes, id: str, origin: str, sha256: str, line: int) -> Record 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        key = Counter(k for k, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"key {key[:40]!r} stands twice in one object")
+    return out
 
 
 def _lowered(data: Any) -> Any:

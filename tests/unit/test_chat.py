@@ -1,0 +1,129 @@
+"""Rendering: what a template loses is found, and exactly the assistant's turns are marked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import library
+from runner.chat import Lost, Renderer, Unrenderable, for_trainer
+from runner.record import FunctionCall, Message, Record, ToolCall
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_tide",
+        "description": "Height of the tide.",
+        "parameters": {
+            "type": "object",
+            "properties": {"harbour": {"type": "string"}, "hour": {"type": "integer"}},
+            "required": ["harbour"],
+        },
+    },
+}
+
+
+def call(n: int, arguments: str) -> ToolCall:
+    return ToolCall(f"call_{n}", FunctionCall("get_tide", arguments))
+
+
+CONVERSATION = Record(
+    [
+        Message("system", "You are a harbour pilot."),
+        Message("user", "How high is the tide at Oban, and at Wick?"),
+        Message("assistant", tool_calls=[call(1, '{"harbour":"Oban","hour":6}')]),
+        Message("tool", '{"metres":3.25}', tool_call_id="call_1"),
+        Message("assistant", tool_calls=[call(2, '{"harbour":"Wick","hour":null}')]),
+        Message("tool", '{"metres":1.5}', tool_call_id="call_2"),
+        Message("assistant", 'Oban has 3.25 metres, "give or take", and Wick 1.5.'),
+    ],
+    tools=[TOOL],
+)
+
+
+@pytest.fixture(scope="module")
+def shipped(tiny: Path) -> Renderer:
+    template = library.find("recipes/base/chatml-tools.jinja")
+    assert template is not None
+    return Renderer(str(tiny), revision=None, template=template.read_text(), end_of_turn=None)
+
+
+def renderer(tiny: Path, template: str) -> Renderer:
+    return Renderer(str(tiny), revision=None, template=template, end_of_turn="<|im_end|>")
+
+
+def test_only_the_assistants_turns_and_their_stop_tokens_are_trained(shipped: Renderer) -> None:
+    done = shipped.render(CONVERSATION)
+    assert done.spans == [
+        '<tool_call>{"name":"get_tide","arguments":{"harbour":"Oban","hour":6}}</tool_call><|im_end|>',
+        '<tool_call>{"name":"get_tide","arguments":{"harbour":"Wick","hour":null}}</tool_call><|im_end|>',
+        'Oban has 3.25 metres, "give or take", and Wick 1.5.<|im_end|>',
+    ]
+    trained = [i for i, t in zip(done.ids, done.trained, strict=True) if t]
+    assert shipped.tokenizer.decode(trained) == "".join(done.spans)
+    rest = shipped.tokenizer.decode([i for i, t in zip(done.ids, done.trained, strict=True) if not t])
+    for kept_out in ("harbour pilot", "Wick?", "3.25}", "<|im_start|>assistant\n"):
+        assert kept_out in rest
+
+
+def test_several_calls_in_a_turn_and_text_beside_a_call(shipped: Renderer) -> None:
+    both = Message("assistant", "Let me see.", tool_calls=[call(1, '{"harbour":"A"}'), call(2, '{"harbour":"B"}')])
+    answers = [Message("tool", f'{{"metres":{n}}}', tool_call_id=f"call_{n}") for n in (1, 2)]
+    record = Record([Message("user", "?"), both, *answers, Message("assistant", "So.")], tools=[TOOL])
+    done = shipped.render(record)
+    assert done.spans[0].startswith("Let me see.\n<tool_call>") and done.spans[0].count("<tool_call>") == 2
+
+
+LOSSES = {
+    "system text": ("{% if m.role != 'system' %}", "{% endif %}", "{{ m.content }}"),
+    "tool 'get_tide'": ("", "", "{{ m.content or m.tool_calls }}"),
+    "the call of tool": ("", "", "{{ m.content or '-' }}"),
+    "the tool's result": ("", "", "{{ '' if m.role == 'tool' else m.content or m.tool_calls }}"),
+    "an argument of tool": ("", "", "{{ m.content or m.tool_calls[0].function.name }}"),
+}
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_a_template_that_loses_a_part_is_found_out(tiny: Path, what: str) -> None:
+    before, after, body = LOSSES[what]
+    tools = "" if what == "tool 'get_tide'" else "{% if tools %}{{ tools | tojson }}{% endif %}"
+    text = (
+        tools + "{% for m in messages %}" + before + "<|im_start|>{{ m.role }}\n" + body + "<|im_end|>\n"
+        + after + "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )  # fmt: skip
+    with pytest.raises(Lost, match=what):
+        renderer(tiny, text).render(CONVERSATION)
+
+
+def test_the_models_own_template_without_tools_loses_them(tiny: Path) -> None:
+    with pytest.raises(Lost):
+        Renderer(str(tiny), revision=None, template=None, end_of_turn=None).render(CONVERSATION)
+
+
+def test_a_missing_stop_token_is_found_out(tiny: Path) -> None:
+    text = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    with pytest.raises(Lost, match="stop token"):
+        renderer(tiny, text).render(Record([Message("user", "a"), Message("assistant", "b")]))
+
+
+def test_a_template_that_refuses_says_why(tiny: Path) -> None:
+    text = "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}{% endfor %}"
+    with pytest.raises(Unrenderable, match="no tools here"):
+        renderer(tiny, text).render(CONVERSATION)
+
+
+def test_a_template_cannot_reach_python(tiny: Path) -> None:
+    text = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+    with pytest.raises(Unrenderable):
+        renderer(tiny, text).render(CONVERSATION)
+
+
+def test_rows_for_the_trainer_keep_every_null_and_no_empty_list() -> None:
+    row: dict[str, Any] = for_trainer(CONVERSATION)
+    assert json.loads(row["tools"]) == [TOOL]
+    assert row["messages"][4]["tool_calls"][0]["function"]["arguments"] == '{"harbour":"Wick","hour":null}'
+    assert all("tool_calls" not in m for m in row["messages"] if m["role"] != "assistant")
+    assert for_trainer(Record([Message("user", "a")]))["tools"] is None
