@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import library
+from runner.errors import NeedsTrust, RecipeError
 from runner.load import load_suite, suite_names
 from runner.registry import Kind, plugins
 from runner.schema import recipe_schema
@@ -21,11 +22,20 @@ def catalogue(kind: str, workspace: Path) -> list[dict[str, Any]]:
         return [_plugin(kind, name) for name in plugins(PLUGINS[kind])]
     if kind == "suites":
         place = Workspace(workspace)
-        return [{"name": n, "about": load_suite(n, place).common.description} for n in suite_names(place)]
+        return [{"name": n, "about": _suite(n, place)} for n in suite_names(place)]
     if kind == "models":
         return [_model(p) for p in sorted((library.shelf("recipes") / "base").glob("*.yaml"))]
     reports = sorted((workspace / "runs").glob("*/plan.json"))
     return [_run(p.parent) for p in reports]
+
+
+def _suite(name: str, workspace: Workspace) -> str:
+    try:
+        return load_suite(name, workspace).common.description
+    except RecipeError as e:
+        return f"cannot be used here: {e.problems[0]}"
+    except NeedsTrust as e:
+        return f"cannot be used here: {e}"
 
 
 def _plugin(kind: str, name: str) -> dict[str, Any]:
@@ -50,6 +60,6 @@ def _model(path: Path) -> dict[str, Any]:
 def _run(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / "report.json").read_bytes())["exit"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         about = "no report yet"
     return {"name": folder.name, "about": about}

@@ -90,9 +90,7 @@ def curves(series: Sequence[Series], *, x: str, y: str, label: str, height: int 
     return _plot(body, below, beside, x=x, y=y, label=label, height=height)
 
 
-def histogram(
-    edges: Sequence[float], counts: Sequence[float], *, x: str, y: str, label: str
-) -> str:
+def histogram(edges: Sequence[float], counts: Sequence[float], *, x: str, y: str, label: str) -> str:
     """Counts between edges, drawn equally wide; with no last edge the last bar is open-ended."""
     if not counts or max(counts) <= 0:
         return ""
@@ -126,9 +124,7 @@ def interval(
     if limits:
         low, high = at(limits[0]), at(limits[1])
         wide = max(high - low, 0.4)
-        parts.append(
-            f'<rect class="reach" x="{low:.2f}%" y="6" width="{wide:.2f}%" height="8" rx="2"/>'
-        )
+        parts.append(f'<rect class="reach" x="{low:.2f}%" y="6" width="{wide:.2f}%" height="8" rx="2"/>')
     for gate in thresholds:
         ends = f'x1="{at(gate):.2f}%" x2="{at(gate):.2f}%"'
         parts.append(f'<line class="gate" {ends} y1="0" y2="100%"/>')
@@ -186,9 +182,7 @@ def _plot(
         parts.append(f'<text class="tick" x="{at:.2f}%" y="{height + 19}" text-anchor="middle">'
                      f"{text}</text>")  # fmt: skip
     parts.append(f'<line class="axis" x1="0" x2="100%" y1="{height}" y2="{height}"/>')
-    parts.append(
-        f'<text class="name" x="100%" y="{height + 38}" text-anchor="end">{escape(x)}</text>'
-    )
+    parts.append(f'<text class="name" x="100%" y="{height + 38}" text-anchor="end">{escape(x)}</text>')
     parts.append(f'<text class="name" x="-48" y="-14">{escape(y)}</text>')
     return (
         f'<div class="plot"><svg role="img" aria-label="{escape(label)}" width="100%" '

@@ -135,7 +135,7 @@ class Renderer:
         without = self._text(messages, None)
         for tool in tools:
             function = tool["function"]
-            for leaf in _leaves({k: v for k, v in function.items()}):
+            for leaf in _leaves(function):
                 # The words may stand elsewhere too: the tools must have added them.
                 if not _holds(whole, leaf) or whole.count(leaf) < without.count(leaf):
                     raise Lost(f"tool {function['name']!r} of the schema ({leaf!r})")

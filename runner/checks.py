@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +27,7 @@ def recipe(
     sources, mix, model = parts["sources"], parts["mix"], parts["model"]
     if sources is not None:
         yield from _names(doc, sources)
+        yield from _tags(doc, sources, {mix.by} - {"source"} if mix else set())
         yield from _files(doc, sources, workspace, trust)
     if sources is not None and mix is not None:
         yield from _weights(doc, sources, mix)
@@ -56,10 +59,30 @@ def _names(doc: Yaml, sources: list[r.Source]) -> Iterator[Problem]:
             what = f"two sources are called {source.name!r}; give each a name of its own"
             yield doc.problem(("sources", i, "name"), what)
         seen.setdefault(source.name, i)
+        for option, whole in plugins("source")[source.plugin].shares.items():
+            shares = source.options[option]
+            total = sum(shares.values()) if shares else whole
+            if abs(total - whole) > 1e-6:
+                at: Path = ("sources", i, source.plugin, option)
+                yield doc.problem(at, f"the shares sum to {total:g}; they must sum to {whole:g}")
         chat = source.common.chat
         if chat and chat.passages and chat.passages.words[0] > chat.passages.words[1]:
             path: Path = ("sources", i, "chat", "passages", "words")
             yield doc.problem(path, "the fewest words are more than the most")
+
+
+def _tags(doc: Yaml, sources: list[r.Source], mixed: set[str]) -> Iterator[Problem]:
+    """A tag of one source alone that is nearly the mix's, or nearly one that all others have, is misspelt."""
+    counts = Counter(tag for s in sources for tag in s.common.tags)
+    usual = mixed | {tag for tag, n in counts.items() if n == len(sources) - 1 > 1}
+    for i, source in enumerate(sources):
+        expected = sorted(usual - set(source.common.tags))
+        for tag in source.common.tags if expected else ():
+            near = difflib.get_close_matches(tag, expected, n=1, cutoff=0.75)
+            if near and counts[tag] == 1:
+                by = "the mix is by" if near[0] in mixed else "all other sources have"
+                what = f"{by} the tag {near[0]!r} (did you mean {near[0]}?)"
+                yield doc.problem(("sources", i, "tags", tag), what)
 
 
 def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[str]) -> Iterator[Problem]:

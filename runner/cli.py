@@ -102,10 +102,14 @@ def _load(recipe: Path, workspace: Path, trust: tuple[str, ...]) -> tuple[Loaded
 
     if not workspace.is_dir():
         raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
-    if not recipe.exists():
+    try:
+        there = recipe.exists()
+    except OSError:  # longer than a name can be
+        there = False
+    if not there:
         shipped = library.find(f"recipes/{recipe}") or library.find(str(recipe))
         if shipped is None or not shipped.is_file():
-            raise errors.UsageError(f"no recipe {str(recipe)!r}")
+            raise errors.UsageError(f"no recipe {str(recipe)[:200]!r}")
         recipe = shipped
     place = Workspace(workspace, frozenset(trust))
     return load_recipe(recipe, place), place
@@ -280,12 +284,16 @@ def report(run_name: str, workspace: Path, as_json: bool) -> None:
 
         known = [r["name"] for r in catalogue("runs", workspace)]
         raise errors.UsageError(f"no report of a run {run_name!r}{nearest(run_name, known)}")
-    data = json.loads(path.read_bytes())
+    try:
+        data = json.loads(path.read_bytes())
+        lines = [f"{g['verdict']:<4}  {g['gate']}  {g['why']}".rstrip() for g in data["gates"]]
+    except (ValueError, KeyError, TypeError):
+        raise errors.UsageError(f"{path} is no report; run the recipe again") from None
     if as_json:
         emit(data)
         return
-    for gate in data["gates"]:
-        click.echo(safe(f"{gate['verdict']:<4}  {gate['gate']}  {gate['why']}".rstrip()))
+    for line in lines:
+        click.echo(safe(line))
     click.echo(f"report: {path.with_suffix('.html')}")
 
 

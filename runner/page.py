@@ -31,9 +31,7 @@ def render(report: dict[str, Any]) -> str:
     def drawn(draw: Any) -> Any:
         return lambda *args, **options: Markup(draw(*args, **options))
 
-    env = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=ChainableUndefined
-    )
+    env = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=ChainableUndefined)
     env.filters.update({one.__name__: one for one in FILTERS})
     env.filters["breaks"] = lambda text: Markup("<wbr>").join(BREAKS.split(str(text)))
     env.globals.update(

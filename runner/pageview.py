@@ -62,15 +62,11 @@ def _suite(suite: dict[str, Any]) -> dict[str, Any]:
         asked = [m.get("content") for m in prompt if m.get("role") == "user"]
         tallies = {a: _tally(marks[a]) for a in ARMS}
         title = words(asked[-1]) if asked else ""
-        samples.append(
-            {**one, "prompt": prompt, "title": title, "marks": marks, "tallies": tallies}
-        )
+        samples.append({**one, "prompt": prompt, "title": title, "marks": marks, "tallies": tallies})
     return {**suite, "metrics": metrics, "samples": samples}
 
 
-def _marks(
-    sample: dict[str, Any], side: str, metrics: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _marks(sample: dict[str, Any], side: str, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each score of one answer: its word (right, wrong or the number), its style, its reason."""
     found = []
     for name, scores in (sample.get("scores") or {}).items():

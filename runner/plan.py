@@ -7,6 +7,7 @@ that decide its output. Never a time, an absolute path or a worker count.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -20,7 +21,7 @@ from runner import recipe as r
 from runner.hardware import Profile, profile
 from runner.load import Loaded
 from runner.registry import InputFile, Plugin, plugins
-from runner.store import Store, digest, file_digest
+from runner.store import Store, canonical, digest, file_digest
 from runner.workspace import Workspace
 
 Stage = Literal["prepare", "train", "evaluate", "report"]
@@ -123,6 +124,7 @@ class _Planner:
             "version": VERSIONS[kind],
             "needs": {n: self.steps[n].fingerprint for n in needs},
         } | ingredients
+        whole = json.loads(canonical(whole))  # as the next run will read it: tuples are lists there
         self.steps[name] = Step(name, kind, stage, tuple(needs), whole, digest(whole), details)
         return name
 

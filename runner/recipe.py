@@ -226,7 +226,7 @@ class Adapter(Part, frozen=True, kw_only=True):
     ] = "qlora"
     r: Annotated[int, Meta(ge=1, le=1024, description="Rank.")] = 16
     alpha: Annotated[int, Meta(ge=1, le=4096, description="Scale: alpha / r.")] = 32
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    dropout: Annotated[float, Meta(ge=0, lt=1, description="Share of the adapter's inputs zeroed.")] = 0.05
     targets: Annotated[
         list[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$", max_length=100)]],
         Meta(min_length=1, description="Modules that get an adapter."),
@@ -246,29 +246,44 @@ class Adapter(Part, frozen=True, kw_only=True):
 class Train(Part, frozen=True, kw_only=True):
     """How it is trained. Compiled to an Axolotl config; `recipe compile` shows it."""
 
-    epochs: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    epochs: Annotated[float, Meta(gt=0, le=1000, description="Passes over the data.")] = 1.0
     max_steps: Annotated[Count | None, Meta(description="Stop after so many steps.")] = None
-    learning_rate: Annotated[float, Meta(gt=0, le=1, examples=[2e-4])] = 2e-4
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="The highest.", examples=[2e-4])] = 2e-4
+    schedule: Annotated[
+        Literal["cosine", "linear", "constant"], Meta(description="How the learning rate falls.")
+    ] = "cosine"
     warmup: Annotated[Fraction, Meta(description="Share of the steps.")] = 0.03
-    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    max_grad_norm: Annotated[float, Meta(gt=0, le=1000)] = 1.0
-    micro_batch: Annotated[int, Meta(ge=1, le=4096, description="Records (with packing: full sequences) a device and pass.")] = 2
+    weight_decay: Annotated[float, Meta(ge=0, le=1, description="AdamW's.")] = 0.0
+    max_grad_norm: Annotated[float, Meta(gt=0, le=1000, description="Longer gradients are cut.")] = 1.0
+    micro_batch: Annotated[
+        int, Meta(ge=1, le=4096, description="Records (with packing: full sequences) a device and pass.")
+    ] = 2
     effective_batch: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Records (with packing: sequences) a step; a multiple of micro_batch.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Records (with packing: sequences) a step; a multiple of micro_batch.",
+        ),
     ] = 16
     packing: Annotated[bool, Meta(description="Several records in one sequence.")] = True
     group_by_length: Annotated[
         bool,
         Meta(description="Without packing: batches of records of like length, shuffled; less padding."),
     ] = False
-    attention: Literal["flash_attention_2", "sdpa", "eager"] = "flash_attention_2"
-    gradient_checkpointing: bool = True
+    attention: Annotated[
+        Literal["flash_attention_2", "sdpa", "eager"],
+        Meta(description="How attention is computed; flash_attention_2 needs a GPU, else it is sdpa."),
+    ] = "flash_attention_2"
+    gradient_checkpointing: Annotated[bool, Meta(description="Less memory for more time.")] = True
     precision: Annotated[
         Literal["auto", "bf16", "fp16", "fp32"],
         Meta(description="`auto`: bf16 where the hardware is fast at it."),
     ] = "auto"
-    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"] = "adamw_torch"
+    optimizer: Annotated[
+        Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"],
+        Meta(description="Those in 8 bits need a GPU."),
+    ] = "adamw_torch"
     save_every: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Steps from checkpoint to checkpoint.")
     ] = 50
@@ -323,11 +338,17 @@ class Compute(Part, frozen=True, kw_only=True):
 
 
 class Wandb(Part, frozen=True, kw_only=True):
-    project: Annotated[str, Meta(min_length=1, max_length=128)]
-    mode: Literal["offline", "online"] = "offline"
+    """Weights & Biases."""
+
+    project: Annotated[str, Meta(min_length=1, max_length=128, description="Project that runs go to.")]
+    mode: Annotated[
+        Literal["offline", "online"], Meta(description="`online` sends; the key comes from WANDB_API_KEY.")
+    ] = "offline"
 
 
 class Track(Part, frozen=True, kw_only=True):
+    """Who else is told how the training goes."""
+
     wandb: Wandb | None = None
 
 
@@ -357,7 +378,7 @@ class LmEval(Part, frozen=True, kw_only=True):
 
     tasks: Annotated[list[Name], Meta(min_length=1, description="Names of evals/tasks/*.yaml.")]
     limit: Annotated[Count | None, Meta(description="Only the first so many documents.")] = None
-    fewshot: Annotated[int, Meta(ge=0, le=64)] = 0
+    fewshot: Annotated[int, Meta(ge=0, le=64, description="Solved examples before each.")] = 0
 
 
 class Perplexity(Part, frozen=True, kw_only=True):
@@ -383,7 +404,7 @@ class SuiteCommon(Part, frozen=True, kw_only=True):
 
     suite: Annotated[Literal[1], Meta(description="Version of the suite language.")]
     name: Name
-    description: Annotated[str, Meta(max_length=2000)] = ""
+    description: Annotated[str, Meta(max_length=2000, description="What it judges.")] = ""
     probes: Annotated[str | None, Meta(description="JSONL of held-out prompts, under evals/.")] = None
     max_new_tokens: Annotated[int, Meta(ge=1, le=100_000, description="Longest answer.")] = 128
     limit: Annotated[Count | None, Meta(description="Only the first so many probes.")] = None

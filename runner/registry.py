@@ -29,11 +29,21 @@ FOLDERS: dict[Kind, str] = {"source": "sources", "filter": "filters", "judge": "
 
 # Options of these types name files. The planner expands them, digests what it finds, and hands the
 # files over, so a plug-in never opens a path that a recipe wrote.
-Files = Annotated[list[str], Meta(min_length=1, extra={"files": "glob"})]
+Files = Annotated[
+    list[str],
+    Meta(min_length=1, description="Files, or globs of them, in the workspace.", extra={"files": "glob"}),
+]
 """Globs, relative to the workspace (or `datasets/…` and `evals/…`: files that come with mirepoix)."""
-ToolSetName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", extra={"files": "tool set"})]
+ToolSetName = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9-]*$",
+        description="A tool set, datasets/tools/NAME.yaml: lower-case letters, digits and dashes.",
+        extra={"files": "tool set"},
+    ),
+]
 """A tool set written as data: `datasets/tools/NAME.yaml` of the workspace or of mirepoix."""
-ProbeFile = Annotated[str, Meta(extra={"files": "evals"})]
+ProbeFile = Annotated[str, Meta(description="A file under evals/.", extra={"files": "evals"})]
 """A file under `evals/`, of the workspace or of mirepoix."""
 
 
@@ -104,12 +114,17 @@ class Plugin:
     @cached_property
     def file_options(self) -> dict[str, str]:
         """Options that name files → how they name them: "glob", "tool set" or "evals"."""
-        found = {}
-        for f in msgspec.inspect.type_info(self.options).fields:  # type: ignore[attr-defined]
-            extra = getattr(f.type, "extra", None) or {}
-            if "files" in extra:
-                found[f.name] = extra["files"]
-        return found
+        return self._marked("files")
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Options that are shares → what they must sum to."""
+        return self._marked("sum")
+
+    def _marked(self, mark: str) -> dict[str, Any]:
+        fields = msgspec.inspect.type_info(self.options).fields  # type: ignore[attr-defined]
+        extras = {f.name: getattr(f.type, "extra", None) or {} for f in fields}
+        return {name: extra[mark] for name, extra in extras.items() if mark in extra}
 
 
 _plugins: dict[tuple[Kind, str], Plugin] = {}

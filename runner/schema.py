@@ -103,7 +103,7 @@ def recipe_schema() -> Schema:
             "description": "Names the run's folder, `runs/NAME`: lower-case "
             "letters, digits, dots, dashes and underscores."
         },
-        "description": {"type": "string", "maxLength": 5000},
+        "description": {"type": "string", "maxLength": 5000, "description": "What it is for, in words."},
         "extends": {
             "type": "string",
             "minLength": 1,
@@ -130,7 +130,13 @@ def recipe_schema() -> Schema:
         "additionalProperties": False,
         "properties": about
         | {
-            "sources": {"type": "array", "minItems": 1, "maxItems": 1000, "items": sources},
+            "sources": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 1000,
+                "items": sources,
+                "description": "Where records come from.",
+            },
             "filters": {
                 "type": "array",
                 "maxItems": 1000,

@@ -143,7 +143,6 @@ def proof(m: Making) -> None:
             counts["records"] += 1
             counts["tokens"] += len(done.ids)
             counts["trained_tokens"] += sum(done.trained)
-    packed = 0
     for ids, labels in _prepared(m.inputs["preprocess"].file("prepared")):
         rows = expected.get(digest(ids))
         if not rows:
@@ -155,7 +154,6 @@ def proof(m: Making) -> None:
         trained = [x != -100 for x in labels]
         if trained != done.trained:
             raise m.fail(_wrong(render, id, ids, done.trained, trained))
-        packed += 1
     missing = [id for rows in expected.values() for id, _ in rows]
     if missing:
         raise m.fail(f"axolotl dropped {len(missing)} of {counts['records']} records, such as {missing[0]}")

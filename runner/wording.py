@@ -118,7 +118,9 @@ def problems(error: ValidationError, doc: Yaml, root: Any) -> Iterator[Problem]:
     rule: Any = error.validator_value
     schema: Any = error.schema
     instance: Any = error.instance
-    if error.validator == "anyOf":
+    if "propertyNames" in error.absolute_schema_path:
+        yield doc.problem((*path, str(instance)), _sentence(error))
+    elif error.validator == "anyOf":
         inner = list(_branches(error))
         if inner != [error]:
             for e in inner:

@@ -7,6 +7,7 @@ where it would: a block whose breaks are mostly the typesetter's is prose.
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 
@@ -81,7 +82,7 @@ def _block(lines: list[str], width: int) -> str:
     indented = all(_indent(line) >= 2 for line in lines)
     # A block set in on both sides has a width of its own, but not a verse's.
     limit = own if indented and own >= 0.7 * width else width
-    full = sum(_reaches(a, b, limit) for a, b in zip(lines, lines[1:], strict=False)) / (len(lines) - 1)
+    full = sum(_reaches(a, b, limit) for a, b in itertools.pairwise(lines)) / (len(lines) - 1)
     capitals = sum(line.lstrip(" \"'“‘_(-—")[:1].isupper() for line in lines) / len(lines)
     prose = full >= 0.6 if indented else full >= 0.34 or (capitals < 0.6 and own > 0.6 * width)
     table = sum(bool(_COLUMNS.search(line)) for line in lines) >= 0.5 * len(lines)

@@ -1,8 +1,9 @@
 """Axolotl plug-ins for training on a CPU, named in `plugins:` as `runner.jobs.axolotl_cpu.CLASS`.
 
-`CpuPlugin` lets `bf16: true` train at all (Transformers refuses bf16 where it finds no accelerator unless
-it is told that the CPU is meant), and lets 4-bit training evaluate without spoiling its gradients. `LabelledLogitsPlugin` only saves time: it computes logits for the
-positions that carry labels and for no others. The loss is the same; evaluation is left alone.
+`CpuPlugin` lets `bf16: true` train at all: Transformers refuses bf16 where it finds no accelerator unless
+it is told that the CPU is meant. It also keeps bitsandbytes' inference layout, whose gradients are wrong,
+out of training. `LabelledLogitsPlugin` only saves time: it computes logits for the positions that carry
+labels and for no others. The loss is the same; evaluation is left alone.
 Only jobs import this module; no other plug-in is ever emitted.
 """
 

@@ -27,7 +27,7 @@ def convert(gguf: Path, out: Path, chat_template: Path) -> None:
 
     # Config, tokenizer and weights each parse the header anew, and every layer the table of names, in plain
     # Python, for seconds: once will do.
-    library.GGUFReader = lru_cache(library.GGUFReader)  # type: ignore[misc,assignment]
+    library.GGUFReader = lru_cache(library.GGUFReader)
     library.get_tensor_name_map = lru_cache(library.get_tensor_name_map)
     ids = special_ids(gguf)
     tokenizer = load_tokenizer(gguf, ids)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from runner.errors import StepError
 from runner.record import Answer, Score, Verdict
@@ -35,7 +35,12 @@ class StyleText(Struct, frozen=True):
 
 
 @judge("style", version=1)
-def style(context: JudgeContext, *, texts: ProbeFile, persona: str = "persona") -> Verdict:
+def style(
+    context: JudgeContext,
+    *,
+    texts: ProbeFile,
+    persona: Annotated[str, Meta(description="The label sought in `texts`.")] = "persona",
+) -> Verdict:
     """Score answers 1 where a classifier hears the persona (probability 0.5 or more), else 0.
 
     `texts` holds lines {"text", "label", "group", "kind"}; `persona` is the label sought, every

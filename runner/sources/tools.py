@@ -24,11 +24,12 @@ from runner.record import FunctionCall, Message, Record, ToolCall
 from runner.registry import SourceContext, ToolSetName, source
 from runner.toolset import Range, Tool, ToolSet, Voice, fill, load_toolset, slots
 
-Shape = Literal["one_call", "two_calls", "missing_argument", "unknown_place", "no_call"]
+Shape = Literal["one_call", "two_calls", "follow_ups", "missing_argument", "unknown_place", "no_call"]
 WEIGHTS: dict[Shape, float] = {
-    "one_call": 0.45,
-    "two_calls": 0.15,
-    "missing_argument": 0.15,
+    "one_call": 0.4,
+    "two_calls": 0.1,
+    "follow_ups": 0.15,
+    "missing_argument": 0.1,
     "unknown_place": 0.1,
     "no_call": 0.15,
 }
@@ -53,12 +54,16 @@ def tools(
     ] = "persona",
     shapes: Annotated[
         dict[Shape, Annotated[float, Meta(ge=0)]] | None,
-        Meta(description="Relative weight of each shape; those not named are left out."),
+        Meta(
+            description="Share of each shape; they sum to 1, and those not named are left out.",
+            extra={"sum": 1},
+            extra_json_schema={"propertyNames": {"enum": list(WEIGHTS)}},
+        ),
     ] = None,
 ) -> Iterator[Record]:
-    """Conversations that call tools, drawn from a tool set: one call, two in a row, a missing
-    argument that the assistant asks for, a place that the tool does not know, and questions that
-    need no tool."""
+    """Conversations that call tools, drawn from a tool set: one call, two in a row, follow-up questions,
+    a missing argument that the assistant asks for, a place that the tool does not know, and questions
+    that need no tool."""
     file = context.files["set"][0]
     toolset = load_toolset(file.path, file.name)
     weights = _weights(toolset, shapes, file.name)
@@ -139,6 +144,7 @@ class _Talk:
     nth: int  # how many of this shape came before
     seed: int
     die: _Dice
+    turn: str = ""  # names the question of a conversation that has several
     messages: list[Message] = field(default_factory=list)
 
     def one_call(self) -> str:
@@ -169,6 +175,16 @@ class _Talk:
         facts |= {"more": place, "less": other} if a > b else {"more": other, "less": place}
         self._say(fill(self._deal(answers, f"pair answer/{tool.name}/{len(answers)}"), facts))
         return self._neighbours(place)[0]
+
+    def follow_ups(self) -> str:
+        first = self._deal(self.set.topic.values, "place")
+        around, whole = self._neighbours(first), self.die
+        start = around.index(first)
+        for n, place in enumerate(around[start:] + around[:start]):
+            self.turn, self.die = f"/{n}", _Dice(f"{whole.key}/{n}")
+            tool = self._tool()
+            self._single(tool, place, self._deal(tool.questions, f"question/{tool.name}"))
+        return around[0]
 
     def missing_argument(self) -> str:
         tool = self._tool(lambda t: bool(t.open_questions))
@@ -221,7 +237,8 @@ class _Talk:
         """As cards are dealt: within a shape, all of the pool comes once before any of it comes
         again."""
         cycle, position = divmod(self.nth, len(pool))
-        return pool[_order(f"{self.seed}/{self.set.name}/{self.shape}/{what}/{cycle}", len(pool))[position]]
+        key = f"{self.seed}/{self.set.name}/{self.shape}/{what}{self.turn}/{cycle}"
+        return pool[_order(key, len(pool))[position]]
 
     def _tool(self, able: Any = lambda tool: True) -> Tool:
         weights = {t.name: float(t.weight) for t in self.set.tools if able(t)}

@@ -70,7 +70,9 @@ def test_only_the_assistants_turns_and_their_stop_tokens_are_trained(shipped: Re
 
 
 def test_several_calls_in_a_turn_and_text_beside_a_call(shipped: Renderer) -> None:
-    both = Message("assistant", "Let me see.", tool_calls=[call(1, '{"harbour":"A"}'), call(2, '{"harbour":"B"}')])
+    both = Message(
+        "assistant", "Let me see.", tool_calls=[call(1, '{"harbour":"A"}'), call(2, '{"harbour":"B"}')]
+    )
     answers = [Message("tool", f'{{"metres":{n}}}', tool_call_id=f"call_{n}") for n in (1, 2)]
     record = Record([Message("user", "?"), both, *answers, Message("assistant", "So.")], tools=[TOOL])
     done = shipped.render(record)

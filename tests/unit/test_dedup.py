@@ -247,7 +247,7 @@ def test_nothing() -> None:
 def test_a_crowd_of_one_row() -> None:
     rng = random.Random(3)
     base = prose(200, rng)
-    texts = [" ".join(base[:-1] + [f"end{k}"]) for k in range(2000)]
+    texts = [" ".join([*base[:-1], f"end{k}"]) for k in range(2000)]
     found = find_duplicates(texts, exact=True, near=Near())
     assert [d.index for d in found] == list(range(1, 2000))
     assert {d.of for d in found} == {0}

@@ -29,6 +29,8 @@ from runner.jobs.loading import load
 from runner.record import Answer, FunctionCall, Message, Probe, ToolCall
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
 @pytest.fixture(scope="module")
 def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("probes") / "probes.jsonl"

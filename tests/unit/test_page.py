@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -106,8 +107,7 @@ def full(text: str = "hello") -> dict[str, Any]:
         "lengths": {"edges": [0, 32, 64], "counts": [3, 9, 1]},
         "training": {
             "steps": [
-                {"step": i, "loss": 3 / i, "learning_rate": 1e-3 / i, "epoch": i / 40}
-                for i in range(1, 41)
+                {"step": i, "loss": 3 / i, "learning_rate": 1e-3 / i, "epoch": i / 40} for i in range(1, 41)
             ],
             "validation": [{"step": 10, "loss": 2.2}, {"step": 40, "loss": 2.0}],
             "settings": {text: text, "r": 16, "targets": [text]},
@@ -196,7 +196,7 @@ def test_structure() -> None:
     assert ("html", {"lang": "en"}) in found.tags
     assert [t for t, _ in found.tags].count("h1") == 1
     levels = [int(t[1]) for t, _ in found.tags if re.fullmatch("h[1-6]", t)]
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), "a heading is skipped"
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), "a heading is skipped"
     ids = [a["id"] for _, a in found.tags if "id" in a]
     assert len(ids) == len(set(ids))
     for name in ("href", "aria-labelledby"):

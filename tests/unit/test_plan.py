@@ -1,0 +1,221 @@
+"""Plans: fingerprints change with what decides a step's bytes, with nothing else, and it is said why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import plan as plans
+from runner.load import load_recipe
+from runner.plan import STAGES, Plan, differences, plan, status
+from runner.store import Store, digest
+from runner.workspace import Workspace
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+RECIPE = """\
+recipe: 1
+name: r
+sources:
+  - jsonl: {files: [data/talk.jsonl]}
+    name: talk
+  - text: {files: ["data/*.txt"]}
+    name: river
+    chat: {passages: {words: [20, 60]}}
+filters:
+  - words: {min: 3}
+  - language: {keep: [en]}
+dedup: {exact: true}
+mix: {weights: {talk: 0.5, river: 0.5}}
+evaluate: {suites: [tool-use, capability], gates: [tool_use.right_call >= 0.5]}
+model: {base: embedded/smollm2-135m-instruct, template: chatml-tools}
+train: {attention: sdpa}
+compute: {profile: cpu}
+"""
+AFTER_FILTER = {"filter", "dedup", "decontaminate", "render", "mix", "split"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    shutil.copytree(EXAMPLES / "data", tmp_path / "w" / "data")
+    return tmp_path / "w"
+
+
+def planned(home: Path, *changes: tuple[str, str], workspace: Path | None = None) -> Plan:
+    text = RECIPE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (home / "r.yaml").write_text(text)
+    place = Workspace(workspace or home)
+    return plan(load_recipe(home / "r.yaml", place), place)
+
+
+def prints(made: Plan) -> dict[str, str]:
+    return {s.name: s.fingerprint for s in made.steps}
+
+
+def changed(home: Path, *changes: tuple[str, str]) -> set[str]:
+    before, after = prints(planned(home)), prints(planned(home, *changes))
+    return {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+
+
+def stage(made: Plan, *stages: str) -> set[str]:
+    return {s.name for s in made.steps if s.stage in stages}
+
+
+def test_needs_come_before_and_stages_in_order(home: Path) -> None:
+    made = planned(home)
+    seen: set[str] = set()
+    for step in made.steps:
+        assert set(step.needs) <= seen
+        assert step.fingerprint == digest(step.ingredients)
+        assert step.ingredients["step"] == step.kind
+        seen.add(step.name)
+    order = [STAGES.index(s.stage) for s in made.steps]
+    assert order == sorted(order)
+    assert len({s.fingerprint for s in made.steps}) == len(made.steps)
+
+
+def test_where_and_how_it_runs_decides_nothing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prints(planned(home))
+    monkeypatch.chdir(home)
+    assert prints(planned(Path(), workspace=Path())) == first
+    monkeypatch.chdir(home / "data")
+    assert prints(planned(Path(".."), workspace=Path("../data/.."))) == first
+    for name in ("OMP_NUM_THREADS", "MIREPOIX_WORKERS", "TZ", "LANG", "PYTHONHASHSEED"):
+        monkeypatch.setenv(name, "7")
+    other = tmp_path / "elsewhere é"
+    shutil.copytree(home, other)
+    for file in (other / "data").iterdir():
+        file.touch()
+    assert prints(planned(other)) == first
+
+
+def test_no_path_or_time_is_an_ingredient(home: Path) -> None:
+    for step in planned(home).steps:
+        assert str(home) not in json.dumps(step.ingredients)
+
+
+def test_a_filters_option_changes_it_and_all_after_it(home: Path) -> None:
+    made = planned(home)
+    assert changed(home, ("min: 3", "min: 4")) == AFTER_FILTER | (
+        stage(made, "train", "evaluate", "report") - {"answers.base", "lm-eval.base"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (("dedup: {exact: true}", "dedup: {exact: false}"), {"dedup"}),
+        (("words: [20, 60]", "words: [20, 61]"), {"source.river"}),
+        (("talk: 0.5, river: 0.5", "talk: 0.4, river: 0.6"), {"mix"}),
+        (("train: {attention: sdpa}", "train: {attention: sdpa, epochs: 2}"), {"train"}),
+        ((">= 0.5", ">= 0.6"), {"report"}),
+    ],
+)
+def test_the_first_step_to_change(home: Path, change: tuple[str, str], first: set[str]) -> None:
+    after = changed(home, change)
+    made = planned(home)
+    assert {n for n in after if not set(made.step(n).needs) & after} == first
+
+
+def test_a_changed_file_changes_its_source_only(home: Path) -> None:
+    before = prints(planned(home))
+    with (home / "data" / "talk.jsonl").open("a") as f:
+        f.write("\n")
+    after = prints(planned(home))
+    assert before["source.river"] == after["source.river"]
+    assert before["source.talk"] != after["source.talk"]
+    (home / "data" / "sea.txt").write_text("The sea.")
+    assert prints(planned(home))["source.river"] != after["source.river"]
+
+
+def test_tracking_and_names_of_the_run_decide_no_training(home: Path) -> None:
+    more = ("compute: {profile: cpu}", "compute: {profile: cpu}\ntrack: {wandb: {project: p}}")
+    assert changed(home, more, ("name: r\n", "name: other\n")) == {"report"}
+
+
+def test_the_profile_decides_no_data(home: Path) -> None:
+    after = changed(home, ("profile: cpu", "profile: gpu"))
+    assert not after & stage(planned(home), "prepare")
+    assert "train" in after
+
+
+def test_a_plugins_version_and_libraries_are_ingredients(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prints(planned(home))
+    monkeypatch.setattr(plans, "version", lambda name: "99")
+    after = prints(planned(home))
+    assert before["render"] != after["render"]
+    assert before["train"] != after["train"]
+    assert before["source.talk"] == after["source.talk"]
+
+
+def test_ingredients_survive_json(home: Path) -> None:
+    for step in planned(home).steps:
+        assert json.loads(json.dumps(step.ingredients)) == step.ingredients, step.name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 40}, {"a": 60}, ["a 40→60"]),
+        ({"f": [{"w": {"n": 1}}]}, {"f": [{"w": {"n": 2}}]}, ["f[0].w.n 1→2"]),
+        ({"a": 1}, {"b": 1}, ["a removed", "b added"]),
+        ({"a": {"b": None}}, {"a": {"b": "x" * 99}}, ["a.b None→" + "x" * 12 + "…"]),
+        ({"a": 1}, {"a": {"b": 2}}, ["a 1→{'b': 2}"]),
+        ({"a": 1}, {"a": 1.0}, []),
+    ],
+)
+def test_differences(old: Any, new: Any, said: list[str]) -> None:
+    assert differences(old, new) == said
+
+
+def whys(made: Plan, before: Plan | None) -> dict[str, str]:
+    known = {s.name: json.loads(json.dumps(s.ingredients)) for s in before.steps} if before else {}
+    return {s.name: why for s, done, why in status(made, Store(made.workspace.root), known) if not done}
+
+
+def test_why_a_step_runs(home: Path) -> None:
+    first = planned(home)
+    assert set(whys(first, None).values()) == {"never made"}
+    assert {w for w in whys(first, first).values() if not w.startswith("after ")} == {"its artifact is gone"}
+    store = Store(home)
+    for step in first.steps:
+        with store.making(step.name, step.fingerprint, step.ingredients) as out:
+            (out / "x").write_text("x")
+    assert whys(first, first) == {}
+    said = whys(planned(home, ("min: 3", "min: 5")), first)
+    assert said["filter"] == "filters[0].words.min 3→5"
+    assert said["dedup"] == "after filter"
+    assert "source.talk" not in said
+    longer = whys(planned(home, ("  - language: {keep: [en]}\n", "")), first)
+    assert longer["filter"].startswith("filters ")
+    with (home / "data" / "talk.jsonl").open("a") as f:
+        f.write("\n")
+    assert whys(planned(home), first)["source.talk"].startswith("files.files[0][1] ")
+
+
+def test_a_plan_writes_nothing(home: Path) -> None:
+    made = planned(home)
+    before = sorted(home.rglob("*"))
+    status(made, Store(home), {})
+    assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "task", ["[1]", "dataset_kwargs: 3", "dataset_kwargs: {data_files: [x.jsonl]}", "task: x"]
+)
+def test_tasks_of_any_shape_are_looked_at(home: Path, task: str) -> None:
+    (home / "evals" / "tasks").mkdir(parents=True)
+    (home / "evals" / "tasks" / "mine.yaml").write_text(task)
+    found = plans.task_files("mine", Workspace(home))
+    assert [f.name for f in found] == ["evals/tasks/mine.yaml"] or [f.name for f in found] == [
+        "tasks/mine.yaml"
+    ]

