@@ -21,6 +21,10 @@ ALLOWED = (
 QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "0",
+    # Large tensors come and go at every step: without these, each is fetched from the kernel anew.
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "268435456",
     "HF_DATASETS_OFFLINE": "1",
     "AXOLOTL_DO_NOT_TRACK": "1",
     "DO_NOT_TRACK": "1",

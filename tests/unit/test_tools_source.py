@@ -148,7 +148,7 @@ def test_arguments_stand_in_what_the_user_said(records: list[Record]) -> None:
 def test_warmer_is_warmer(toolset: ToolSet) -> None:
     seen = 0
     for record in draw(300, shapes={"two_calls": 1}):
-        a, b = (json.loads(m.content or "")["temp_f"] for m in record.messages if m.role == "tool")
+        a, b = (json.loads(m.content or "")["temp"] for m in record.messages if m.role == "tool")
         first, second = cities([record])
         answer = record.messages[-1].content or ""
         if won := re.search(r"I reckon (.+) wins it|^(.+) is the warmer of the pair", answer):
@@ -246,7 +246,7 @@ def test_the_set_is_rich_enough(toolset: ToolSet) -> None:
     assert openings.most_common(1)[0][1] == 1
     texts = [t for o in weather.outcomes for t in (o.remarks.persona if o.remarks else [])]
     assert not any(re.search(r"\d", t) for t in texts + weather.answers.persona)
-    assert all(isinstance(o.fields["temp_f"], Range) for o in weather.outcomes)
+    assert all(isinstance(o.fields["temp"], Range) for o in weather.outcomes)
 
 
 def patterns(toolset: ToolSet) -> list[re.Pattern[str]]:
@@ -326,7 +326,7 @@ def broken(tmp_path: Path, change: Any) -> list[str]:
 def test_mistakes_in_a_set_are_told_with_their_place(tmp_path: Path) -> None:
     def several(d: dict[str, Any]) -> None:
         d["tools"][0]["questions"][2] = "How is it?"
-        d["tools"][0]["answers"]["plain"][0] = "{city}: {temp_f} {moon}"
+        d["tools"][0]["answers"]["plain"][0] = "{city}: {temp} {moon}"
         d["topic"]["values"].append("Memphis")
 
     told = broken(tmp_path, several)
