@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,17 +35,20 @@ class Rendered:
     spans: list[str]
 
 
-def for_template(record: Record) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
-    """Messages and tools as plain data, in the shape that templates expect."""
-    messages = [msgspec.to_builtins(m) for m in record.messages]
-    return messages, (record.tools or None)
+def for_template(message: Message) -> dict[str, Any]:
+    """A message as templates get it in training: Axolotl parses `arguments` first, so all of us must."""
+    plain: dict[str, Any] = msgspec.to_builtins(message)
+    for call in plain.get("tool_calls", ()):
+        # A probe may show a broken call on purpose: left as text.
+        with suppress(ValueError):
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return plain
 
 
 def for_trainer(record: Record) -> dict[str, Any]:
     """The row that Axolotl reads. Tools are JSON text: Arrow merges dict shapes across rows."""
-    messages, tools = for_template(record)
-    row: dict[str, Any] = {"messages": messages}
-    row["tools"] = json.dumps(tools, ensure_ascii=False) if tools else None
+    row: dict[str, Any] = {"messages": [msgspec.to_builtins(m) for m in record.messages]}
+    row["tools"] = json.dumps(record.tools, ensure_ascii=False) if record.tools else None
     return row
 
 
@@ -101,7 +105,7 @@ class Renderer:
 
     def render(self, record: Record) -> Rendered:
         """Render and mark one record. Raises Unrenderable, or Lost where a part of it is missing."""
-        messages, tools = for_template(record)
+        messages, tools = [for_template(m) for m in record.messages], record.tools or None
         whole = self._text(messages, tools)
         spans: list[tuple[int, int]] = []
         before = ""
@@ -137,7 +141,7 @@ class Renderer:
             function = tool["function"]
             for leaf in _leaves(function):
                 # The words may stand elsewhere too: the tools must have added them.
-                if not _holds(whole, leaf) or whole.count(leaf) < without.count(leaf):
+                if not _holds(whole, leaf) or (leaf in without and whole.count(leaf) <= without.count(leaf)):
                     raise Lost(f"tool {function['name']!r} of the schema ({leaf!r})")
             if whole.count(function["name"]) <= without.count(function["name"]):
                 raise Lost(f"the schema of tool {function['name']!r}")
@@ -146,11 +150,6 @@ class Renderer:
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         trained = [any(a <= at < b for a, b in spans) for at, _ in encoded["offset_mapping"]]
         return Rendered(text, list(encoded["input_ids"]), trained, [text[a:b] for a, b in spans])
-
-    def prompt(self, messages: list[Message], tools: list[dict[str, Any]]) -> str:
-        """The text that the model goes on from, for a held-out prompt."""
-        plain = [msgspec.to_builtins(m) for m in messages]
-        return self._text(plain, tools or None, prompt=True)
 
 
 def _check(message: Message, segment: str, n: int) -> None:

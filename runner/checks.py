@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from runner import library
 from runner import recipe as r
 from runner.errors import NeedsTrust, Problem
+from runner.record import Probe
 from runner.registry import plugins
 from runner.wording import nearest, show
 from runner.workspace import Workspace
@@ -148,6 +151,12 @@ def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]
         found = workspace.find(model.template)
         if found is None or not found.is_file():
             yield doc.problem(("model", "template"), f"no file {model.template!r}", at_value=True)
+        else:
+            try:
+                found.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                what = f"{model.template!r} is not UTF-8 text"
+                yield doc.problem(("model", "template"), what, at_value=True)
     elif model.template != "model" and model.template not in templates():
         hint = nearest(model.template, [*templates(), "model"])
         yield doc.problem(("model", "template"), f"no template {model.template!r}{hint}", at_value=True)
@@ -216,6 +225,27 @@ def suite(doc: Yaml, suite: r.Suite, workspace: Workspace, name: str) -> Iterato
     if suite.judge:
         options = plugins("judge")[suite.judge.plugin].file_options
         files += [(("judge", suite.judge.plugin, o), suite.judge.options[o]) for o in options]
+    if common.probes:
+        yield from _probes(common.probes, workspace)
     for at, name in files:
         if not workspace.named("evals", name):
             yield doc.problem(at, f"no file {show('evals/' + name)}", at_value=True)
+
+
+def _probes(name: str, workspace: Workspace) -> Iterator[Problem]:
+    """Probes are read hours after they are named, so what is wrong with them is said now."""
+    seen: set[str] = set()
+    for shown, path in workspace.named("evals", name).items():
+        for n, line in enumerate(path.read_bytes().split(b"\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                probe = msgspec.json.decode(line, type=Probe)
+            except msgspec.DecodeError as e:
+                yield Problem(shown, n, 1, "", f"not a probe: {e}")
+                continue
+            if not probe.messages:
+                yield Problem(shown, n, 1, "", "not a probe: no messages")
+            if probe.id in seen:
+                yield Problem(shown, n, 1, "", f"the id {probe.id!r} is there twice")
+            seen.add(probe.id)

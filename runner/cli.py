@@ -29,8 +29,17 @@ def emit(data: Any) -> None:
     click.echo(json.dumps(data, indent=1))
 
 
+class _Terminated(BaseException):
+    """SIGTERM, as an exception: running jobs are ended on its way up."""
+
+
 def _stop(number: int, frame: object) -> None:
-    raise SystemExit(errors.TERMINATED)
+    raise _Terminated
+
+
+def _shown(path: Path) -> str:
+    """A path as the user would type it from here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def command(function: F) -> F:
@@ -49,9 +58,9 @@ def command(function: F) -> F:
         signal.signal(signal.SIGTERM, _stop)
         try:
             code = function(*args, **kwargs) or errors.OK
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, _Terminated) as e:
             click.echo("interrupted; run it again to go on from here", err=True)
-            code = errors.INTERRUPTED
+            code = errors.INTERRUPTED if isinstance(e, KeyboardInterrupt) else errors.TERMINATED
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = errors.OK
@@ -111,7 +120,8 @@ def _load(recipe: Path, workspace: Path, trust: tuple[str, ...]) -> tuple[Loaded
         if shipped is None or not shipped.is_file():
             raise errors.UsageError(f"no recipe {str(recipe)[:200]!r}")
         recipe = shipped
-    place = Workspace(workspace, frozenset(trust))
+    # Jobs run in the workspace: a relative path would mean another place to them.
+    place = Workspace(workspace.resolve(), frozenset(trust))
     return load_recipe(recipe, place), place
 
 
@@ -229,9 +239,9 @@ def run(recipe: Path, to: Any, trust: tuple[str, ...], profile: Any, workspace: 
         return code
     for why in outcome.failed_gates:
         click.echo(safe(f"gate failed: {why}"), err=True)
-    click.echo(f"{outcome.executed} steps executed, {outcome.kept} kept: {outcome.folder}")
+    click.echo(f"{outcome.executed} steps executed, {outcome.kept} kept: {_shown(outcome.folder)}")
     if outcome.report:
-        click.echo(f"report: {outcome.report}")
+        click.echo(f"report: {_shown(outcome.report)}")
     return code
 
 

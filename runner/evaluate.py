@@ -14,7 +14,7 @@ import msgspec
 
 from runner import basemodel, metrics, passages, process
 from runner import recipe as r
-from runner.booktext import decode, strip_gutenberg
+from runner.booktext import Unusable, decode, strip_gutenberg
 from runner.making import Maker, Making, read_rows, write_json, write_rows
 from runner.plan import ARMS, task_files
 from runner.record import Answer, Message, Probe, Score
@@ -34,6 +34,7 @@ def _job(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:
         "arm": m.step.details["arm"],
         "model": str(_absolute(m, basemodel.model_at(m))),
         "revision": model.revision,
+        "end_of_turn": model.end_of_turn,
         "adapter": str(m.inputs["train"].file("adapter")) if "train" in m.inputs else None,
         "seed": m.plan.loaded.recipe.seed,
     }
@@ -185,7 +186,10 @@ def perplexity(m: Making) -> None:
             continue
         for group in wanted.texts:
             for file in files[f"{suite.common.name}/{group}"]:
-                body = strip_gutenberg(decode(file.path.read_bytes())[0])
+                try:
+                    body = strip_gutenberg(decode(file.path.read_bytes())[0])
+                except Unusable as e:
+                    raise m.fail(f"{file.name}: {e}") from None
                 found = passages.cut(body, words=wanted.words)
                 step = max(1, len(found) // wanted.passages)
                 rows += [

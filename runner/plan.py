@@ -63,9 +63,6 @@ class Plan:
     def step(self, name: str) -> Step:
         return next(s for s in self.steps if s.name == name)
 
-    def has(self, name: str) -> bool:
-        return any(s.name == name for s in self.steps)
-
 
 @cache
 def version(distribution: str) -> str:
@@ -108,6 +105,7 @@ class _Planner:
         self.recipe, self.suites, self.workspace = loaded.recipe, loaded.suites, workspace
         self.profile = profile(wanted or loaded.recipe.compute.profile)
         self.steps: dict[str, Step] = {}
+        self.base: dict[str, Any] | None = None
         self.template = template_text(self.recipe.model, workspace) if self.recipe.model else None
 
     def add(
@@ -201,11 +199,14 @@ class _Planner:
 
     def _model(self, model: r.Model) -> dict[str, Any]:
         """What names a base model for good: a hub id and revision, or the digests of a folder's files."""
-        folder = None if model.base.startswith("embedded/") else self.workspace.find(model.base)
-        if folder is None or not folder.is_dir():
-            return {"base": model.base, "revision": model.revision}
-        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-        return {"files": {p.name: file_digest(p) for p in files}}
+        if self.base is None:  # three steps ask; weights are large
+            folder = None if model.base.startswith("embedded/") else self.workspace.find(model.base)
+            if folder is None or not folder.is_dir():
+                self.base = {"base": model.base, "revision": model.revision}
+            else:
+                files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+                self.base = {"files": {p.name: file_digest(p) for p in files}}
+        return self.base
 
     # -- train --------------------------------------------------------------------------------
 
@@ -251,6 +252,7 @@ class _Planner:
         common = {
             "model": self._model(model),
             "template": digest(self.template),
+            "end_of_turn": model.end_of_turn,
             "libraries": _versions(JUDGING),
             "profile": self.profile,
         }

@@ -65,7 +65,8 @@ def source(m: Making) -> None:
         counts = {"records": kept.count, "rejected": rejected.count}
     if not counts["records"]:
         what = f"all {counts['rejected']} rows were rejected; {first}" if first else "it is empty"
-        raise m.fail(f"the source {spec.name!r} gave no records: {what}")
+        document, sources = m.plan.loaded.document, m.plan.loaded.recipe.sources
+        raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
     write_json(m.out / "counts.json", counts)
 
 
@@ -97,7 +98,9 @@ def _shaped(
             if wanted.system and messages[0].role != "system":
                 messages = [Message("system", wanted.system), *messages]
             tags = record.tags | common.tags | {"source": spec.name}
-            meta = record.meta | {"source": spec.name}
+            # `copy` and `tokens` are bookkeeping of later steps: what a file says there is not believed.
+            meta = {k: v for k, v in record.meta.items() if k not in ("copy", "tokens")}
+            meta["source"] = spec.name
             if not meta.get("license"):
                 meta["license"] = common.license
             yield msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)

@@ -353,7 +353,7 @@ class Track(Part, frozen=True, kw_only=True):
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
-    """A whole checked recipe. `who` says which file set each key."""
+    """A whole checked recipe."""
 
     name: str
     description: str

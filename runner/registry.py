@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import msgspec
@@ -64,6 +65,15 @@ class SourceContext:
     seed: int
     files: Mapping[str, tuple[InputFile, ...]]
     license: str
+
+    def labelled(self, option: str) -> Iterator[tuple[str, InputFile]]:
+        """Each file with a label for its rows' ids: its stem, numbered where another has the same."""
+        taken: set[str] = set()
+        for file in self.files[option]:
+            stem = PurePosixPath(file.name).stem
+            label = next(c for n in count(1) if (c := stem if n == 1 else f"{stem}~{n}") not in taken)
+            taken.add(label)
+            yield label, file
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -45,6 +46,7 @@ def _suites(m: Making) -> tuple[list[dict[str, Any]], Any]:
             "facts": {},
             "samples": [],
         }
+        whole["description"] = suite.common.description
         whole["metrics"] += _task_metrics(suite, tasks) + _loss_metrics(suite, losses)
         out.append(whole)
     return out, proof
@@ -54,9 +56,9 @@ def _task_metrics(suite: r.Suite, tasks: dict[str, dict[Any, list[Score]]]) -> l
     wanted = suite.common.lm_eval.tasks if suite.common.lm_eval else []
     return [
         metrics.compare(
-            f"{suite.metric_name}.{task}.{metric}",
-            "share",
-            "higher",
+            re.sub(r"[^a-z0-9_.]", "_", f"{suite.metric_name}.{task}.{metric}".lower()),
+            "number" if "perplexity" in metric else "share",
+            "lower" if "perplexity" in metric else "higher",
             [s for arm in ARMS for s in tasks[arm].get((task, metric), [])],
             metric,
         )
@@ -80,7 +82,7 @@ def _loss_metrics(suite: r.Suite, losses: dict[str, list[dict[str, Any]]]) -> li
     return out
 
 
-def _provenance(m: Making, rows: dict[str, Any]) -> list[dict[str, Any]]:
+def _provenance(m: Making) -> list[dict[str, Any]]:
     out = []
     for source in m.plan.loaded.recipe.sources:
         step = m.plan.step(f"source.{source.name}")
@@ -131,7 +133,7 @@ def collect(m: Making) -> dict[str, Any]:
         "proof": _json(m, "proof", "proof.json"),
         "suites": suites,
         "gates": verdicts,
-        "provenance": _provenance(m, summary["rows"]),
+        "provenance": _provenance(m),
         "adapter_proof": adapter_proof,
         "versions": {n: v for n in (*TRAINING, "lm-eval") if (v := version(n)) != "absent"},
     }

@@ -86,10 +86,14 @@ def run(plan: Plan, *, to: Stage = "report", tell: Tell = lambda event: None) ->
             if remembered.get(step.name) != step.ingredients:
                 remembered[step.name] = step.ingredients
                 _remember(plan, remembered)
-            if step.name == "split":
-                _budgets(plan, artifact)
+            if step.name == "split" and (broken := _budgets(plan, artifact)):
+                _lay_out(plan, made, folder(plan))  # so that what was lost can be looked at
+                raise StepError("split", "; ".join(broken))
         out = folder(plan)
-        _lay_out(plan, made, out)
+        later = {
+            s.name: a for s in plan.steps if (a := made.get(s.name) or store.get(s.fingerprint, verify=False))
+        }
+        _lay_out(plan, later, out)
         whole = made.get("report")
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
         failed = [g["why"] for g in data["gates"] if g["verdict"] == "fail"]
@@ -111,7 +115,8 @@ def _make(plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell:
         except OSError as e:
             where = f" ({Path(str(e.filename)).name})" if e.filename else ""
             raise StepError(step.name, f"{e.strerror or e}{where}") from e
-        shutil.rmtree(work, ignore_errors=True)
+    # Only now: until the artifact is whole, checkpoints in here are all there is.
+    shutil.rmtree(work, ignore_errors=True)
     artifact = store.get(step.fingerprint, verify=False)
     assert artifact is not None
     return artifact
@@ -122,11 +127,9 @@ def _inputs(step: Step, made: dict[str, Artifact]) -> list[str]:
     return [n for n in step.needs if n in made]
 
 
-def _budgets(plan: Plan, split: Artifact) -> None:
+def _budgets(plan: Plan, split: Artifact) -> list[str]:
     rows = json.loads(split.file("summary.json").read_bytes())["rows"]
-    broken = ledger.over_budget(rows, plan.loaded.recipe.fail_if)
-    if broken:
-        raise StepError("split", "; ".join(broken))
+    return ledger.over_budget(rows, plan.loaded.recipe.fail_if)
 
 
 def _remember(plan: Plan, steps: dict[str, Any]) -> None:

@@ -161,6 +161,7 @@ class Store:
             files = {name: file_digest(temporary / name) for name in names}
             for name in names:
                 fsync(temporary / name)
+                (temporary / name).chmod(0o444)  # runs/ links to it: an edit there would damage it here
             manifest = Manifest(VERSION, step, fingerprint, ingredients, files)
             with (temporary / "manifest.json").open("wb") as f:
                 f.write(msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1))

@@ -257,7 +257,6 @@ def _collect(m: Making, output: Path) -> None:
             "trainable_parameters": _parameters(weights),
         },
     )
-    shutil.rmtree(m.work, ignore_errors=True)
 
 
 def _parameters(weights: Path) -> int:

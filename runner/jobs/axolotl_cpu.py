@@ -14,6 +14,9 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 
+# Models whose loss is plain cross-entropy of `lm_head(hidden)`: no scaling or capping of logits.
+PLAIN_LOSS = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
+
 
 class CpuPlugin(BasePlugin):
     """Says `use_cpu` to the training arguments, and keeps bitsandbytes' inference layout out of training."""
@@ -32,12 +35,14 @@ class CpuPlugin(BasePlugin):
 
 
 class LabelledLogitsPlugin(BasePlugin):
-    """Skips the output layer where nothing is trained. For causal models made of `.model` and `.lm_head`."""
+    """Skips the output layer where nothing is trained; only for models that it is known to be right for."""
 
     def post_model_load(self, cfg: Any, model: Any) -> None:
         from torch.nn.functional import cross_entropy
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
+        if model.config.model_type not in PLAIN_LOSS:
+            return
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         forward = base.forward
 

@@ -17,11 +17,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner.calls import parse_answer
+from runner.chat import for_template
 from runner.errors import StepError
 from runner.jobs.job import Job, command, progress, read_rows
 from runner.jobs.journal import Journal
 from runner.jobs.loading import Loaded, load
-from runner.record import Answer, Message, Probe
+from runner.record import Answer, Probe
 
 
 class ProbeSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,23 +76,12 @@ def generate(job: GenerateJob) -> None:
 def encode(loaded: Loaded, probe: Probe) -> list[int]:
     """The probe as token ids, ready for the assistant to go on."""
     text = loaded.tokenizer.apply_chat_template(
-        [plain(m) for m in probe.messages],
+        [for_template(m) for m in probe.messages],
         tools=probe.tools or None,
         add_generation_prompt=True,
         tokenize=False,
     )
     return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def plain(message: Message) -> dict[str, Any]:
-    """The message as templates get it in training: Axolotl parses `arguments`, so do we."""
-    built: dict[str, Any] = msgspec.to_builtins(message)
-    for call in built.get("tool_calls", ()):
-        try:
-            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
-        except ValueError:
-            continue  # a probe may show a broken call on purpose: left as text
-    return built
 
 
 def batches(lengths: dict[str, int], size: int) -> list[list[str]]:

@@ -34,6 +34,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     revision: str | None = None
     adapter: str | None = None
     template: str | None = None
+    end_of_turn: str | None = None
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 0
     threads: int = 0

@@ -83,7 +83,7 @@ def load(job: Job) -> Loaded:
         tokenizer.chat_template = Path(job.template).read_text(encoding="utf-8")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device=device, dtype=dtype)
-    return Loaded(model, tokenizer, proof, stop_ids(model, tokenizer))
+    return Loaded(model, tokenizer, proof, stop_ids(model, tokenizer, job.end_of_turn))
 
 
 def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]:
@@ -131,9 +131,9 @@ def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]
     return merged, AdapterProof(difference, len(matrices), error)
 
 
-def stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Tokens that end an answer: the generation config's, the tokenizer's eos, and `<|im_end|>`."""
+def stop_ids(model: Any, tokenizer: Any, end_of_turn: str | None) -> tuple[int, ...]:
+    """Tokens that end an answer: the generation config's, the tokenizer's eos, and the recipe's own."""
     own = model.generation_config.eos_token_id
     found = set(own if isinstance(own, list) else [own]) | {tokenizer.eos_token_id}
-    found.add(tokenizer.get_vocab().get("<|im_end|>"))
+    found.add(tokenizer.get_vocab().get(end_of_turn) if end_of_turn else None)
     return tuple(sorted(i for i in found if i is not None))

@@ -34,7 +34,7 @@ class StyleText(Struct, frozen=True):
     kind: str = ""
 
 
-@judge("style", version=1)
+@judge("style", version=1, libraries=("scikit-learn",))
 def style(
     context: JudgeContext,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -21,12 +22,7 @@ def jsonl(
     files: Annotated[Files, Meta(description="JSON Lines files of chat records.")],
 ) -> Iterator[Record | Rejected]:
     """Chat records, one JSON object a line: `messages`, and if need be `tools`, `tags`, `meta`."""
-    taken: Counter[str] = Counter()
-    for file in context.files["files"]:
-        stem = file.path.stem
-        taken[stem] += 1
-        # Files of one name in two folders need two ids; their order is the planner's, so it is stable.
-        stem += f"~{taken[stem]}" if taken[stem] > 1 else ""
+    for stem, file in context.labelled("files"):
         with file.path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
                 if raw.strip():
@@ -36,7 +32,10 @@ def jsonl(
 def _record(raw: bytes, id: str, origin: str, sha256: str, line: int) -> Record | Rejected:
     shown = raw.decode("utf-8", "replace").rstrip("\n")
     try:
-        data = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        text = raw.decode("utf-8-sig")
+        data = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_repeats
+        )
     except UnicodeDecodeError as e:
         return Rejected(id, f"not UTF-8: {e.reason}", shown)
     except (ValueError, RecursionError) as e:
@@ -54,6 +53,12 @@ def _record(raw: bytes, id: str, origin: str, sha256: str, line: int) -> Record 
     meta = {"group": f"{origin}:{line}"} | record.meta
     meta |= {"id": id, "origin": f"{origin}:{line}", "sha256": sha256}
     return msgspec.structs.replace(record, meta=meta)
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 def _no_constant(name: str) -> Any:

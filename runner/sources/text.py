@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from runner.booktext import Unusable, decode, header, strip_gutenberg
 from runner.record import Document, Rejected
@@ -13,13 +12,8 @@ from runner.registry import Files, SourceContext, source
 @source("text", version=1)
 def text(context: SourceContext, *, files: Files) -> Iterator[Document | Rejected]:
     """Plain-text files, one document each; header and licence of Gutenberg books are taken off."""
-    taken: dict[str, int] = {}
-    for file in context.files["files"]:
-        stem = PurePosixPath(file.name).stem
-        taken[stem] = taken.get(stem, 0) + 1
-        # Files of one name in two folders need two ids; the order of files is the planner's, so
-        # stable.
-        doc_id = f"{context.name}/{stem}" + (f"~{taken[stem]}" if taken[stem] > 1 else "")
+    for stem, file in context.labelled("files"):
+        doc_id = f"{context.name}/{stem}"
         data = file.path.read_bytes()
         try:
             whole, charset = decode(data)

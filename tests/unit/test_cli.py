@@ -260,12 +260,12 @@ def test_a_broken_budget_fails_every_time(budget: str) -> None:
         (
             "data/talk.jsonl, data/one-bad.jsonl",
             "empty",
-            "source.talk: the source 'talk' gave no records: it is",
+            "source.talk: r.yaml:4:5: sources[0]: gave no records: it is",
         ),
         (
             "data/talk.jsonl, data/one-bad.jsonl",
             "junk",
-            "source.talk: the source 'talk' gave no records: all 2 rows were rejected; talk/junk/1: not JSON",
+            "source.talk: r.yaml:4:5: sources[0]: gave no records: all 2 rows were rejected; talk/junk/1: not JSON",
         ),
         ("min: 12", "min: 999", "filter: the filters dropped every record"),
         (

@@ -64,8 +64,8 @@ def test_parts_can_be_extended(path: Path, workspace: Workspace) -> None:
     recipe.write_text(SMALL.format(path.name))
     loaded = load_recipe(recipe, workspace)
     assert loaded.recipe.model is not None
-    assert plan(loaded, workspace, "cpu").has("train")
-    assert plan(loaded, workspace, "gpu").has("train")
+    assert plan(loaded, workspace, "cpu").step("train")
+    assert plan(loaded, workspace, "gpu").step("train")
 
 
 @pytest.mark.parametrize("name", suite_names(Workspace(ROOT)))
