@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from runner.chat import for_template
 from runner.errors import StepError
 from runner.jobs.generate import (
     GenerateJob,
@@ -22,7 +23,6 @@ from runner.jobs.generate import (
     cut,
     encode,
     generate,
-    plain,
 )
 from runner.jobs.journal import Journal
 from runner.jobs.loading import load
@@ -260,5 +260,5 @@ def test_small_parts() -> None:
     assert batches({"a": 1, "b": 3, "c": 3, "d": 2}, 3) == [["b", "c", "d"], ["a"]]
     assert cut([5, 1, 0, 0], [1]) == [5, 1] and cut([5, 6], [1]) == [5, 6] and cut([], [1]) == []
     calls = [ToolCall("call_1", FunctionCall("f", a)) for a in ('{"x":null}', "{broken")]
-    built = plain(Message("assistant", None, calls))
+    built = for_template(Message("assistant", None, calls))
     assert [c["function"]["arguments"] for c in built["tool_calls"]] == [{"x": None}, "{broken"]

@@ -15,12 +15,19 @@ from runner.cli import main
 
 def talk(n: int, **more: Any) -> str:
     said = f"The {n} boats of harbour {n * 7} left for island {n * 13}."
-    return json.dumps({"messages": [{"role": "user", "content": f"Say {n}."}, {"role": "assistant", "content": said}], **more})
+    return json.dumps(
+        {
+            "messages": [{"role": "user", "content": f"Say {n}."}, {"role": "assistant", "content": said}],
+            **more,
+        }
+    )
 
 
 def prepared(root: Path, files: list[str], more: str = "") -> tuple[int, str]:
     recipe = root / "r.yaml"
-    recipe.write_text(f"recipe: 1\nname: r\nsources:\n  - jsonl: {{files: {json.dumps(files)}}}\n    name: s\n{more}")
+    recipe.write_text(
+        f"recipe: 1\nname: r\nsources:\n  - jsonl: {{files: {json.dumps(files)}}}\n    name: s\n{more}"
+    )
     argv = ["run", str(recipe), "--to", "prepare", "--workspace", str(root)]
     done = CliRunner().invoke(main, argv)
     return done.exit_code, done.output
@@ -65,7 +72,9 @@ def test_a_broken_budget_leaves_its_rows_to_look_at(tmp_path: Path) -> None:
     code, said = prepared(tmp_path, ["a.jsonl"], 'fail_if: {rejected: ">0"}\n')
     assert code == 3 and "fail_if.rejected: 1 of 21 rows" in said
     assert "{bad" in (tmp_path / "runs/r/rejected/s.jsonl").read_text()
-    assert [f["reason"] for f in fates(tmp_path) if f["fate"] == "dropped"][0].startswith("rejected: not JSON")
+    assert next(f["reason"] for f in fates(tmp_path) if f["fate"] == "dropped").startswith(
+        "rejected: not JSON"
+    )
 
 
 def test_an_empty_source_is_named_where_the_recipe_names_it(tmp_path: Path) -> None:
