@@ -20,7 +20,7 @@ from runner.plan import ARMS, task_files
 from runner.record import Answer, Message, Probe, Score
 from runner.registry import JudgeContext, plugins
 
-BATCH = 32
+BATCH = 64
 
 
 def _job(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:
