@@ -28,7 +28,7 @@ filters:
   - words: {min: 3}
 mix: {weights: {weather: 0.8, talk: 0.2}}
 split: {validation: 0.1}
-model: {base: tiny, template: chatml-tools, end_of_turn: <|im_end|>, max_length: 512}
+model: {base: tiny, template: chatml-tools, end_of_turn: <|im_end|>, max_length: 2048}
 adapter: {r: 4, alpha: 8, dropout: 0, targets: [q_proj, v_proj]}
 train:
   {epochs: 3, micro_batch: 2, effective_batch: 2, packing: false, attention: sdpa, gradient_checkpointing: false,
