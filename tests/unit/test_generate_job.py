@@ -207,7 +207,7 @@ def test_perplexity_is_the_mean_loss(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_probes_that_do_not_fit_are_named(tiny: Path, probes: Path, tmp_path: Path) -> None:
-    with pytest.raises(StepError, match=r"probe p\d\d has \d+ tokens: with 500 new ones"):
+    with pytest.raises(StepError, match=r"probe p\d\d has \d+ tokens: with 5000 new ones"):
         generate(job(tiny, probes, tmp_path, max_new_tokens=5000))
     twice = tmp_path / "twice.jsonl"
     twice.write_bytes(probes.read_bytes() * 2)
