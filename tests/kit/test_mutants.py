@@ -114,7 +114,7 @@ def test_broken_records(case: dict[str, Any], tmp_path: Path, monkeypatch: pytes
     if case["expect"] == "reject":
         assert done.exit_code == 3 or not kept
         assert done.exit_code == 3
-        assert "source.case: the source 'case' gave no records" in done.stderr
+        assert "source.case: r.yaml:4:5: sources[0]: gave no records" in done.stderr
     if case["expect"] == "keep":
         assert done.exit_code == 0
         assert len(kept) == case["valid"]
