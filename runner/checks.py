@@ -34,6 +34,11 @@ def recipe(
         yield from _files(doc, sources, workspace, trust)
     if sources is not None and mix is not None:
         yield from _weights(doc, sources, mix)
+    for n, use in enumerate(parts["filters"] or []):
+        low, high = use.options.get("min"), use.options.get("max")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            path: Path = ("filters", n, use.plugin, "min")
+            yield doc.problem(path, f"the least, {low}, is more than the most, {high}", at_value=True)
     if parts["train"] is not None:
         yield from _train(doc, parts["train"])
     if model is not None:

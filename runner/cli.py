@@ -152,8 +152,7 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
             code = max(code, e.exit_code)
             found += _described(e)
             if not as_json:
-                placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
-                click.echo(safe(str(e) if placed else f"{recipe}: {e}"), err=True)
+                click.echo(safe(str(e)), err=True)
         else:
             if not as_json:
                 click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
@@ -169,8 +168,8 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
 @command
 def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool) -> None:
     """Say which steps would run, which are made already, and why."""
-    from runner.plan import status
     from runner.run import before
+    from runner.status import status
     from runner.store import Store
 
     planned = _plan(recipe, workspace, trust, profile)

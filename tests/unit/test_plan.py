@@ -11,7 +11,8 @@ import pytest
 
 from runner import plan as plans
 from runner.load import load_recipe
-from runner.plan import STAGES, Plan, differences, plan, status
+from runner.plan import STAGES, Plan, plan
+from runner.status import differences, status
 from runner.store import Store, digest
 from runner.workspace import Workspace
 
