@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from runner.fetching import Item
 from runner.record import Answer, Document, Probe, Record, Rejected, Verdict
 
 Kind = Literal["source", "filter", "judge"]
@@ -47,6 +48,12 @@ ToolSetName = Annotated[
 ProbeFile = Annotated[str, Meta(description="A file under evals/.", extra={"files": "evals"})]
 """A file under `evals/`, of the workspace or of mirepoix."""
 
+SourceName = Annotated[
+    str,
+    Meta(description="The name of a source that stands earlier in the recipe.", extra={"source": True}),
+]
+"""An earlier source: its records are to be had in `fetch`, as `net.records(name)`."""
+
 
 @dataclass(frozen=True)
 class InputFile:
@@ -57,14 +64,24 @@ class InputFile:
     sha256: str
 
 
+def _no_raw(item: Item) -> Path:
+    raise LookupError(f"nothing was fetched for {item.key!r}")
+
+
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source gets besides its options. `files` holds, per option, the files that it named."""
+    """What a source gets besides its options. `files` holds, per option, the files that it named.
+
+    A source with a `fetch` gets what that brought: `items`, without those that could not be had (they are kept as
+    rejected rows), and `raw(item)`, the file with an item's bytes.
+    """
 
     name: str
     seed: int
     files: Mapping[str, tuple[InputFile, ...]]
     license: str
+    items: Iterable[Item] = ()
+    raw: Callable[[Item], Path] = _no_raw
 
     def labelled(self, option: str) -> Iterator[tuple[str, InputFile]]:
         """Each file with a label for its rows' ids: its stem, numbered where another has the same."""
@@ -86,6 +103,7 @@ class JudgeContext:
     seed: int
 
 
+FetchFn = Callable[..., Iterator[Item]]
 SourceFn = Callable[..., Iterator[Record | Document | Rejected]]
 FilterFn = Callable[..., "bool | str | Record"]
 JudgeFn = Callable[..., Verdict]
@@ -98,6 +116,7 @@ class Plugin:
     version: int
     call: Callable[..., Any]
     libraries: tuple[str, ...] = ()
+    fetch: Callable[..., Any] | None = None
 
     @cached_property
     def doc(self) -> str:
@@ -116,6 +135,13 @@ class Plugin:
         title = "".join(w.title() for w in self.name.split("_")) + self.kind.title()
         return msgspec.defstruct(title, fields, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
+    def bind_fetch(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that `fetch` takes, bound: those that only parsing needs are no reason to fetch anew."""
+        assert self.fetch is not None
+        bound = self.bind(options)
+        taken = inspect.signature(self.fetch).parameters
+        return {name: value for name, value in bound.items() if name in taken}
+
     def bind(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Checked options, as a recipe holds them → keyword arguments for `call`."""
         typed = msgspec.convert(options, self.options)
@@ -131,6 +157,11 @@ class Plugin:
         """Options that are shares → what they must sum to."""
         return self._marked("sum")
 
+    @cached_property
+    def source_options(self) -> dict[str, Any]:
+        """Options that name an earlier source."""
+        return self._marked("source")
+
     def _marked(self, mark: str) -> dict[str, Any]:
         fields = msgspec.inspect.type_info(self.options).fields  # type: ignore[attr-defined]
         extras = {f.name: getattr(f.type, "extra", None) or {} for f in fields}
@@ -141,20 +172,28 @@ _plugins: dict[tuple[Kind, str], Plugin] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _register(kind: Kind, name: str, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
+def _register(
+    kind: Kind, name: str, version: int, libraries: tuple[str, ...] = (), fetch: FetchFn | None = None
+) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
-        _plugins[kind, name] = Plugin(kind, name, version, call, libraries)
+        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch)
         return call
 
     return add
 
 
-def source(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
-    """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows."""
-    return _register("source", name, version, libraries)
+def source(
+    name: str, *, version: int, libraries: tuple[str, ...] = (), fetch: FetchFn | None = None
+) -> Callable[[F], F]:
+    """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows.
+
+    `fetch(net, *, options…)`, for a source that needs the network, yields an Item for each thing it names; it takes
+    those of the source's options that decide what is fetched.
+    """
+    return _register("source", name, version, libraries, fetch)
 
 
 def filter(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:

@@ -1,0 +1,131 @@
+"""What a source's `fetch` gets and gives: items, their raw bytes by content, and the one guarded client.
+
+A source that needs the network has two functions. `fetch` names items and brings their raw bytes into the
+store; nothing is parsed there that parsing could get wrong. The source itself then reads those bytes like any
+file, as often as its options change, without the network. What was fetched stands in a lock file, and the
+digests in it, never addresses or times, decide the fingerprints of what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from msgspec import Struct, field
+
+from runner.record import Record
+
+Keep = Literal["normal", "recorded", "live"]
+"""Whether bytes once fetched will do: `normal` until `--refresh`, `recorded` for ever, `live` never."""
+
+
+class Item(Struct, frozen=True, omit_defaults=True):
+    """One thing that was fetched (a book, a page, a dump), or could not be: then `error` says why.
+
+    `key` names it for good, and its rows with it: a book's id, a page's address as the recipe or catalogue has
+    it. `meta` goes into the rows' provenance (origin, license, attribution, title, author …), and holds nothing
+    that differs between two fetches of the same thing.
+    """
+
+    key: str
+    sha256: str = ""
+    meta: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer, whole and kept: `path` holds its raw bytes, decompressed, named by their `sha256`.
+
+    `url` is the address where the bytes came from at last, after redirects; `content_type` and `charset` are what
+    the server claimed, "" where it claimed nothing.
+    """
+
+    url: str
+    path: Path
+    sha256: str
+    content_type: str = ""
+    charset: str = ""
+
+    def bytes(self) -> bytes:
+        return self.path.read_bytes()
+
+
+class Unfetched(Exception):
+    """One thing could not be had; `str()` says why, for the person who wrote the recipe.
+
+    `transient`: it may be had later (a time-out, 429, 5xx), as against never (404, robots, refused by us).
+    """
+
+    def __init__(self, reason: str, *, transient: bool = False) -> None:
+        super().__init__(reason)
+        self.transient = transient
+
+
+class Fetcher(Protocol):
+    """What a source's `fetch` may reach the world with. Everything goes through the guarded client."""
+
+    name: str
+    """The source's name in the recipe."""
+    seed: int
+
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str = "*/*",
+        most: int = 64 << 20,
+        keep: Keep = "normal",
+        private: Mapping[str, str] = ...,
+        headers: Mapping[str, str] = ...,
+        body: bytes | None = None,
+    ) -> Got:
+        """The answer to one request, from the cache or the network. Raises Unfetched.
+
+        `most` is the most bytes, after decompression. `private` are query parameters and `headers` request headers
+        that hold secrets: sent, but never part of a cache key, a log, an error or what comes back. A `body` makes
+        it a POST of JSON, kept by address and body.
+        """
+        ...
+
+    def get_all(
+        self, urls: Iterable[str], *, accept: str = "*/*", most: int = 64 << 20, keep: Keep = "normal"
+    ) -> Iterator[tuple[str, Got | Unfetched]]:
+        """Several, some of them at once as far as each host's pace allows, in the order of `urls`."""
+        ...
+
+    def store(self, chunks: Iterable[bytes]) -> str:
+        """Keep bytes that some library brought (rows of a hub, posts of an API); their sha256."""
+        ...
+
+    def path(self, sha256: str) -> Path:
+        """The raw bytes of that digest."""
+        ...
+
+    def setting(self, name: str) -> str:
+        """One of the user's settings (runner.settings), "" where it is not set."""
+        ...
+
+    def records(self, source: str) -> Iterator[Record]:
+        """The records of an earlier source of the recipe (an option typed `registry.SourceName` names it)."""
+        ...
+
+    def progress(self, done: int, of: int, what: str) -> None:
+        """Tell how far the fetch is; `of` is 0 where that is unknown."""
+        ...
+
+
+def failed(key: str, error: Unfetched, meta: Mapping[str, str] | None = None) -> Item:
+    """The item that could not be had."""
+    return Item(key, meta=dict(meta or {}), error=str(error))
+
+
+def items_of(
+    answers: Iterable[tuple[str, Got | Unfetched]], metas: Sequence[Mapping[str, str]] = ()
+) -> Iterator[Item]:
+    """`get_all`'s answers as items, each under its address, with the n-th of `metas` if given."""
+    for n, (url, got) in enumerate(answers):
+        meta = {"origin": url} | dict(metas[n] if n < len(metas) else {})
+        yield failed(url, got, meta) if isinstance(got, Unfetched) else Item(url, got.sha256, meta)

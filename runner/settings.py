@@ -1,0 +1,114 @@
+"""The user's own settings: upstream addresses, secrets, who may be reached. Never part of a recipe.
+
+Read from `MIREPOIX_NAME` variables, else from `settings.toml` in `$XDG_CONFIG_HOME/mirepoix` (`~/.config/mirepoix`;
+`MIREPOIX_SETTINGS` names another file), else the default. A workspace holds none: it may come from a stranger.
+Nothing here decides a fingerprint, and secrets are shown by nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Setting:
+    default: str
+    about: str
+    secret: bool = False
+    address: bool = False
+    """A service's address: its host may be reached even where it is not a public one."""
+
+
+SETTINGS: dict[str, Setting] = {
+    "gutendex_url": Setting("https://gutendex.com", "Catalogue of Project Gutenberg.", address=True),
+    "gutenberg_mirror": Setting(
+        "https://gutenberg.pglaf.org", "Mirror that Project Gutenberg's texts are read from.", address=True
+    ),
+    "open_meteo_url": Setting("https://api.open-meteo.com", "Open-Meteo, forecasts.", address=True),
+    "open_meteo_geocoding_url": Setting(
+        "https://geocoding-api.open-meteo.com", "Open-Meteo, places.", address=True
+    ),
+    "openweathermap_url": Setting("https://api.openweathermap.org", "OpenWeatherMap.", address=True),
+    "openweathermap_key": Setting("", "OpenWeatherMap's API key.", secret=True),
+    "hub_url": Setting("https://huggingface.co", "Hub of data sets.", address=True),
+    "hub_token": Setting("", "Token for the hub of data sets.", secret=True),
+    "reddit_url": Setting("https://oauth.reddit.com", "Reddit's API.", address=True),
+    "reddit_login_url": Setting("https://www.reddit.com", "Where Reddit gives tokens.", address=True),
+    "reddit_client_id": Setting("", "Reddit application: client id.", secret=True),
+    "reddit_client_secret": Setting("", "Reddit application: client secret.", secret=True),
+    "teacher_url": Setting("", "OpenAI-compatible endpoint of the teacher, up to /v1.", address=True),
+    "teacher_key": Setting("", "The teacher endpoint's API key.", secret=True),
+    "contact": Setting("", "E-mail or page that services can reach you at; part of the user agent."),
+    "allow": Setting("", "HOST:PORT, several with commas: addresses that are not public but may be fetched."),
+    "proxy": Setting("", "HTTP proxy for all fetching.", address=True),
+    "pace": Setting("1", "Requests a second to one host, at most."),
+    "at_once": Setting("2", "Requests under way to one host at once, at most."),
+}
+
+
+def _variable(name: str) -> str:
+    return f"MIREPOIX_{name.upper()}"
+
+
+def _file(environ: Mapping[str, str]) -> Path:
+    if named := environ.get("MIREPOIX_SETTINGS"):
+        return Path(named)
+    home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "mirepoix" / "settings.toml"
+
+
+def _read(path: Path, named: bool) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]
+
+    try:
+        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        if named:
+            raise UsageError(f"no settings file {str(path)!r}, which MIREPOIX_SETTINGS names") from None
+        return {}
+    except (OSError, ValueError) as e:
+        raise UsageError(f"{path}: cannot be read: {e}") from None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, each a text. `origin` says where each came from: a variable, the file, or "default"."""
+
+    values: Mapping[str, str]
+    origin: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name]
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. Raises UsageError for a file that cannot be read or holds something unknown."""
+    environ = os.environ if environ is None else environ
+    path = _file(environ)
+    written = _read(path, "MIREPOIX_SETTINGS" in environ)
+    for name in written:
+        if name not in SETTINGS:
+            known = ", ".join(SETTINGS)
+            raise UsageError(f"{path}: no setting {name!r}; there are {known}")
+    values, origin = {}, {}
+    for name, setting in SETTINGS.items():
+        if (variable := _variable(name)) in environ:
+            values[name], origin[name] = environ[variable], variable
+        elif name in written:
+            value = written[name]
+            many = value if isinstance(value, list) else [value]
+            values[name], origin[name] = ",".join(map(str, many)), str(path)
+        else:
+            values[name], origin[name] = setting.default, "default"
+        if setting.address:
+            values[name] = values[name].rstrip("/")
+    return Settings(values, origin)
