@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from runner import basemodel, chat, contamination, contract, dedup, ledger, mix, passages
+from runner import basemodel, chat, contamination, contract, dedup, ledger, mix, shaping
 from runner import recipe as r
 from runner.making import Maker, Making, Rows, read_rows, write_json, write_rows
-from runner.record import Document, Fate, Message, Record, Rejected
+from runner.record import Fate, Record, Rejected
 from runner.registry import SourceContext, plugins
 
 
@@ -48,7 +48,7 @@ def source(m: Making) -> None:
         Rows(m.out / "fates.jsonl") as fates,
         Rows(m.out / "rejected.jsonl") as rejected,
     ):
-        for row in _shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
+        for row in shaping.shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
             if isinstance(row, Record):
                 reason = contract.broken(row)
                 if reason is None:
@@ -76,34 +76,6 @@ def _raw(record: Record) -> str:
         return json.dumps(msgspec.to_builtins(record))
     except RecursionError:
         return ""
-
-
-def _shaped(
-    rows: Iterator[Record | Document | Rejected], spec: r.Source, seed: int
-) -> Iterator[Record | Rejected]:
-    common = spec.common
-    wanted = common.chat or r.Chat()
-    cut = wanted.passages or r.Passages()
-    for row in rows:
-        if isinstance(row, Rejected):
-            yield row
-            continue
-        made: Iterator[Record] = (
-            iter([row])
-            if isinstance(row, Record)
-            else passages.to_records(row, words=cut.words, prompt=cut.prompt, system=None, seed=seed)
-        )
-        for record in made:
-            messages = record.messages
-            if wanted.system and messages[0].role != "system":
-                messages = [Message("system", wanted.system), *messages]
-            tags = record.tags | common.tags | {"source": spec.name}
-            # `copy` and `tokens` are bookkeeping of later steps: what a file says there is not believed.
-            meta = {k: v for k, v in record.meta.items() if k not in ("copy", "tokens")}
-            meta["source"] = spec.name
-            if not meta.get("license"):
-                meta["license"] = common.license
-            yield msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)
 
 
 # -- filter, dedup, decontaminate -----------------------------------------------------------------
