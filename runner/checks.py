@@ -73,6 +73,11 @@ def _names(doc: Yaml, sources: list[r.Source]) -> Iterator[Problem]:
             if abs(total - whole) > 1e-6:
                 at: Path = ("sources", i, source.plugin, option)
                 yield doc.problem(at, f"the shares sum to {total:g}; they must sum to {whole:g}")
+        for option in plugins("source")[source.plugin].source_options:
+            value, earlier = source.options[option], [x.name for x in sources[:i]]
+            if value is not None and value not in earlier:
+                what = f"no earlier source is called {show(value)}{nearest(value, earlier)}"
+                yield doc.problem(("sources", i, source.plugin, option), what, at_value=True)
         chat = source.common.chat
         if chat and chat.passages and chat.passages.words[0] > chat.passages.words[1]:
             path: Path = ("sources", i, "chat", "passages", "words")
@@ -97,6 +102,8 @@ def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list
     for i, source in enumerate(sources):
         for option, how in plugins("source")[source.plugin].file_options.items():
             value = source.options[option]
+            if value is None:
+                continue
             path: Path = ("sources", i, source.plugin, option)
             many = value if isinstance(value, list) else [value]
             for n, one in enumerate(many):

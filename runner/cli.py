@@ -18,7 +18,7 @@ from runner.errors import safe
 
 if TYPE_CHECKING:
     from runner.load import Loaded
-    from runner.plan import Plan
+    from runner.steps import Plan
     from runner.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])

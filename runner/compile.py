@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from runner import axolotl
-from runner.plan import Plan
+from runner.steps import Plan
 from runner.store import write_atomic
 from runner.yaml12 import dump
 

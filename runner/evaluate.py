@@ -16,9 +16,10 @@ from runner import basemodel, metrics, passages, process
 from runner import recipe as r
 from runner.booktext import Unusable, decode, strip_gutenberg
 from runner.making import Maker, Making, read_rows, write_json, write_rows
-from runner.plan import ARMS, task_files
+from runner.plan import task_files
 from runner.record import Answer, Message, Probe, Score
 from runner.registry import JudgeContext, plugins
+from runner.steps import ARMS
 
 BATCH = 64
 

@@ -21,6 +21,15 @@ Keep = Literal["normal", "recorded", "live"]
 """Whether bytes once fetched will do: `normal` until `--refresh`, `recorded` for ever, `live` never."""
 
 
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a recipe named: `name` as the recipe's world knows it (never an absolute path)."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
 class Item(Struct, frozen=True, omit_defaults=True):
     """One thing that was fetched (a book, a page, a dump), or could not be: then `error` says why.
 
@@ -70,6 +79,8 @@ class Fetcher(Protocol):
     name: str
     """The source's name in the recipe."""
     seed: int
+    files: Mapping[str, tuple[InputFile, ...]]
+    """Per option, the files that it named, as in `registry.SourceContext`."""
 
     def get(
         self,
@@ -78,6 +89,7 @@ class Fetcher(Protocol):
         accept: str = "*/*",
         most: int = 64 << 20,
         keep: Keep = "normal",
+        robots: bool = True,
         private: Mapping[str, str] = ...,
         headers: Mapping[str, str] = ...,
         body: bytes | None = None,
@@ -86,12 +98,19 @@ class Fetcher(Protocol):
 
         `most` is the most bytes, after decompression. `private` are query parameters and `headers` request headers
         that hold secrets: sent, but never part of a cache key, a log, an error or what comes back. A `body` makes
-        it a POST of JSON, kept by address and body.
+        it a POST of JSON, kept by address and body. `robots=False` is for documented APIs that the user's settings
+        name; pages and texts are asked for only where robots.txt lets us.
         """
         ...
 
     def get_all(
-        self, urls: Iterable[str], *, accept: str = "*/*", most: int = 64 << 20, keep: Keep = "normal"
+        self,
+        urls: Iterable[str],
+        *,
+        accept: str = "*/*",
+        most: int = 64 << 20,
+        keep: Keep = "normal",
+        robots: bool = True,
     ) -> Iterator[tuple[str, Got | Unfetched]]:
         """Several, some of them at once as far as each host's pace allows, in the order of `urls`."""
         ...

@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from runner.errors import StepError
-from runner.plan import Plan, Step
 from runner.record import Record
+from runner.steps import Plan, Step
 from runner.store import Artifact
 
 T = TypeVar("T")

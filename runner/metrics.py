@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from runner import stats
-from runner.plan import ARMS
 from runner.record import Score
+from runner.steps import ARMS
 
 
 def compare(name: str, unit: str, better: str | None, scores: Sequence[Score], metric: str) -> dict[str, Any]:

@@ -8,69 +8,20 @@ that decide its output. Never a time, an absolute path or a worker count.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from runner import axolotl, checks, library
+from runner import axolotl, checks, library, lock
 from runner import recipe as r
+from runner.fetching import InputFile
 from runner.hardware import Profile, profile
 from runner.load import Loaded
-from runner.registry import InputFile, Plugin, plugins
-from runner.store import canonical, digest, file_digest
+from runner.registry import Plugin, plugins
+from runner.steps import ARMS, JUDGING, RENDERING, TRAINING, VERSIONS, Fetch, Plan, Stage, Step, version
+from runner.store import Store, canonical, digest, file_digest
 from runner.workspace import Workspace
-
-Stage = Literal["prepare", "train", "evaluate", "report"]
-STAGES: tuple[Stage, ...] = ("prepare", "train", "evaluate", "report")
-ARMS = ("base", "tuned")
-
-# Raise a step's number when its code comes to mean something else: old artifacts are then made anew.
-VERSIONS = {
-    "model": 1, "source": 1, "filter": 1, "dedup": 1, "decontaminate": 1, "render": 1, "mix": 1,
-    "split": 1, "rows": 1, "preprocess": 1, "proof": 1, "train": 1, "generate": 1, "judge": 1, "lm_eval": 1,
-    "perplexity": 1, "report": 1,
-}  # fmt: skip
-RENDERING = ("transformers", "tokenizers", "jinja2")
-TRAINING = ("axolotl", "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets")
-JUDGING = ("torch", "transformers", "peft")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One unit of work. `kind` says which function makes it; `needs` are the names of other steps."""
-
-    name: str
-    kind: str
-    stage: Stage
-    needs: tuple[str, ...]
-    ingredients: dict[str, Any]
-    fingerprint: str
-    details: dict[str, Any] = field(default_factory=dict, compare=False)
-
-
-@dataclass(frozen=True)
-class Plan:
-    loaded: Loaded
-    workspace: Workspace
-    profile: Profile
-    steps: tuple[Step, ...]
-    template: str | None
-
-    def step(self, name: str) -> Step:
-        return next(s for s in self.steps if s.name == name)
-
-
-@cache
-def version(distribution: str) -> str:
-    """The installed version of a distribution, "absent" where it is not installed. Imports nothing."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "absent"
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -105,6 +56,7 @@ class _Planner:
         self.recipe, self.suites, self.workspace = loaded.recipe, loaded.suites, workspace
         self.profile = profile(wanted or loaded.recipe.compute.profile)
         self.steps: dict[str, Step] = {}
+        self.fetches: dict[str, Fetch] = {}
         self.base: dict[str, Any] | None = None
         self.template = template_text(self.recipe.model, workspace) if self.recipe.model else None
 
@@ -148,6 +100,7 @@ class _Planner:
         files = {
             option: self.workspace.inputs(how, source.options[option])
             for option, how in plugin.file_options.items()
+            if source.options[option] is not None
         }
         ingredients = _plugin(plugin, source.options) | {
             "name": source.name,
@@ -155,8 +108,38 @@ class _Planner:
             "files": _digests(files),
             "seed": self.recipe.seed,
         }
+        fetch = self._fetch(source, plugin, files) if plugin.fetch else None
+        needs = [fetch.needs] if fetch and fetch.needs else []
+        if fetch:
+            ingredients["fetched"] = None if fetch.items is None else digest(msgspec.to_builtins(fetch.items))
         name = f"source.{source.name}"
-        return self.add(name, "source", "prepare", [], ingredients, source=source, files=files)
+        return self.add(
+            name, "source", "prepare", needs, ingredients, source=source, files=files, fetch=fetch
+        )
+
+    def _fetch(self, source: r.Source, plugin: Plugin, files: dict[str, tuple[InputFile, ...]]) -> Fetch:
+        named = [source.options[o] for o in plugin.source_options if source.options[o] is not None]
+        needs = f"source.{named[0]}" if named else None
+        taken = plugin.bind_fetch(source.options)
+        request = {
+            "source": plugin.name,
+            "version": plugin.version,
+            "options": {k: v for k, v in source.options.items() if k in taken},
+            "files": _digests({k: v for k, v in files.items() if k in taken}),
+            "seed": self.recipe.seed,
+            "of": self.steps[needs].fingerprint if needs else None,
+        }
+        request = json.loads(canonical(request))
+        pending = needs is not None and self._pending(needs)
+        items = None if pending else lock.read(Store(self.workspace.root).root, request)
+        fetch = Fetch(f"fetch.{source.name}", source, request, files, needs, items)
+        self.fetches[source.name] = fetch
+        return fetch
+
+    def _pending(self, step: str) -> bool:
+        """Whether a source's step is not known yet, because something is still to be fetched for it."""
+        fetch: Fetch | None = self.steps[step].details["fetch"]
+        return fetch is not None and fetch.items is None
 
     def _decontaminate(self, last: str) -> str:
         against: list[InputFile] = []
@@ -340,4 +323,5 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
         if loaded.suites:
             p.evaluate(model)
     p.report(loaded)
-    return Plan(loaded, workspace, p.profile, tuple(p.steps.values()), p.template)
+    fetches = tuple(p.fetches.values())
+    return Plan(loaded, workspace, p.profile, tuple(p.steps.values()), p.template, fetches)

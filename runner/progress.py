@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.plan import Plan
     from runner.run import Event, Tell
+    from runner.steps import Plan
 
 
 @contextmanager

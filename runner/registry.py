@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from runner.fetching import Item
+from runner.fetching import InputFile, Item
 from runner.record import Answer, Document, Probe, Record, Rejected, Verdict
 
 Kind = Literal["source", "filter", "judge"]
@@ -53,15 +53,6 @@ SourceName = Annotated[
     Meta(description="The name of a source that stands earlier in the recipe.", extra={"source": True}),
 ]
 """An earlier source: its records are to be had in `fetch`, as `net.records(name)`."""
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file that a recipe named: `name` as the recipe's world knows it (never an absolute path)."""
-
-    name: str
-    path: Path
-    sha256: str
 
 
 def _no_raw(item: Item) -> Path:
@@ -117,6 +108,7 @@ class Plugin:
     call: Callable[..., Any]
     libraries: tuple[str, ...] = ()
     fetch: Callable[..., Any] | None = None
+    license: str = ""
 
     @cached_property
     def doc(self) -> str:
@@ -164,8 +156,16 @@ class Plugin:
 
     def _marked(self, mark: str) -> dict[str, Any]:
         fields = msgspec.inspect.type_info(self.options).fields  # type: ignore[attr-defined]
-        extras = {f.name: getattr(f.type, "extra", None) or {} for f in fields}
+        extras = {f.name: _extra(f.type) for f in fields}
         return {name: extra[mark] for name, extra in extras.items() if mark in extra}
+
+
+def _extra(kind: Any) -> dict[str, Any]:
+    """The `extra` of a type's Meta; that of `X | None` is X's."""
+    found: dict[str, Any] = dict(getattr(kind, "extra", None) or {})
+    for inner in getattr(kind, "types", ()):
+        found |= _extra(inner)
+    return found
 
 
 _plugins: dict[tuple[Kind, str], Plugin] = {}
@@ -173,27 +173,38 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _register(
-    kind: Kind, name: str, version: int, libraries: tuple[str, ...] = (), fetch: FetchFn | None = None
+    kind: Kind,
+    name: str,
+    version: int,
+    libraries: tuple[str, ...] = (),
+    fetch: FetchFn | None = None,
+    license: str = "",
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
-        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch)
+        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch, license)
         return call
 
     return add
 
 
 def source(
-    name: str, *, version: int, libraries: tuple[str, ...] = (), fetch: FetchFn | None = None
+    name: str,
+    *,
+    version: int,
+    libraries: tuple[str, ...] = (),
+    fetch: FetchFn | None = None,
+    license: str = "",
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows.
 
     `fetch(net, *, options…)`, for a source that needs the network, yields an Item for each thing it names; it takes
-    those of the source's options that decide what is fetched.
+    those of the source's options that decide what is fetched. `license` is what its rows have where neither they
+    nor the recipe say, in words for `recipe check`.
     """
-    return _register("source", name, version, libraries, fetch)
+    return _register("source", name, version, libraries, fetch, license)
 
 
 def filter(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:

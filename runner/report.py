@@ -11,8 +11,8 @@ import msgspec
 from runner import gates, metrics, page
 from runner import recipe as r
 from runner.making import Maker, Making, write_json
-from runner.plan import ARMS, TRAINING, version
 from runner.record import Score
+from runner.steps import ARMS, TRAINING, version
 from runner.yaml12 import dump
 
 VERSION = 1

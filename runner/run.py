@@ -12,8 +12,8 @@ from typing import Any
 from runner import evaluate, ledger, prepare, report, train
 from runner.errors import StepError
 from runner.making import Maker, Making
-from runner.plan import STAGES, Plan, Stage, Step
 from runner.status import status
+from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import Artifact, Store, place, write_atomic
 from runner.yaml12 import dump
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.plan import Plan, Step
+from runner.steps import Plan, Step
 from runner.store import Store
 
 

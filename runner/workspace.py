@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner import library
 from runner.errors import NeedsTrust
-from runner.registry import InputFile
+from runner.fetching import InputFile
 from runner.store import file_digest
 
 SHIPPED = ("datasets/", "evals/")

@@ -11,8 +11,9 @@ import pytest
 
 from runner import plan as plans
 from runner.load import load_recipe
-from runner.plan import STAGES, Plan, plan
+from runner.plan import plan
 from runner.status import differences, status
+from runner.steps import STAGES, Plan
 from runner.store import Store, digest
 from runner.workspace import Workspace
 
