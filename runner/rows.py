@@ -1,0 +1,296 @@
+"""Rows of tables and JSON, in the shapes that people publish → chat records or documents.
+
+Sources that read rows (files, a hub) share this: what a row means must not hang on where it came from. Known
+shapes: `messages`; ShareGPT's `conversations` (from/value); Alpaca's instruction, input, output; a prompt and its
+answer under their usual names; plain `text`. A recipe's `columns` says it where the names are others. A row that
+is none of these is rejected by name: nothing empty and nothing guessed is ever trained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from runner.record import Document, FunctionCall, Message, Record, Rejected, ToolCall
+
+Column = Annotated[str, Meta(min_length=1, max_length=200)]
+# What a prompt and its answer are called, and what may come between them (Alpaca's input).
+PAIRS = (
+    ("instruction", "output", "input"),
+    ("instruction", "response", "context"),
+    ("prompt", "completion", ""),
+    ("prompt", "response", ""),
+    ("question", "answer", ""),
+    ("query", "response", ""),
+)
+ROLES = {
+    "human": "user", "user": "user", "prompter": "user",
+    "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bing": "assistant",
+    "bard": "assistant", "model": "assistant", "system": "system",
+    "function_call": "call", "tool_call": "call",
+    "observation": "tool", "tool": "tool", "function_response": "tool", "tool_response": "tool",
+}  # fmt: skip
+# Calls written into the text are some other model's control words: trained as text, they would teach nonsense.
+WRITTEN_CALLS = ("<tool_call>", "<functioncall>", "[TOOL_CALLS]", "<|python_tag|>")
+
+
+class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which column holds what: `text`, or `messages`, or `prompt` and `response`. Absent: the usual names."""
+
+    text: Annotated[Column | None, Meta(description="Plain text, cut into passages.")] = None
+    prompt: Annotated[Column | None, Meta(description="What the user says.")] = None
+    input: Annotated[Column | None, Meta(description="More of what the user says, after the prompt.")] = None
+    response: Annotated[Column | None, Meta(description="What the assistant answers.")] = None
+    system: Annotated[Column | None, Meta(description="System message.")] = None
+    messages: Annotated[Column | None, Meta(description="A list of messages, or JSON text of one.")] = None
+    tools: Annotated[Column | None, Meta(description="Tool definitions: a list, or JSON text of one.")] = None
+    title: Annotated[Column | None, Meta(description="Title, for provenance.")] = None
+    author: Annotated[Column | None, Meta(description="Author, for provenance.")] = None
+    license: Annotated[Column | None, Meta(description="Licence of the row.")] = None
+    group: Annotated[Column | None, Meta(description="Rows of one group stay on one side of a split.")] = None
+
+    def problem(self) -> str | None:
+        """What is wrong with this choice of columns, or None."""
+        named = [n for n in ("text", "messages", "response") if getattr(self, n)]
+        if len(named) > 1:
+            return f"{named[0]!r} and {named[1]!r} exclude each other"
+        if (self.prompt is None) != (self.response is None):
+            return "`prompt` and `response` go together"
+        if self.input and not self.prompt:
+            return "`input` needs a `prompt`"
+        if self.text and (self.system or self.tools):
+            return "`text` has no system message and no tools"
+        return None
+
+
+class Unfit(ValueError):
+    """Why a row is no record."""
+
+
+def record_of(
+    row: Mapping[str, Any], columns: Columns | None = None, *, id: str, meta: Mapping[str, str]
+) -> Record | Document | Rejected:
+    """One row, made into what it says it is. `meta` is its provenance; `id` goes into it.
+
+    A cell of None is an absent one. Title, author, licence and group come from the columns that name them.
+    """
+    c = columns or Columns()
+    try:
+        about = _about(row, c)
+        whole = {"group": id, **meta, **about, "id": id}
+        if text := _text_of(row, c):
+            return Document(text, whole)
+        messages, tools = _talk(row, c)
+        return Record(messages, tools=tools, meta=whole)
+    except (Unfit, RecursionError) as e:
+        reason = str(e) if isinstance(e, Unfit) else "nested too deep"
+        return Rejected(id, reason, shown(row))
+
+
+def shown(row: Mapping[str, Any]) -> str:
+    """A row as JSON text, to look at."""
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str)[:20_000].encode("utf-8", "replace").decode()
+    except (ValueError, TypeError, RecursionError):
+        return ""
+
+
+def _about(row: Mapping[str, Any], c: Columns) -> dict[str, str]:
+    out = {}
+    for name in ("title", "author", "license", "group"):
+        if column := getattr(c, name):
+            value = _cell(row, column)
+            if isinstance(value, bool | int | float):
+                value = str(value)
+            if value is not None and not isinstance(value, str):
+                raise Unfit(f"column {column!r} is {_kind(value)}, not text")
+            if value:
+                out[name] = value
+    return out
+
+
+def _text_of(row: Mapping[str, Any], c: Columns) -> str | None:
+    if c.text:
+        return _words(_cell(row, c.text), f"column {c.text!r}")
+    if c.messages or c.prompt:
+        return None
+    usual = {"messages", "conversations", *(n for prompt, answer, _ in PAIRS for n in (prompt, answer))}
+    if row.get("text") is not None and not any(row.get(n) is not None for n in usual):
+        return _words(row["text"], "column 'text'")
+    return None
+
+
+def _talk(row: Mapping[str, Any], c: Columns) -> tuple[list[Message], list[dict[str, Any]]]:
+    tools = _tools(_cell(row, c.tools) if c.tools else row.get("tools"))
+    system = _cell(row, c.system) if c.system else row.get("system")
+    if c.messages or (not c.prompt and (row.get("messages") or row.get("conversations"))):
+        column = c.messages or ("messages" if row.get("messages") else "conversations")
+        messages = _messages(_cell(row, column), column)
+    else:
+        prompt, answer, more = _pair(row, c)
+        asked = _words(_cell(row, prompt), f"column {prompt!r}")
+        extra = _cell(row, more) if c.input else row.get(more)
+        if extra is not None and (not isinstance(extra, str) or extra.strip()):
+            asked += "\n\n" + _words(extra, f"column {more!r}")
+        said = _words(_cell(row, answer), f"column {answer!r}")
+        messages = [*_history(row, c), Message("user", asked), Message("assistant", said)]
+    if system is not None and (not isinstance(system, str) or system.strip()):
+        if messages[0].role == "system":
+            raise Unfit("two system messages: one in the conversation, one in a column")
+        messages = [Message("system", _words(system, f"column {c.system or 'system'!r}")), *messages]
+    return messages, tools
+
+
+def _pair(row: Mapping[str, Any], c: Columns) -> tuple[str, str, str]:
+    if c.prompt and c.response:
+        return c.prompt, c.response, c.input or ""
+    for prompt, answer, more in PAIRS:
+        if row.get(prompt) is not None and row.get(answer) is not None:
+            return prompt, answer, more
+    raise Unfit(f"no known shape; its columns are {', '.join(map(str, list(row)[:20]))} (name them: columns)")
+
+
+def _history(row: Mapping[str, Any], c: Columns) -> list[Message]:
+    """Earlier turns, as Alpaca's descendants have them: a list of [asked, answered]."""
+    turns = None if c.prompt else row.get("history")
+    if not turns:
+        return []
+    if not isinstance(turns, list) or not all(isinstance(t, list) and len(t) == 2 for t in turns):
+        raise Unfit("`history` is no list of pairs")
+    texts = [_words(t, "a turn of `history`") for pair in turns for t in pair]
+    return [Message("assistant" if n % 2 else "user", text) for n, text in enumerate(texts)]
+
+
+def _messages(value: Any, column: str) -> list[Message]:
+    value = _json(value, f"column {column!r}")
+    if not isinstance(value, list) or not value or not all(isinstance(m, dict) for m in value):
+        raise Unfit(f"column {column!r} is no list of messages")
+    out: list[Message] = []
+    open_calls: list[str] = []
+    for n, given in enumerate(value, 1):
+        one = {k: v for k, v in given.items() if v is not None}  # Arrow fills absent keys with nulls
+        made = _share_gpt(one, n, open_calls) if "from" in one else _message(one, n)
+        open_calls = [*open_calls, *(c.id for c in made.tool_calls)]
+        if made.role == "tool" and made.tool_call_id in open_calls:
+            open_calls.remove(made.tool_call_id)
+        out.append(made)
+    return out
+
+
+def _share_gpt(given: dict[str, Any], n: int, open_calls: list[str]) -> Message:
+    role = ROLES.get(str(given.pop("from")).lower())
+    value = given.pop("value", None)
+    _weight(given, role or "", n)
+    if role is None or given:
+        what = f"the key {next(iter(given))!r}" if given else "its `from`"
+        raise Unfit(f"message {n}: {what} is not known")
+    if role == "call":
+        data = _json(value, f"message {n}")
+        calls = data if isinstance(data, list) else [data]
+        return Message("assistant", tool_calls=[_call(c, f"call_{n}_{i}", n) for i, c in enumerate(calls, 1)])
+    if role == "tool":
+        if not open_calls:
+            raise Unfit(f"message {n}: a tool result that answers no call")
+        return Message("tool", _words(value, f"message {n}"), tool_call_id=open_calls[0])
+    return Message(role, _words(value, f"message {n}"))  # type: ignore[arg-type]
+
+
+def _message(given: dict[str, Any], n: int) -> Message:
+    if not isinstance(role := given.get("role"), str):
+        raise Unfit(f"message {n}: no role")
+    _weight(given, role, n)
+    calls = given.pop("tool_calls", None) or []
+    if not isinstance(calls, list):
+        raise Unfit(f"message {n}: tool_calls are no list")
+    if "content" in given:
+        given["content"] = _parts(given["content"], n)
+    if not calls:
+        given["content"] = _words(given.get("content"), f"message {n}")
+    try:
+        message = msgspec.convert(given, Message)
+    except msgspec.ValidationError as e:
+        raise Unfit(f"message {n}: {e}") from None
+    made = [_call(c, f"call_{n}_{i}", n) for i, c in enumerate(calls, 1)]
+    return msgspec.structs.replace(message, tool_calls=made)
+
+
+def _weight(given: dict[str, Any], role: str, n: int) -> None:
+    """Weights that say what we do anyway may go; others would be lost without a word."""
+    trained = role in ("assistant", "call")
+    for key in ("weight", "loss_weight", "train"):
+        weight = given.pop(key, None)
+        if weight is not None and bool(weight) and weight != 1:
+            raise Unfit(f"message {n}: a {key} of {weight!r} cannot be kept")
+        if weight is not None and trained and not weight:
+            raise Unfit(f"message {n}: an assistant turn that is not to be trained ({key}: {weight!r})")
+
+
+def _parts(content: Any, n: int) -> Any:
+    """Content given as a list of parts: kept where all of it is text."""
+    if not isinstance(content, list):
+        return content
+    texts = []
+    for part in content:
+        one = {k: v for k, v in part.items() if v is not None} if isinstance(part, dict) else {}
+        if one.get("type", "text") != "text":
+            raise Unfit(f"message {n}: a part of type {str(one['type'])[:40]!r}, which is not text")
+        texts.append(_words(one.get("text", one.get("value")), f"a part of message {n}"))
+    return "".join(texts)
+
+
+def _call(given: Any, spare: str, n: int) -> ToolCall:
+    if not isinstance(given, dict):
+        raise Unfit(f"message {n}: a call that is no object")
+    inner = given.get("function")
+    function = inner if isinstance(inner, dict) else given
+    name, arguments = function.get("name"), function.get("arguments")
+    if isinstance(arguments, dict):
+        arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    if not isinstance(name, str) or not isinstance(arguments, str):
+        raise Unfit(f"message {n}: a call without {'arguments' if isinstance(name, str) else 'a name'}")
+    id = given.get("id")
+    return ToolCall(id if isinstance(id, str) and id else spare, FunctionCall(name, arguments))
+
+
+def _tools(value: Any) -> list[dict[str, Any]]:
+    if value is None or value in ("", []):
+        return []
+    value = _json(value, "column 'tools'")
+    if not isinstance(value, list) or not all(isinstance(t, dict) for t in value):
+        raise Unfit("its tools are no list of definitions")
+    return [t if "function" in t else {"type": "function", "function": t} for t in value]
+
+
+def _json(value: Any, what: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as e:
+        raise Unfit(f"{what} is not JSON: {e}".splitlines()[0]) from None
+
+
+def _cell(row: Mapping[str, Any], column: str) -> Any:
+    if column not in row:
+        raise Unfit(f"no column {column!r}; there are {', '.join(map(str, list(row)[:20]))}")
+    return row[column]
+
+
+def _words(value: Any, what: str) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise Unfit(f"{what} is empty")
+    if not isinstance(value, str):
+        raise Unfit(f"{what} is {_kind(value)}, not text")
+    if found := next((w for w in WRITTEN_CALLS if w in value), None):
+        raise Unfit(f"{what} holds a call written as text ({found})")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a map"}.get(
+        type(value), f"of type {type(value).__name__}"
+    )

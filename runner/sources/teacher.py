@@ -1,0 +1,319 @@
+"""Source `teacher`: records written by a model behind any OpenAI-compatible endpoint.
+
+Every row is one request with a seed of its own, and every answer is kept by its request: a fetch that was killed
+goes on where it stopped. What is kept of a row is the question with the raw answer, so that another schema or
+contract can be held against it later without asking again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from runner import answers, contract, teaching
+from runner.errors import Problem, RecipeError, StepError
+from runner.fetching import Fetcher, Item, Unfetched, failed
+from runner.prompting import BadPrompt, Prompt
+from runner.record import Record, Rejected
+from runner.registry import SourceContext, SourceName, ToolSetName, source
+from runner.spending import Budget, Price, Purse, Spent
+from runner.teaching import Asked, Exchange, Format, Task
+
+MOST = 4 << 20  # bytes of an answer
+GIVE_UP = 5  # requests that fail one after the other: the endpoint is down, or will have nothing of us
+Variable = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=40)]
+Text = Annotated[str, Meta(min_length=1, max_length=20_000)]
+
+
+def fetch(
+    net: Fetcher,
+    *,
+    model: str,
+    task: Task,
+    prompt: str | None = None,
+    of: str | None = None,
+    count: int | None = None,
+    variables: dict[str, list[str]] | None = None,
+    tools: str | None = None,
+    schema: dict[str, Any] | None = None,
+    format: Format = "json_schema",
+    persona: str = "",
+    system: str = "",
+    temperature: float | None = None,
+    max_tokens: int = 1024,
+    samples: int = 1,
+    at_most: int | None = None,
+    budget: Budget | None = None,
+    price: Price | None = None,
+) -> Iterator[Item]:
+    """One item a row: its question and the answer as it came, or why there is none.
+
+    A bad answer is asked for once more.
+    """
+    _check(net.name, task, of, count, tools, budget, price)
+    names = {*teaching.NAMES, *(variables or {})}
+    text = prompt if prompt is not None else teaching.PROMPTS[task]
+    try:
+        template = Prompt(text, names if prompt is None else names - _absent(of, tools))
+    except BadPrompt as e:
+        raise _wrong(net.name, "prompt", str(e)) from None
+    wanted = schema if schema is not None else teaching.schema_of(task, tools is not None)
+    if what := answers.schema_problem(wanted):
+        raise _wrong(net.name, "schema", what)
+    if not net.setting("teacher_url"):
+        raise StepError(net.name, "no teacher is set; set teacher_url (MIREPOIX_TEACHER_URL), up to its /v1")
+    asker = _Asker(net, model, task, template, wanted, format, persona, system, temperature, max_tokens)
+    purse = Purse(budget or Budget(), price)
+    rows = _rows(net, task, of, count, variables or {}, _definitions(net) if tools else [], samples)
+    total = (count or 0) * samples or at_most or 0
+    rows = islice(rows, at_most)
+    broken = 0
+    for n, asked in enumerate(rows, 1):
+        if isinstance(asked, Item):
+            yield asked
+            continue
+        try:
+            yield asker.ask(asked, purse)
+            broken = 0
+        except BadPrompt as e:
+            yield Item(asked.key, error=f"the prompt cannot be made for it: {e}")
+        except Spent as e:
+            left = 1 + sum(1 for _ in rows)
+            yield Item(f"budget/{asked.key}", error=f"stopped asking: {e}; {left} rows were not asked about")
+            return
+        except Unfetched as e:
+            broken += 1
+            if broken == GIVE_UP:
+                what = f"{GIVE_UP} requests failed one after the other, the last: {e}"
+                raise StepError(net.name, f"{what}. Answers are kept; run it again to go on") from None
+            yield failed(asked.key, e, {"origin": model})
+        net.progress(n, min(total, at_most or total), f"{model}: {purse}")
+
+
+@source("teacher", version=1, libraries=("jinja2", "jsonschema"), fetch=fetch)
+def teacher(
+    context: SourceContext,
+    *,
+    model: Annotated[
+        str, Meta(min_length=1, max_length=200, description="The teacher, as its endpoint calls it.")
+    ],
+    task: Annotated[
+        Task,
+        Meta(
+            description="`backtranslate`: the request that a passage answers. `paraphrase`: the passage in other "
+            "words. `conversation`: a new one, about variables or a passage, with tools if they are named."
+        ),
+    ],
+    of: Annotated[SourceName, Meta(description="An earlier source: its records are what is asked about.")]
+    | None = None,
+    count: Annotated[int, Meta(ge=1, le=10_000_000, description="New conversations to write.")] | None = None,
+    variables: Annotated[
+        dict[Variable, Annotated[list[Text], Meta(min_length=1)]] | None,
+        Meta(
+            description="Values that prompts draw from, by name; they become tags.",
+            examples=[{"topic": ["rivers"]}],
+        ),
+    ] = None,
+    tools: ToolSetName | None = None,
+    prompt: Annotated[
+        Text,
+        Meta(
+            description="A Jinja text instead of the task's own. It may name passage, title, author, instruction, "
+            "persona, tags, tools, variables, and each variable."
+        ),
+    ]
+    | None = None,
+    schema: Annotated[
+        dict[str, Any] | None,
+        Meta(description="JSON Schema of the answer, instead of the task's own; it is checked by us."),
+    ] = None,
+    format: Annotated[
+        Format, Meta(description="How the endpoint is told to answer in JSON; `none` where it knows no way.")
+    ] = "json_schema",
+    persona: Annotated[
+        str, Meta(max_length=2000, description="Who the assistant talks like; prompts name it.")
+    ] = "",
+    system: Annotated[str, Meta(max_length=20_000, description="System message to the teacher.")] = "",
+    temperature: Annotated[float, Meta(ge=0, le=2, description="Default: the endpoint's.")] | None = None,
+    max_tokens: Annotated[int, Meta(ge=1, le=200_000, description="Longest answer.")] = 1024,
+    samples: Annotated[int, Meta(ge=1, le=100, description="Answers for each row.")] = 1,
+    at_most: Annotated[int, Meta(ge=1, description="Ask for the first so many rows only.")] | None = None,
+    budget: Annotated[Budget | None, Meta(description="What may be spent.")] = None,
+    price: Annotated[Price | None, Meta(description="For the cost.")] = None,
+) -> Iterator[Record | Rejected]:
+    """Records written by a model behind an OpenAI-compatible endpoint: back-translated requests for passages,
+    paraphrases, new conversations. Every answer is checked by schema and contract, whatever the endpoint does."""
+    wanted = schema if schema is not None else teaching.schema_of(task, tools is not None)
+    for item in context.items:
+        exchange = msgspec.json.decode(context.raw(item).read_bytes(), type=Exchange)
+        id = f"{context.name}/{item.key}"
+        try:
+            record = _record(task, exchange.asked, answers.reply(exchange.answer), wanted)
+        except answers.Unfit as e:
+            yield Rejected(id, str(e), exchange.answer)
+            continue
+        meta = {"license": context.license or record.meta.get("license", ""), "teacher": model} | item.meta
+        own = {
+            "id": id,
+            "source": context.name,
+            "group": record.meta.get("group") or id,
+            "sha256": item.sha256,
+        }
+        yield msgspec.structs.replace(record, meta=record.meta | meta | own)
+
+
+def _record(task: Task, asked: Asked, reply: answers.Reply, schema: dict[str, Any]) -> Record:
+    """The record that an answer makes, without its own provenance. Raises Unfit."""
+    if reply.unfit:
+        raise answers.Unfit(reply.unfit)
+    messages = teaching.messages(task, asked, answers.parsed(reply.text, schema))
+    record = Record(messages, tools=asked.tools, tags=asked.tags | asked.variables, meta=asked.meta)
+    if reason := contract.broken(record):
+        raise answers.Unfit(reason)
+    return record
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Asks about one row at a time."""
+
+    net: Fetcher
+    model: str
+    task: Task
+    template: Prompt
+    schema: dict[str, Any]
+    format: Format
+    persona: str
+    system: str
+    temperature: float | None
+    max_tokens: int
+
+    def ask(self, asked: Asked, purse: Purse) -> Item:
+        """The row's item: the first answer, or where that is bad the second. Raises BadPrompt, Spent, Unfetched."""
+        prompt, note = self.template.render(asked.values(self.persona)), ""
+        meta = {"origin": self.model} | ({"of": asked.meta["id"]} if "id" in asked.meta else {})
+        counted = [0, 0]
+        for again in (0, 1):
+            body = teaching.request(
+                model=self.model,
+                prompt=prompt,
+                system=self.system,
+                schema=self.schema,
+                format=self.format,
+                note=note,
+                temperature=self.temperature,
+                max_tokens=self.max_tokens,
+                seed=teaching.draw(f"{self.net.seed}/{asked.key}/{again}") % 2**31,
+            )
+            # A token is a byte at least, in a request as in an answer: what is not counted is not underrated.
+            try:
+                purse.reserve(len(body), self.max_tokens)
+                raw = self._post(body)
+            except (Spent, Unfetched):
+                if not again:
+                    raise
+                break  # a bad answer is there, and is kept
+            answer = raw.decode("utf-8", "backslashreplace")  # what is not UTF-8 is then no JSON either
+            reply = answers.reply(answer)
+            known = reply.tokens_in is not None and reply.tokens_out is not None
+            spent = (reply.tokens_in or 0, reply.tokens_out or 0) if known else (len(body), len(raw))
+            purse.spend(*spent)
+            counted = [a + b for a, b in zip(counted, spent, strict=True)]
+            kept = self.net.store([msgspec.json.encode(Exchange(asked, answer))])
+            tokens = {"tokens_in": str(counted[0]), "tokens_out": str(counted[1])}
+            if not known:
+                tokens["tokens_counted"] = "bytes"
+            meta |= tokens
+            try:
+                _record(self.task, asked, reply, self.schema)
+                break
+            except answers.Unfit as e:
+                if not again:
+                    meta["first_answer"] = str(e)[:200]
+                    note = f"An earlier answer could not be used ({_plain(str(e))}). Answer again, with the JSON alone."
+        return Item(asked.key, kept, meta)
+
+    def _post(self, body: bytes) -> bytes:
+        key = self.net.setting("teacher_key")
+        got = self.net.get(
+            self.net.setting("teacher_url") + "/chat/completions",
+            accept="application/json",
+            most=MOST,
+            robots=False,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            body=body,
+        )
+        return got.bytes()
+
+
+def _plain(reason: str) -> str:
+    return " ".join(reason.split())[:200]
+
+
+def _rows(
+    net: Fetcher,
+    task: Task,
+    of: str | None,
+    count: int | None,
+    variables: dict[str, list[str]],
+    tools: list[dict[str, Any]],
+    samples: int,
+) -> Iterator[Asked | Item]:
+    """What is asked about, in order; rows that cannot be are items that say so."""
+    rows = net.records(of) if of else (None for _ in range(count or 0))
+    for n, record in enumerate(rows):
+        key = record.id if record else f"{n + 1:06d}"
+        drawn = {v: teaching.dealt(pool, f"{net.seed}/{v}", n) for v, pool in variables.items()}
+        try:
+            row = teaching.about(record, task) if record else Asked(key)
+        except answers.Unfit as e:
+            yield Item(key, error=str(e))
+            continue
+        for s in range(samples):
+            own = f"{key}#{s + 1}" if samples > 1 else key
+            yield msgspec.structs.replace(row, key=own, variables=drawn, tools=tools)
+
+
+def _definitions(net: Fetcher) -> list[dict[str, Any]]:
+    from runner.toolset import load_toolset
+
+    file = net.files["tools"][0]
+    return [msgspec.to_builtins(t.definition) for t in load_toolset(file.path, file.name).tools]
+
+
+def _absent(of: str | None, tools: str | None) -> set[str]:
+    """Names that would always be empty, so that a prompt which needs them is told."""
+    return (set() if of else {"passage", "title", "author", "instruction", "tags"}) | (
+        set() if tools else {"tools"}
+    )
+
+
+def _wrong(name: str, option: str, what: str) -> RecipeError:
+    return RecipeError([Problem(f"source {name!r}", 0, 0, f"teacher.{option}", what)])
+
+
+def _check(
+    name: str,
+    task: Task,
+    of: str | None,
+    count: int | None,
+    tools: str | None,
+    budget: Budget | None,
+    price: Price | None,
+) -> None:
+    """What types cannot say. Raises RecipeError."""
+    if (of is None) == (count is None):
+        raise _wrong(
+            name, "of", "name an earlier source (of), or say how many to write (count): one of the two"
+        )
+    if of is None and task != "conversation":
+        raise _wrong(name, "task", f"{task} is asked about passages: name an earlier source (of)")
+    if tools is not None and task != "conversation":
+        raise _wrong(name, "tools", f"{task} has no use for tools")
+    if budget is not None and budget.cost is not None and price is None:
+        raise _wrong(name, "budget.cost", "say what tokens cost (price)")
