@@ -27,23 +27,71 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """Base of every part of a recipe: unknown keys are refused."""
 
 
+class Prompts(Part, frozen=True, kw_only=True, rename={"continue_": "continue"}):
+    """Shares of several kinds of prompt; they sum to 1."""
+
+    instruct: Annotated[Fraction, Meta(description="The user gives an instruction.")] = 0.0
+    continue_: Annotated[Fraction, Meta(description="The user says the end of the passage before.")] = 0.0
+    question: Annotated[Fraction, Meta(description="Two speakers of the passage talk.")] = 0.0
+    rewrite: Annotated[Fraction, Meta(description="The user gives plain notes of the passage.")] = 0.0
+    none: Annotated[Fraction, Meta(description="The assistant says the passage, unasked.")] = 0.0
+
+
 class Passages(Part, frozen=True, kw_only=True):
-    """How plain text becomes chat: passages cut at paragraph ends, each the answer to a prompt."""
+    """How plain text becomes chat: passages cut at paragraph ends, each part of a conversation."""
 
     words: Annotated[
         tuple[Annotated[int, Meta(ge=1, le=100_000)], Annotated[int, Meta(ge=1, le=100_000)]],
         Meta(description="Fewest and most words of a passage.", examples=[[80, 250]]),
     ] = (80, 250)
     prompt: Annotated[
-        Literal["instruct", "continue", "none"],
-        Meta(description="What the user says: an instruction, the end of the passage before, or nothing."),
+        Literal["instruct", "continue", "question", "rewrite", "none"],
+        Meta(
+            description="What the user says: an instruction, the end of the passage before, one speaker's lines "
+            "of a dialogue in the passage (the assistant says the other's), plain notes to be written out, or nothing."
+        ),
     ] = "instruct"
+    prompts: Annotated[
+        Prompts | None,
+        Meta(
+            description="In place of `prompt`, several kinds and their shares; they sum to 1.",
+            examples=[{"instruct": 0.5, "continue": 0.3, "question": 0.2}],
+        ),
+    ] = None
+    otherwise: Annotated[
+        Literal["instruct", "continue", "rewrite", "none"] | None,
+        Meta(
+            description="The prompt of a passage that holds no dialogue or too little for notes. "
+            "Default: it is left out, with its reason."
+        ),
+    ] = None
+    said_by: Annotated[
+        Literal["assistant", "user"],
+        Meta(
+            description="Who says the passage. `user` turns `instruct` and `rewrite` round: the assistant answers "
+            "with what would ask for the passage, or with plain notes of it."
+        ),
+    ] = "assistant"
 
 
 class Chat(Part, frozen=True, kw_only=True):
     """How a source's rows are made into conversations."""
 
     system: Annotated[Text | None, Meta(description="System message of every record that has none.")] = None
+    systems: Annotated[
+        Annotated[list[Text], Meta(min_length=1, max_length=1000)] | None,
+        Meta(description="In place of `system`, several: each record that has none gets one of them."),
+    ] = None
+    system_share: Annotated[
+        Fraction, Meta(description="Share of those records that get a system message at all.", examples=[0.9])
+    ] = 1.0
+    tags_from: Annotated[
+        dict[Name, Annotated[str, Meta(min_length=1, max_length=100)]],
+        Meta(
+            description="Tags that a record's own meta gives: tag → key of the meta. `tags` goes before.",
+            examples=[{"author": "author"}],
+        ),
+    ] = field(default_factory=dict)
     passages: Annotated[
         Passages | None, Meta(description="For sources of plain text; defaults apply if absent.")
     ] = None

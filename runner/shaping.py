@@ -10,30 +10,41 @@ from runner import passages
 from runner import recipe as r
 from runner.record import Document, Message, Record, Rejected
 
+_LONGEST_TAG = 200  # as a recipe's own tags
+
 
 def shaped(
     rows: Iterator[Record | Document | Rejected], spec: r.Source, seed: int
 ) -> Iterator[Record | Rejected]:
-    common = spec.common
-    wanted = common.chat or r.Chat()
-    cut = wanted.passages or r.Passages()
+    """Each row as one record, documents as one a passage; what cannot become one comes out as Rejected."""
+    wanted = spec.common.chat or r.Chat()
     for row in rows:
-        if isinstance(row, Rejected):
-            yield row
-            continue
-        made: Iterator[Record] = (
-            iter([row])
-            if isinstance(row, Record)
-            else passages.to_records(row, words=cut.words, prompt=cut.prompt, system=None, seed=seed)
+        made = (
+            passages.to_records(row, wanted.passages, seed=seed) if isinstance(row, Document) else iter([row])
         )
         for record in made:
-            messages = record.messages
-            if wanted.system and messages[0].role != "system":
-                messages = [Message("system", wanted.system), *messages]
-            tags = record.tags | common.tags | {"source": spec.name}
-            # `copy` and `tokens` are bookkeeping of later steps: what a file says there is not believed.
-            meta = {k: v for k, v in record.meta.items() if k not in ("copy", "tokens")}
-            meta["source"] = spec.name
-            if not meta.get("license"):
-                meta["license"] = common.license
-            yield msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)
+            yield record if isinstance(record, Rejected) else _dressed(record, wanted, spec, seed)
+
+
+def _dressed(record: Record, wanted: r.Chat, spec: r.Source, seed: int) -> Record:
+    """The record with what its source's common keys say."""
+    common, messages = spec.common, record.messages
+    system = _system(wanted, seed, record.id)
+    if system and messages[0].role != "system":
+        messages = [Message("system", system), *messages]
+    own = {tag: record.meta.get(key, "").strip()[:_LONGEST_TAG] for tag, key in wanted.tags_from.items()}
+    tags = record.tags | {t: v for t, v in own.items() if v} | common.tags | {"source": spec.name}
+    # `copy` and `tokens` are bookkeeping of later steps: what a file says there is not believed.
+    meta = {k: v for k, v in record.meta.items() if k not in ("copy", "tokens")}
+    meta["source"] = spec.name
+    if not meta.get("license"):
+        meta["license"] = common.license
+    return msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)
+
+
+def _system(wanted: r.Chat, seed: int, record_id: str) -> str:
+    """The system message that the record is to have if it has none; the same wherever the recipe runs."""
+    systems = wanted.systems or ([wanted.system] if wanted.system else [])
+    if not systems or passages.draw(seed, "system?", record_id) >= wanted.system_share:
+        return ""
+    return systems[int(passages.draw(seed, "system", record_id) * len(systems))]
