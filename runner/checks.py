@@ -15,13 +15,14 @@ from runner import recipe as r
 from runner.errors import NeedsTrust, Problem
 from runner.record import Probe
 from runner.registry import plugins
+from runner.suite import Suite
 from runner.wording import nearest, show
 from runner.workspace import Workspace
 from runner.yaml12 import Path, Yaml
 
 
 def recipe(
-    doc: Yaml, parts: dict[str, Any], suites: list[r.Suite], workspace: Workspace, trust: list[str]
+    doc: Yaml, parts: dict[str, Any], suites: list[Suite], workspace: Workspace, trust: list[str]
 ) -> Iterator[Problem]:
     """All such problems of a recipe. Parts that are None have shape errors and are left alone.
 
@@ -48,6 +49,8 @@ def recipe(
         yield doc.problem(("mix", "unit"), "tokens are counted by a model's tokenizer; name a model")
     if parts["evaluate"] is not None:
         yield from _gates(doc, parts["evaluate"], suites)
+        if len(suites) == len(parts["evaluate"].suites):
+            yield from _tasks(doc, suites)
         if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
 
@@ -199,7 +202,7 @@ EMBEDDED = {
 }
 
 
-def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[r.Suite]) -> Iterator[Problem]:
+def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Problem]:
     known = [s.metric_name for s in suites]
     for i, name in enumerate(evaluate.suites):
         if name in evaluate.suites[:i]:
@@ -213,7 +216,21 @@ def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[r.Suite]) -> Iterator[P
             yield doc.problem(("evaluate", "gates", i), what, at_value=True)
 
 
-def suite(doc: Yaml, suite: r.Suite, workspace: Workspace, name: str) -> Iterator[Problem]:
+def _tasks(doc: Yaml, suites: list[Suite]) -> Iterator[Problem]:
+    """One task has one set of results: two suites cannot want it with other limits."""
+    asked: dict[str, tuple[tuple[int | None, int], str]] = {}
+    for i, (name, wanted) in enumerate((s.common.name, s.common.lm_eval) for s in suites):
+        if wanted is None:
+            continue
+        how = (wanted.limit, wanted.fewshot)
+        for task in wanted.tasks:
+            first, other = asked.setdefault(task, (how, name))
+            if first != how:
+                what = f"names the task {task!r} with another limit or fewshot than {other!r} does"
+                yield doc.problem(("evaluate", "suites", i), what, at_value=True)
+
+
+def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[Problem]:
     """All such problems of the suite that a recipe calls `name`."""
     common = suite.common
     if common.name != name:

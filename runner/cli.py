@@ -18,6 +18,7 @@ from runner.errors import safe
 
 if TYPE_CHECKING:
     from runner.load import Loaded
+    from runner.settings import Settings
     from runner.steps import Plan
     from runner.workspace import Workspace
 
@@ -99,6 +100,12 @@ TRUST = click.option(
     multiple=True,
     help="Allow what a recipe may not do by itself: `paths` outside the workspace.",
 )
+ALLOW = click.option(
+    "--allow",
+    metavar="HOST:PORT",
+    multiple=True,
+    help="Allow fetching from an address that is not a public one, such as 127.0.0.1:8765.",
+)
 PROFILE = click.option(
     "--profile", type=click.Choice(["cpu", "gpu"]), help="Hardware to compile for. Default: what is here."
 )
@@ -125,6 +132,12 @@ def _load(recipe: Path, workspace: Path, trust: tuple[str, ...]) -> tuple[Loaded
     return load_recipe(recipe, place), place
 
 
+def _settings(allow: tuple[str, ...]) -> Settings:
+    from runner import settings
+
+    return settings.load(allow=allow)
+
+
 def _plan(recipe: Path, workspace: Path, trust: tuple[str, ...], profile: Any) -> Plan:
     from runner.plan import plan
 
@@ -144,7 +157,10 @@ def main() -> None:
 @command
 def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
     """Check recipes; report every error at its file, line and column."""
+    from runner.licences import licences
+
     code, found = errors.OK, []
+    mixed: dict[str, dict[str, list[str]]] = {}
     for recipe in recipes:
         try:
             loaded, _ = _load(recipe, workspace, trust)
@@ -154,10 +170,13 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
             if not as_json:
                 click.echo(safe(str(e)), err=True)
         else:
+            mixed[str(recipe)] = licences(loaded.recipe)
             if not as_json:
                 click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
+                for name, what in mixed[str(recipe)].items():
+                    click.echo(safe(f"  {name}: {', '.join(what)}"))
     if as_json:
-        emit({"ok": not code, "exit": code, "errors": found})
+        emit({"ok": not code, "exit": code, "errors": found, "licences": mixed})
     return code
 
 
@@ -174,19 +193,25 @@ def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as
 
     planned = _plan(recipe, workspace, trust, profile)
     rows = status(planned, Store(workspace), before(planned))
+    fetches = [
+        {"fetch": f.source.name, "run": f.items is None, "items": len(f.items or ())} for f in planned.fetches
+    ]
     if as_json:
         steps = [
             {"step": s.name, "stage": s.stage, "fingerprint": s.fingerprint, "run": not made, "why": why}
             for s, made, why in rows
         ]
-        emit({"recipe": planned.loaded.recipe.name, "profile": planned.profile, "steps": steps})
+        whole = {"recipe": planned.loaded.recipe.name, "profile": planned.profile}
+        emit(whole | {"fetches": fetches, "steps": steps})
         return
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
-    width = max(len(s.name) for s, _, _ in rows)
+    width = max(map(len, [s.name for s in planned.steps] + [f.name for f in planned.fetches]))
+    for f in planned.fetches:
+        todo, said = ("run ", "not fetched yet") if f.items is None else ("skip", f"{len(f.items)} items")
+        click.echo(safe(f"  {todo}  {f.name:<{width}}  {said}"))
     for s, made, why in rows:
         click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))
-    todo = sum(not made for _, made, _ in rows)
-    click.echo(f"{todo} of {len(rows)} steps to run")
+    click.echo(f"{sum(not made for _, made, _ in rows)} of {len(rows)} steps to run")
 
 
 @main.command("compile")
@@ -211,17 +236,36 @@ def compile_(
 @main.command()
 @RECIPE
 @click.option("--to", type=click.Choice(["prepare", "train", "evaluate", "report"]), default="report")
+@click.option(
+    "--refresh",
+    type=click.Choice(["failed", "all"]),
+    is_flag=False,
+    flag_value="all",
+    default="none",
+    help="Ask again for what was fetched before, or for what could not be had (failed).",
+)
+@ALLOW
 @TRUST
 @PROFILE
 @command
-def run(recipe: Path, to: Any, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool) -> int:
+def run(
+    recipe: Path,
+    to: Any,
+    refresh: Any,
+    allow: tuple[str, ...],
+    trust: tuple[str, ...],
+    profile: Any,
+    workspace: Path,
+    as_json: bool,
+) -> int:
     """Run a recipe: prepare, train, evaluate, report. What is made already is not made again."""
     from runner import run as runs
     from runner.progress import Display, silent
 
     planned = _plan(recipe, workspace, trust, profile)
+    settings = _settings(allow)
     with silent() if as_json else Display(planned) as tell:
-        outcome = runs.run(planned, to=to, tell=tell)
+        outcome = runs.run(planned, to=to, tell=tell, refresh=refresh, settings=settings)
     code = errors.GATE_FAILED if outcome.failed_gates else errors.OK
     if as_json:
         emit(
@@ -246,12 +290,36 @@ def run(recipe: Path, to: Any, trust: tuple[str, ...], profile: Any, workspace: 
 
 @main.command()
 @RECIPE
+@click.argument("part", type=click.Choice(["sources"]), required=False)
+@click.option("--rows", type=click.IntRange(1, 1000), default=5, help="How many records of each source.")
+@ALLOW
 @TRUST
 @command
-def show(recipe: Path, trust: tuple[str, ...], workspace: Path, as_json: bool) -> None:
-    """Print the effective recipe, `extends` merged, and which file set each key."""
+def show(
+    recipe: Path,
+    part: str | None,
+    rows: int,
+    allow: tuple[str, ...],
+    trust: tuple[str, ...],
+    workspace: Path,
+    as_json: bool,
+) -> None:
+    """Print the effective recipe, `extends` merged, and which file set each key.
+
+    With `sources`: the first records of each source, fetching no more than they need.
+    """
     from runner.yaml12 import dump
 
+    if part == "sources":
+        from runner.preview import preview, text
+
+        shown = preview(_plan(recipe, workspace, trust, None), _settings(allow), rows)
+        if as_json:
+            emit({"sources": list(shown)})
+            return
+        for one in shown:
+            click.echo(safe(text(one)))
+        return
     loaded, _ = _load(recipe, workspace, trust)
     if as_json:
         emit({"recipe": loaded.document.data, "who": loaded.who})
@@ -304,6 +372,19 @@ def report(run_name: str, workspace: Path, as_json: bool) -> None:
     for line in lines:
         click.echo(safe(line))
     click.echo(f"report: {path.with_suffix('.html')}")
+
+
+@main.command()
+@command
+def doctor(workspace: Path, as_json: bool) -> None:
+    """Say what is installed, what hardware there is, and which settings are in force."""
+    from runner import doctor as doctors
+
+    facts = doctors.doctor(workspace, _settings(()))
+    if as_json:
+        emit(facts)
+    else:
+        click.echo(safe(doctors.text(facts)))
 
 
 @main.command()

@@ -5,23 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runner import toolschema
 from runner.record import Message, Record
-
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
 
 
 @lru_cache(maxsize=1024)
-def _validator(schema: str) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-
-    parsed = json.loads(schema)
-    Draft202012Validator.check_schema(parsed)
-    # An empty registry: a `$ref` of untrusted data must not make anybody fetch an address or a file.
-    return Draft202012Validator(parsed, registry=Registry())
+def _validator(schema: str) -> Any:
+    return toolschema.validator(json.loads(schema))
 
 
 def _tools(record: Record) -> dict[str, dict[str, Any]] | str:
@@ -58,6 +50,8 @@ def _call(name: str, arguments: str, tools: dict[str, dict[str, Any]]) -> str | 
             return f"arguments of {name} break its schema: {at + ': ' if at else ''}{error.message[:200]}"
     except Unresolvable as e:
         return f"parameters of tool {name} refer to {e.ref!r}, which is not in them"
+    except toolschema.Unsafe as e:
+        return f"parameters of tool {name}: {e}"
     return None
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from runner import basemodel, metrics, passages, process
-from runner import recipe as r
 from runner.booktext import Unusable, decode, strip_gutenberg
 from runner.making import Maker, Making, read_rows, write_json, write_rows
 from runner.plan import task_files
 from runner.record import Answer, Message, Probe, Score
 from runner.registry import JudgeContext, plugins
 from runner.steps import ARMS
+from runner.suite import LmEval, Suite
 
 BATCH = 64
 
@@ -108,7 +108,7 @@ def generate(m: Making) -> None:
 
 def judge(m: Making) -> None:
     """One suite's judge on the answers of both arms."""
-    suite: r.Suite = m.step.details["suite"]
+    suite: Suite = m.step.details["suite"]
     assert suite.judge is not None
     plugin = plugins("judge")[suite.judge.plugin]
     (file,) = m.step.details["probes"]
@@ -158,7 +158,7 @@ def _sample(
 
 def lm_eval(m: Making) -> None:
     """One arm on the lm-eval tasks of all suites, through lm-eval's own code."""
-    tasks: dict[str, r.LmEval] = m.step.details["tasks"]
+    tasks: dict[str, LmEval] = m.step.details["tasks"]
     folder = m.work / "tasks"
     for task in tasks:  # side by side, wherever the workspace or the package keeps them
         for file in task_files(task, m.plan.workspace):

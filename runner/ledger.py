@@ -38,6 +38,7 @@ def complete(dropped: Iterable[Fate], train: Sequence[Record], validation: Seque
                     tokens=_tokens(record),
                     license=meta.get("license", ""),
                     origin=meta.get("origin", ""),
+                    attribution=meta.get("attribution", ""),
                 )
             )
     return sorted(out, key=lambda f: (f.source, f.id))

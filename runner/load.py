@@ -19,6 +19,7 @@ from runner import recipe as r
 from runner.errors import NeedsTrust, Problem, RecipeError, UsageError
 from runner.registry import Kind, Plugin, plugins
 from runner.schema import Schema, recipe_schema, suite_schema
+from runner.suite import Suite, SuiteCommon
 from runner.workspace import Workspace
 from runner.yaml12 import MAX_BYTES, Yaml, decode, dotted, parse
 from runner.yaml12 import Path as Keys
@@ -32,7 +33,7 @@ class Loaded:
 
     recipe: r.Recipe
     document: Yaml
-    suites: list[r.Suite] = field(default_factory=list)
+    suites: list[Suite] = field(default_factory=list)
 
     @property
     def who(self) -> dict[str, str]:
@@ -243,7 +244,7 @@ def load_recipe(path: Path, workspace: Workspace) -> Loaded:
         "track": s.get("track", r.Track, r.Track()),
     }
     trust: list[str] = []
-    suites: list[r.Suite] = []
+    suites: list[Suite] = []
     for name_at, name in enumerate(parts["evaluate"].suites if parts["evaluate"] else []):
         try:
             suites.append(load_suite(name, workspace))
@@ -274,7 +275,7 @@ def suite_names(workspace: Workspace) -> list[str]:
     return sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
 
 
-def load_suite(name: str, workspace: Workspace) -> r.Suite:
+def load_suite(name: str, workspace: Workspace) -> Suite:
     """Read and check the suite `evals/suites/NAME.yaml`. Raises UsageError where there is none."""
     path = workspace.find(f"evals/suites/{name}.yaml")
     if path is None:
@@ -285,11 +286,11 @@ def load_suite(name: str, workspace: Workspace) -> r.Suite:
         judge = doc.data.get("judge")
         s = _Sections(doc, bad)
         common = s.guard(
-            (), lambda: _convert({k: v for k, v in doc.data.items() if k != "judge"}, r.SuiteCommon)
+            (), lambda: _convert({k: v for k, v in doc.data.items() if k != "judge"}, SuiteCommon)
         )
         use = s.guard(("judge",), lambda: _use(judge, "judge")) if judge else None
         if common and not bad:
-            suite = r.Suite(common, use)
+            suite = Suite(common, use)
             bad.extend(checks.suite(doc, suite, workspace, name))
             if not bad:
                 return suite

@@ -21,6 +21,7 @@ from runner.load import Loaded
 from runner.registry import Plugin, plugins
 from runner.steps import ARMS, JUDGING, RENDERING, TRAINING, VERSIONS, Fetch, Plan, Stage, Step, version
 from runner.store import Store, canonical, digest, file_digest
+from runner.suite import Suite
 from runner.workspace import Workspace
 
 
@@ -277,7 +278,7 @@ class _Planner:
         for suite in judged:
             self._judge(suite, files[suite.common.name])
 
-    def _judge(self, suite: r.Suite, probes: tuple[InputFile, ...]) -> None:
+    def _judge(self, suite: Suite, probes: tuple[InputFile, ...]) -> None:
         assert suite.judge is not None
         plugin = plugins("judge")[suite.judge.plugin]
         files = {

@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
-from runner import basemodel, chat, contamination, contract, dedup, ledger, mix, shaping
+from runner import basemodel, card, chat, contamination, dedup, ledger, mix, sourcing
 from runner import recipe as r
 from runner.making import Maker, Making, Rows, read_rows, write_json, write_rows
-from runner.record import Fate, Record, Rejected
-from runner.registry import SourceContext, plugins
+from runner.record import Fate, Record
+from runner.registry import plugins
+from runner.steps import Fetch
+from runner.store import Store
 
 
 def _fate(record: Record, by: str, reason: str, of: str = "") -> Fate:
@@ -30,6 +32,7 @@ def _fate(record: Record, by: str, reason: str, of: str = "") -> Fate:
         of,
         license=record.meta.get("license", ""),
         origin=record.meta.get("origin", ""),
+        attribution=record.meta.get("attribution", ""),
     )
 
 
@@ -39,23 +42,19 @@ def _fate(record: Record, by: str, reason: str, of: str = "") -> Fate:
 def source(m: Making) -> None:
     """Run one source; shape its rows into records; keep aside, with their reasons, those that are none."""
     spec: r.Source = m.step.details["source"]
-    plugin = plugins("source")[spec.plugin]
-    seed = m.plan.loaded.recipe.seed
-    context = SourceContext(spec.name, seed, m.step.details["files"], spec.common.license)
+    fetch: Fetch | None = m.step.details["fetch"]
+    recipe, root = m.plan.loaded.recipe, Store(m.plan.workspace.root).root
+    items = (fetch.items if fetch else None) or ()
     first, limit = "", spec.common.limit
     with (
         Rows(m.out / "records.jsonl") as kept,
         Rows(m.out / "fates.jsonl") as fates,
         Rows(m.out / "rejected.jsonl") as rejected,
     ):
-        for row in shaping.shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
+        for row in sourcing.rows(spec, m.step.details["files"], items, root, recipe.seed):
             if isinstance(row, Record):
-                reason = contract.broken(row)
-                if reason is None:
-                    kept.write(row)
-                else:
-                    row = Rejected(row.id, reason, _raw(row))
-            if isinstance(row, Rejected):
+                kept.write(row)
+            else:
                 first = first or f"{row.id}: {row.reason}"
                 rejected.write(row)
                 fates.write(Fate(row.id, spec.name, "dropped", "source", f"rejected: {row.reason}"))
@@ -65,17 +64,9 @@ def source(m: Making) -> None:
         counts = {"records": kept.count, "rejected": rejected.count}
     if not counts["records"]:
         what = f"all {counts['rejected']} rows were rejected; {first}" if first else "it is empty"
-        document, sources = m.plan.loaded.document, m.plan.loaded.recipe.sources
+        document, sources = m.plan.loaded.document, recipe.sources
         raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
     write_json(m.out / "counts.json", counts)
-
-
-def _raw(record: Record) -> str:
-    """A record that is not to be had, as far as it can be written."""
-    try:
-        return json.dumps(msgspec.to_builtins(record))
-    except RecursionError:
-        return ""
 
 
 # -- filter, dedup, decontaminate -----------------------------------------------------------------
@@ -271,7 +262,9 @@ def split(m: Making) -> None:
     earlier = (fate for need in m.step.needs for fate in read_rows(m.inputs[need].file("fates.jsonl"), Fate))
     fates = ledger.complete(earlier, train, validation)
     ledger.write(m.out / "ledger.parquet", fates)
-    write_json(m.out / "summary.json", ledger.summary(fates, train, validation, recipe))
+    summary = ledger.summary(fates, train, validation, recipe)
+    write_json(m.out / "summary.json", summary)
+    (m.out / "data-card.md").write_text(card.text(fates, summary, recipe), encoding="utf-8")
 
 
 MAKERS: dict[str, Maker] = {

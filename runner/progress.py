@@ -29,7 +29,7 @@ class Display:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.width = max(len(s.name) for s in plan.steps)
+        self.width = max(map(len, [s.name for s in plan.steps] + [f.name for f in plan.fetches]))
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -84,4 +84,5 @@ class Display:
             if self.task is not None:
                 self.progress.remove_task(self.task)
                 self.task = None
-            self._line(f"  made  {name}  {time.monotonic() - self.started:6.1f} s")
+            took = f"{time.monotonic() - self.started:6.1f} s"
+            self._line(f"  made  {name}  {took}  {event.why}".rstrip())

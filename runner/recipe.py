@@ -1,4 +1,4 @@
-"""The frozen types of a recipe and of a suite: what every key means, its limits and its default.
+"""The frozen types of a recipe: what every key means, its limits and its default.
 
 These types are the one truth: `schema.py` makes the JSON Schemas from them, `load.py` checks YAML against
 those and returns a `Recipe`. Nothing here reads a file.
@@ -260,6 +260,14 @@ class Model(Part, frozen=True, kw_only=True):
             examples=["<|eot_id|>"],
         ),
     ] = None
+    license: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Licence of the base model, which the adapter is bound by.",
+            examples=["Apache-2.0"],
+        ),
+    ] = ""
     max_length: Annotated[
         int, Meta(ge=16, le=1_000_000, description="Longest record, in tokens of the model.")
     ] = 2048
@@ -419,54 +427,3 @@ class Recipe(Struct, frozen=True, kw_only=True):
     evaluate: Evaluate
     compute: Compute
     track: Track
-
-
-class LmEval(Part, frozen=True, kw_only=True):
-    """Tasks of lm-eval."""
-
-    tasks: Annotated[list[Name], Meta(min_length=1, description="Names of evals/tasks/*.yaml.")]
-    limit: Annotated[Count | None, Meta(description="Only the first so many documents.")] = None
-    fewshot: Annotated[int, Meta(ge=0, le=64, description="Solved examples before each.")] = 0
-
-
-class Perplexity(Part, frozen=True, kw_only=True):
-    """Mean loss of both arms on passages of held-out plain texts, by groups that you name."""
-
-    texts: Annotated[
-        dict[Name, Annotated[list[str], Meta(min_length=1)]],
-        Meta(
-            min_length=1,
-            description="Group → globs of text files in the workspace.",
-            examples=[{"same_author": ["held-out/twain/*.txt"]}],
-        ),
-    ]
-    passages: Annotated[Count, Meta(description="Passages of each file.")] = 20
-    words: Annotated[
-        tuple[Annotated[int, Meta(ge=1, le=100_000)], Annotated[int, Meta(ge=1, le=100_000)]],
-        Meta(description="Fewest and most words of a passage."),
-    ] = (80, 250)
-
-
-class SuiteCommon(Part, frozen=True, kw_only=True):
-    """A suite as its YAML stands, but for its judge, whose schema comes from the registry."""
-
-    suite: Annotated[Literal[1], Meta(description="Version of the suite language.")]
-    name: Name
-    description: Annotated[str, Meta(max_length=2000, description="What it judges.")] = ""
-    probes: Annotated[str | None, Meta(description="JSONL of held-out prompts, under evals/.")] = None
-    max_new_tokens: Annotated[int, Meta(ge=1, le=100_000, description="Longest answer.")] = 128
-    limit: Annotated[Count | None, Meta(description="Only the first so many probes.")] = None
-    lm_eval: LmEval | None = None
-    perplexity: Perplexity | None = None
-
-
-class Suite(Struct, frozen=True):
-    """A checked suite: its common keys and its judge, if it has one."""
-
-    common: SuiteCommon
-    judge: Use | None
-
-    @property
-    def metric_name(self) -> str:
-        """The suite's name as gates write it."""
-        return self.common.name.replace("-", "_")

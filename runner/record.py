@@ -126,3 +126,4 @@ class Fate(Struct, frozen=True, omit_defaults=True):
     tokens: int | None = None
     license: str = ""
     origin: str = ""
+    attribution: str = ""  # what a source asks to be named with it

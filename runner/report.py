@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from runner import gates, metrics, page
-from runner import recipe as r
 from runner.making import Maker, Making, write_json
 from runner.record import Score
 from runner.steps import ARMS, TRAINING, version
+from runner.suite import Suite
 from runner.yaml12 import dump
 
 VERSION = 1
@@ -52,7 +52,7 @@ def _suites(m: Making) -> tuple[list[dict[str, Any]], Any]:
     return out, proof
 
 
-def _task_metrics(suite: r.Suite, tasks: dict[str, dict[Any, list[Score]]]) -> list[dict[str, Any]]:
+def _task_metrics(suite: Suite, tasks: dict[str, dict[Any, list[Score]]]) -> list[dict[str, Any]]:
     wanted = suite.common.lm_eval.tasks if suite.common.lm_eval else []
     return [
         metrics.compare(
@@ -67,7 +67,7 @@ def _task_metrics(suite: r.Suite, tasks: dict[str, dict[Any, list[Score]]]) -> l
     ]
 
 
-def _loss_metrics(suite: r.Suite, losses: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _loss_metrics(suite: Suite, losses: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     out = []
     for group in suite.common.perplexity.texts if suite.common.perplexity else []:
         prefix = f"{suite.common.name}/{group}/"

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from runner import evaluate, ledger, prepare, report, train
+from runner import evaluate, fetch, ledger, prepare, report, train
 from runner.errors import StepError
-from runner.making import Maker, Making
+from runner.making import Maker, Making, read_rows
+from runner.plan import plan as make_plan
+from runner.record import Record
+from runner.settings import Settings
+from runner.settings import load as load_settings
 from runner.status import status
-from runner.steps import STAGES, Plan, Stage, Step
+from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, place, write_atomic
 from runner.yaml12 import dump
+
+if TYPE_CHECKING:
+    from runner.net.client import Client
+
+Refresh = Literal["none", "failed", "all"]
 
 MAKERS: Mapping[str, Maker] = {
     **prepare.MAKERS,
@@ -65,32 +74,102 @@ def before(plan: Plan) -> dict[str, Any]:
         return {}
 
 
-def run(plan: Plan, *, to: Stage = "report", tell: Tell = lambda event: None) -> Outcome:
-    """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked."""
+class _Walk:
+    """One execution: the steps made so far, and who is told."""
+
+    def __init__(self, plan: Plan, store: Store, tell: Tell) -> None:
+        self.plan, self.store, self.tell = plan, store, tell
+        self.made: dict[str, Artifact] = {}
+        self.executed = self.kept = 0
+        self.remembered = before(plan)
+        self.whys = self._whys()
+
+    def _whys(self) -> dict[str, str]:
+        return {s.name: why for s, _, why in status(self.plan, self.store, before(self.plan))}
+
+    def take(self, step: Step) -> Artifact:
+        """A step's artifact: from the store, else made now."""
+        if step.name in self.made:
+            return self.made[step.name]
+        artifact = self.store.get(step.fingerprint)
+        if artifact is None:
+            self.tell(
+                Event("starts", step.name, step.stage, self.whys[step.name] or "its artifact is damaged")
+            )
+            artifact = _make(self.plan, self.store, step, self.made, self.tell)
+            self.executed += 1
+            self.tell(Event("made", step.name, step.stage))
+        else:
+            self.kept += 1
+            self.tell(Event("kept", step.name, step.stage))
+        self.made[step.name] = artifact
+        if self.remembered.get(step.name) != step.ingredients:
+            self.remembered[step.name] = step.ingredients
+            _remember(self.plan, self.remembered)
+        return artifact
+
+    def fetch(self, settings: Settings, refresh: Refresh) -> None:
+        """Fetch what is not locked yet, or what `refresh` names; the plan is made anew after each."""
+        wanted = [f.name for f in self.plan.fetches if f.items is None or _again(f, refresh)]
+        if not wanted:
+            return
+        from runner.net.client import Client
+
+        with Client(settings, self.store.root, refresh=refresh == "all") as client:
+            for name in wanted:
+                self._fetch(name, client, settings)
+
+    def _fetch(self, name: str, client: Client, settings: Settings) -> None:
+        one = next(f for f in self.plan.fetches if f.name == name)
+
+        def records(source: str) -> Iterator[Record]:
+            return read_rows(self.made[f"source.{source}"].file("records.jsonl"), Record)
+
+        def progress(done: int, of: int, what: str) -> None:
+            self.tell(Event("progress", name, "prepare", what, done, of))
+
+        if one.needs:
+            self.take(self.plan.step(one.needs))
+        self.tell(Event("starts", name, "prepare", "not fetched yet" if one.items is None else "asked again"))
+        net = fetch.Net(one, client, settings, self.plan.loaded.recipe.seed, records, progress)
+        log = folder(self.plan) / "logs" / f"{name}.log"
+        had, missing = fetch.run(one, net, self.store.root, log)
+        self.executed += 1
+        why = f"{had} had, {missing} not: see {log.name}" if missing else f"{had} had"
+        self.tell(Event("made", name, "prepare", why))
+        self.plan = make_plan(self.plan.loaded, self.plan.workspace, self.plan.profile)
+        self.whys = self._whys()
+
+
+def _again(one: Fetch, refresh: Refresh) -> bool:
+    return refresh == "all" or (refresh == "failed" and any(i.error for i in one.items or ()))
+
+
+def run(
+    plan: Plan,
+    *,
+    to: Stage = "report",
+    tell: Tell = lambda event: None,
+    refresh: Refresh = "none",
+    settings: Settings | None = None,
+) -> Outcome:
+    """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked.
+
+    `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
+    """
     store = Store(plan.workspace.root)
-    wanted = [s for s in plan.steps if STAGES.index(s.stage) <= STAGES.index(to)]
     with store.locked():
-        made: dict[str, Artifact] = {}
-        executed = 0
-        whys = {s.name: why for s, _, why in status(plan, store, before(plan))}
-        remembered = before(plan)
-        for step in wanted:
-            artifact = store.get(step.fingerprint)
-            if artifact is None:
-                tell(Event("starts", step.name, step.stage, whys[step.name] or "its artifact is damaged"))
-                artifact = _make(plan, store, step, made, tell)
-                executed += 1
-                tell(Event("made", step.name, step.stage))
-            else:
-                tell(Event("kept", step.name, step.stage))
-            made[step.name] = artifact
-            if remembered.get(step.name) != step.ingredients:
-                remembered[step.name] = step.ingredients
-                _remember(plan, remembered)
+        walk = _Walk(plan, store, tell)
+        walk.fetch(settings or load_settings(), refresh)
+        plan = walk.plan
+        for step in plan.steps:
+            if STAGES.index(step.stage) > STAGES.index(to):
+                break
+            artifact = walk.take(step)
             if step.name == "split" and (broken := _budgets(plan, artifact)):
-                _lay_out(plan, made, folder(plan))  # so that what was lost can be looked at
+                _lay_out(plan, walk.made, folder(plan))  # so that what was lost can be looked at
                 raise StepError("split", "; ".join(broken))
-        out = folder(plan)
+        made, out = walk.made, folder(plan)
         later = {
             s.name: a for s in plan.steps if (a := made.get(s.name) or store.get(s.fingerprint, verify=False))
         }
@@ -99,7 +178,7 @@ def run(plan: Plan, *, to: Stage = "report", tell: Tell = lambda event: None) ->
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
         failed = [g["why"] for g in data["gates"] if g["verdict"] == "fail"]
         html = out / "report.html" if whole else None
-        return Outcome(out, executed, len(wanted) - executed, failed, html)
+        return Outcome(out, walk.executed, walk.kept, failed, html)
 
 
 def _make(plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell) -> Artifact:
@@ -146,6 +225,7 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
         "data/train.jsonl": ("split", "data/train.jsonl"),
         "data/validation.jsonl": ("split", "data/validation.jsonl"),
         "ledger.parquet": ("split", "ledger.parquet"),
+        "data-card.md": ("split", "data-card.md"),
         "axolotl.yml": ("train", "axolotl.yml"),
         "report.json": ("report", "report.json"),
         "report.html": ("report", "report.html"),

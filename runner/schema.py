@@ -13,6 +13,7 @@ from runner import recipe as r
 from runner.record import Probe, Record
 from runner.registry import Plugin, plugins
 from runner.store import Manifest
+from runner.suite import SuiteCommon
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
@@ -152,7 +153,7 @@ def recipe_schema() -> Schema:
 @lru_cache
 def suite_schema() -> Schema:
     """The schema of an evaluation suite."""
-    schemas, definitions = _of({"common": r.SuiteCommon})
+    schemas, definitions = _of({"common": SuiteCommon})
     body = _inline(schemas["common"], definitions)
     body.pop("title", None)
     judge = _uses("judge", "One judge and its options.", None, definitions)

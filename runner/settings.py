@@ -90,8 +90,11 @@ class Settings:
         return self.values[name]
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings in force. Raises UsageError for a file that cannot be read or holds something unknown."""
+def load(environ: Mapping[str, str] | None = None, *, allow: tuple[str, ...] = ()) -> Settings:
+    """The settings in force, with what the command line allows besides.
+
+    Raises UsageError for a file that cannot be read or holds something unknown.
+    """
     environ = os.environ if environ is None else environ
     path = _file(environ)
     written = _read(path, "MIREPOIX_SETTINGS" in environ)
@@ -111,4 +114,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             values[name], origin[name] = setting.default, "default"
         if setting.address:
             values[name] = values[name].rstrip("/")
+    if allow:
+        values["allow"] = ",".join([*filter(None, [values["allow"]]), *allow])
+        origin["allow"] = "--allow"
     return Settings(values, origin)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from runner import toolschema
 from runner.errors import Problem, RecipeError, StepError
 from runner.record import Answer, FunctionCall, Probe, Score, Verdict
 from runner.registry import JudgeContext, judge
@@ -132,11 +133,7 @@ def _arguments(call: FunctionCall) -> Any:
 
 def schema_fault(call: FunctionCall, schema: Mapping[str, Any]) -> str:
     """Why the arguments are not valid against the tool's own schema (Draft 2020-12), or empty."""
-    from jsonschema import (  # type: ignore[import-untyped,unused-ignore]
-        Draft202012Validator,
-        SchemaError,
-    )
-    from referencing import Registry
+    from jsonschema import SchemaError  # type: ignore[import-untyped,unused-ignore]
     from referencing.exceptions import Unresolvable
 
     try:
@@ -146,13 +143,12 @@ def schema_fault(call: FunctionCall, schema: Mapping[str, Any]) -> str:
     if not isinstance(arguments, dict):
         return f"arguments: {_short(arguments)} is not an object"
     try:
-        Draft202012Validator.check_schema(schema)
-        # An empty registry, so that a `$ref` in a probe can never reach out to the network.
-        validator = Draft202012Validator(schema, registry=Registry())
-        errors = sorted(validator.iter_errors(arguments), key=lambda e: (e.json_path, e.message))
+        errors = sorted(
+            toolschema.validator(schema).iter_errors(arguments), key=lambda e: (e.json_path, e.message)
+        )
     except RecursionError:
         return "arguments: nested too deep"
-    except (SchemaError, Unresolvable, re.error) as e:
+    except (SchemaError, Unresolvable, toolschema.Unsafe) as e:
         raise RecipeError([Problem("probes", 0, 0, call.name, f"bad schema: {e}")]) from e
     return _worded(errors[0]) if errors else ""
 

@@ -228,3 +228,18 @@ def test_a_hub_model_and_a_template_file_are_fine() -> None:
     write("t.jinja", "{{ messages }}")
     model = "model: {base: org/model, revision: abc123, template: t.jinja}\n"
     assert load("recipe: 1\nname: t\n" + model + SOURCES).recipe.model is not None
+
+
+def test_two_suites_cannot_want_one_task_with_other_limits(tmp_path: Path) -> None:
+    for name, limit in (("a", 10), ("b", 20)):
+        suite = tmp_path / f"evals/suites/{name}.yaml"
+        suite.parent.mkdir(parents=True, exist_ok=True)
+        suite.write_text(f"suite: 1\nname: {name}\nlm_eval: {{tasks: [everyday_facts], limit: {limit}}}\n")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "recipe: 1\nname: r\nsources: [{jsonl: {files: [d.jsonl]}}]\n"
+        "model: {base: embedded/smollm2-135m-instruct}\nevaluate: {suites: [a, b]}\n"
+    )
+    (tmp_path / "d.jsonl").write_text("{}\n")
+    with pytest.raises(RecipeError, match="r.yaml:5:25: .*another limit or fewshot than 'a' does"):
+        load_recipe(recipe, Workspace(tmp_path))

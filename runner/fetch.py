@@ -1,0 +1,117 @@
+"""Runs a source's `fetch`: the world as a plug-in sees it, and the lock file that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner import lock
+from runner.errors import StepError
+from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
+from runner.record import Record
+from runner.registry import plugins
+from runner.settings import Settings
+from runner.steps import Fetch
+from runner.store import write_atomic
+
+if TYPE_CHECKING:
+    from runner.net.client import Client
+
+Records = Callable[[str], Iterator[Record]]
+"""A source's name → its records."""
+
+
+class Net(Fetcher):
+    """What `fetch` gets: the guarded client, the user's settings, and what the recipe allows to be read."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        client: Client,
+        settings: Settings,
+        seed: int,
+        records: Records,
+        progress: Callable[[int, int, str], None],
+    ) -> None:
+        self.name, self.seed = fetch.source.name, seed
+        self.files: Mapping[str, tuple[InputFile, ...]] = fetch.files
+        self._client, self._settings, self._records, self._progress = client, settings, records, progress
+
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str = "*/*",
+        most: int = 64 << 20,
+        keep: Keep = "normal",
+        robots: bool = True,
+        private: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Got:
+        return self._client.get(
+            url,
+            accept=accept,
+            most=most,
+            keep=keep,
+            robots=robots,
+            private=private or {},
+            headers=headers or {},
+            body=body,
+        )
+
+    def get_all(
+        self,
+        urls: Iterable[str],
+        *,
+        accept: str = "*/*",
+        most: int = 64 << 20,
+        keep: Keep = "normal",
+        robots: bool = True,
+    ) -> Iterator[tuple[str, Got | Unfetched]]:
+        return self._client.get_all(urls, accept=accept, most=most, keep=keep, robots=robots)
+
+    def store(self, chunks: Iterable[bytes]) -> str:
+        return self._client.store(chunks)
+
+    def path(self, sha256: str) -> Path:
+        return self._client.path(sha256)
+
+    def setting(self, name: str) -> str:
+        return self._settings[name]
+
+    def records(self, source: str) -> Iterator[Record]:
+        return self._records(source)
+
+    def progress(self, done: int, of: int, what: str) -> None:
+        self._progress(done, of, what)
+
+
+def items(fetch: Fetch, net: Net) -> Iterator[Item]:
+    """What a source fetches, one after the other, each key once."""
+    plugin = plugins("source")[fetch.source.plugin]
+    assert plugin.fetch is not None
+    seen: set[str] = set()
+    found: Iterator[Item] = plugin.fetch(net, **plugin.bind_fetch(fetch.source.options))
+    for item in found:
+        if item.key not in seen:
+            seen.add(item.key)
+            yield item
+
+
+def run(fetch: Fetch, net: Net, root: Path, log: Path) -> tuple[int, int]:
+    """Fetch all, lock it, and name in `log` what could not be had; how many came, and how many did not.
+
+    Raises StepError where the fetch as a whole cannot go on.
+    """
+    got: list[Item] = []
+    try:
+        for item in items(fetch, net):
+            got.append(item)
+    except Unfetched as e:
+        raise StepError(fetch.name, str(e)) from None
+    failures = [f"{i.key}: {i.error}" for i in got if i.error]
+    write_atomic(log, "".join(f"{line}\n" for line in failures).encode("utf-8", "backslashreplace"))
+    lock.write(root, fetch.request, got)
+    return len(got) - len(failures), len(failures)

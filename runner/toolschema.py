@@ -1,0 +1,93 @@
+"""Validators for JSON Schemas that come with data: the parameters of a row's own tools.
+
+Such a schema is a stranger's. Its patterns run on RE2, in linear time (with Python's `re`, `(a+)+$` and thirty
+letters hang a run); its `$ref`s find only what is in it, so that nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+
+class Unsafe(ValueError):
+    """A pattern that cannot be run in linear time, such as one with look-around; `str()` says which."""
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> Any:
+    import re2  # type: ignore[import-untyped,unused-ignore]
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options=options)
+    except re2.error as e:
+        raise Unsafe(f"the pattern {pattern[:80]!r} cannot be used: {e}") from None
+
+
+def _pattern(validator: Any, wanted: str, value: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not _compiled(wanted).search(value):
+        yield ValidationError(f"{value[:80]!r} does not match {wanted[:80]!r}")
+
+
+def _pattern_properties(validator: Any, wanted: Mapping[str, Any], value: Any, schema: Any) -> Iterator[Any]:
+    if not isinstance(value, dict):
+        return
+    for pattern, inner in wanted.items():
+        for key, one in value.items():
+            if _compiled(pattern).search(key):
+                yield from validator.descend(one, inner, path=key, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if not isinstance(value, dict):
+        return
+    patterns = [_compiled(p) for p in schema.get("patternProperties", {})]
+    known = schema.get("properties", {})
+    for key in value:
+        if key in known or any(p.search(key) for p in patterns):
+            continue
+        if isinstance(wanted, dict):
+            yield from validator.descend(value[key], wanted, path=key)
+        elif wanted is False:
+            yield ValidationError(f"Additional properties are not allowed ({key[:80]!r} was unexpected)")
+
+
+def _unevaluated(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+    """The library's own, but for schemas in which it would run a stranger's pattern with `re`."""
+    if "patternProperties" in json.dumps(validator.schema, default=str):
+        raise Unsafe("unevaluatedProperties beside patternProperties cannot be used")
+    from jsonschema import Draft202012Validator
+
+    yield from Draft202012Validator.VALIDATORS["unevaluatedProperties"](validator, wanted, value, schema)
+
+
+@lru_cache
+def _class() -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    own = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+        "unevaluatedProperties": _unevaluated,
+    }
+    stricter: Any = extend
+    return stricter(Draft202012Validator, own)
+
+
+def validator(schema: Any) -> Any:
+    """A Draft 2020-12 validator. Raises jsonschema.SchemaError for what is no schema; its `iter_errors` raises
+    Unsafe for a pattern that RE2 cannot run."""
+    from referencing import Registry
+
+    _class().check_schema(schema)
+    return _class()(schema, registry=Registry())
