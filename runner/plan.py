@@ -52,6 +52,10 @@ def template_text(model: r.Model, workspace: Workspace) -> str | None:
     return found.read_text(encoding="utf-8")
 
 
+def _without_weight(mix: r.Mix) -> list[str]:
+    return sorted(name for name, weight in mix.weights.items() if not weight)
+
+
 class _Planner:
     def __init__(self, loaded: Loaded, workspace: Workspace, wanted: Profile | None) -> None:
         self.recipe, self.suites, self.workspace = loaded.recipe, loaded.suites, workspace
@@ -85,7 +89,11 @@ class _Planner:
         recipe = self.recipe
         sources = [self._source(s) for s in recipe.sources]
         filters = [_plugin(plugins("filter")[u.plugin], u.options) for u in recipe.filters]
-        last = self.add("filter", "filter", "prepare", sources, {"filters": filters})
+        options: dict[str, Any] = {"filters": filters}
+        # What only serves as material (for a teacher, say) must not make others its duplicates.
+        if recipe.mix and recipe.mix.by == "source" and (none := _without_weight(recipe.mix)):
+            options["left_out"] = none
+        last = self.add("filter", "filter", "prepare", sources, options)
         last = self.add("dedup", "dedup", "prepare", [last], {"dedup": msgspec.to_builtins(recipe.dedup)})
         last = self._decontaminate(last)
         if recipe.model:

@@ -80,8 +80,12 @@ def filter(m: Making) -> None:
     """Each filter in order, on each record."""
     uses = [(i, plugins("filter")[u.plugin], u) for i, u in enumerate(m.plan.loaded.recipe.filters)]
     bound = [(f"filters[{i}].{p.name}", p.call, p.bind(u.options)) for i, p, u in uses]
+    left_out = set(m.step.ingredients.get("left_out", ()))
     with Rows(m.out / "records.jsonl") as kept, Rows(m.out / "fates.jsonl") as fates:
         for n, record in enumerate(_all(m), 1):
+            if record.meta.get("source") in left_out:
+                fates.write(_fate(record, "mix", "its source has the weight 0"))
+                continue
             said: Any = True
             for by, call, options in bound:
                 said = call(record, **options)
