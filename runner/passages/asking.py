@@ -43,9 +43,14 @@ def pick(shares: Mapping[str, float], *what: object) -> str:
     return names[-1]
 
 
-def ask(kind: str, known: Mapping[str, str], seed: int, record_id: str) -> str:
-    """One phrasing of that kind among those whose names are known, by a hash that is the same everywhere."""
-    texts = [t for t, names in phrasings()[kind] if names <= known.keys()]
+def ask(kind: str, known: Mapping[str, str], seed: int, record_id: str, must: str = "") -> str:
+    """One phrasing of that kind among those whose names are known, by a hash that is the same everywhere.
+
+    With `must`, one in which that name stands, if it is known.
+    """
+    texts = [
+        t for t, names in phrasings()[kind] if names <= known.keys() and (must in names or must not in known)
+    ]
     return texts[_number(seed, record_id) % len(texts)].format_map(known)
 
 

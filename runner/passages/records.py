@@ -39,7 +39,7 @@ def _ending(passage: str, fewest: int = 12, most: int = 80) -> str:
     return "".join(taken).strip()
 
 
-def _asked(kind: str, p: _Passage, known: Mapping[str, str], seed: int) -> str:
+def _asked(kind: str, p: _Passage, known: Mapping[str, str], seed: int, said_by: str) -> str:
     """What the user says to have the passage said; "" where that kind has nothing to say."""
     if kind == "continue":
         return _ending(p.before) if p.before else ask("openings", known, seed, p.id)
@@ -47,7 +47,9 @@ def _asked(kind: str, p: _Passage, known: Mapping[str, str], seed: int) -> str:
         noted = notes(p.text)
         return ask("rewrite", {**known, "notes": noted}, seed, p.id) if noted else ""
     own = {"first": beginning(p.text), "topic": p.topic}
-    return ask("instruct", {**known, **{k: v for k, v in own.items() if v}}, seed, p.id)
+    # Who is to tell from the passage what was asked can tell its topic, not "go on with your story".
+    must = "topic" if said_by == "user" else ""
+    return ask("instruct", {**known, **{k: v for k, v in own.items() if v}}, seed, p.id, must)
 
 
 def _messages(kind: str, p: _Passage, wanted: Passages, known: Mapping[str, str], seed: int) -> list[Message]:
@@ -58,10 +60,10 @@ def _messages(kind: str, p: _Passage, wanted: Passages, known: Mapping[str, str]
         lines = exchange(p.text)
         return [Message("assistant" if n % 2 else "user", line) for n, line in enumerate(lines)]
     if wanted.said_by == "user":
-        answer = notes(p.text) if kind == "rewrite" else _asked(kind, p, known, seed)
+        answer = notes(p.text) if kind == "rewrite" else _asked(kind, p, known, seed, wanted.said_by)
         question = ask(_TURNED[kind], {"passage": p.text}, seed, p.id)
         return [Message("user", question), Message("assistant", answer)] if answer else []
-    asked = _asked(kind, p, known, seed)
+    asked = _asked(kind, p, known, seed, wanted.said_by)
     return [Message("user", asked), Message("assistant", p.text)] if asked else []
 
 
