@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from runner import library
+from runner import library, sourcechecks
 from runner import recipe as r
-from runner.errors import NeedsTrust, Problem
+from runner.errors import Problem
 from runner.record import Probe
 from runner.registry import plugins
+from runner.sourcechecks import guard
 from runner.suite import Suite
 from runner.wording import nearest, show
 from runner.workspace import Workspace
@@ -30,9 +29,8 @@ def recipe(
     """
     sources, mix, model = parts["sources"], parts["mix"], parts["model"]
     if sources is not None:
-        yield from _names(doc, sources)
-        yield from _tags(doc, sources, {mix.by} - {"source"} if mix else set())
-        yield from _files(doc, sources, workspace, trust)
+        mixed = {mix.by} - {"source"} if mix else set()
+        yield from sourcechecks.sources(doc, sources, mixed, workspace, trust)
     if sources is not None and mix is not None:
         yield from _weights(doc, sources, mix)
     for n, use in enumerate(parts["filters"] or []):
@@ -43,7 +41,7 @@ def recipe(
     if parts["train"] is not None:
         yield from _train(doc, parts["train"])
     if model is not None:
-        yield from _guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
+        yield from guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
     none = doc.data.get("model") is None
     if mix is not None and mix.unit == "tokens" and none:
         yield doc.problem(("mix", "unit"), "tokens are counted by a model's tokenizer; name a model")
@@ -53,78 +51,6 @@ def recipe(
             yield from _tasks(doc, suites)
         if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
-
-
-def _guard(doc: Yaml, path: Path, trust: list[str], make: Callable[[], list[Problem]]) -> list[Problem]:
-    try:
-        return make()
-    except NeedsTrust as e:
-        trust.append(str(doc.problem(path, str(e), at_value=True)))
-        return []
-
-
-def _names(doc: Yaml, sources: list[r.Source]) -> Iterator[Problem]:
-    seen: dict[str, int] = {}
-    for i, source in enumerate(sources):
-        if source.name in seen:
-            what = f"two sources are called {source.name!r}; give each a name of its own"
-            yield doc.problem(("sources", i, "name"), what)
-        seen.setdefault(source.name, i)
-        for option, whole in plugins("source")[source.plugin].shares.items():
-            shares = source.options[option]
-            total = sum(shares.values()) if shares else whole
-            if abs(total - whole) > 1e-6:
-                at: Path = ("sources", i, source.plugin, option)
-                yield doc.problem(at, f"the shares sum to {total:g}; they must sum to {whole:g}")
-        for option in plugins("source")[source.plugin].source_options:
-            value, earlier = source.options[option], [x.name for x in sources[:i]]
-            if value is not None and value not in earlier:
-                what = f"no earlier source is called {show(value)}{nearest(value, earlier)}"
-                yield doc.problem(("sources", i, source.plugin, option), what, at_value=True)
-        chat = source.common.chat
-        if chat and chat.passages and chat.passages.words[0] > chat.passages.words[1]:
-            path: Path = ("sources", i, "chat", "passages", "words")
-            yield doc.problem(path, "the fewest words are more than the most")
-
-
-def _tags(doc: Yaml, sources: list[r.Source], mixed: set[str]) -> Iterator[Problem]:
-    """A tag of one source alone that is nearly the mix's, or nearly one that all others have, is misspelt."""
-    counts = Counter(tag for s in sources for tag in s.common.tags)
-    usual = mixed | {tag for tag, n in counts.items() if n == len(sources) - 1 > 1}
-    for i, source in enumerate(sources):
-        expected = sorted(usual - set(source.common.tags))
-        for tag in source.common.tags if expected else ():
-            near = difflib.get_close_matches(tag, expected, n=1, cutoff=0.75)
-            if near and counts[tag] == 1:
-                by = "the mix is by" if near[0] in mixed else "all other sources have"
-                what = f"{by} the tag {near[0]!r} (did you mean {near[0]}?)"
-                yield doc.problem(("sources", i, "tags", tag), what)
-
-
-def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[str]) -> Iterator[Problem]:
-    for i, source in enumerate(sources):
-        for option, how in plugins("source")[source.plugin].file_options.items():
-            value = source.options[option]
-            if value is None:
-                continue
-            path: Path = ("sources", i, source.plugin, option)
-            many = value if isinstance(value, list) else [value]
-            for n, one in enumerate(many):
-                here = (*path, n) if isinstance(value, list) else path
-
-                def missing(one: str = one, how: str = how, here: Path = here) -> list[Problem]:
-                    if workspace.named(how, one):
-                        return []
-                    what = "no tool set" if how == "tool set" else "no file"
-                    known = _tool_sets(workspace) if how == "tool set" else []
-                    return [doc.problem(here, f"{what} {show(one)}{nearest(one, known)}", at_value=True)]
-
-                yield from _guard(doc, here, trust, missing)
-
-
-def _tool_sets(workspace: Workspace) -> list[str]:
-    folders = (workspace.root / "datasets/tools", library.shelf("datasets") / "tools")
-    return sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
 
 
 def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem]:
