@@ -1,0 +1,211 @@
+"""Raw bytes by content, answers by request, unfinished parts: what was whole once is never asked for twice.
+
+    raw/ab/SHA256                   the bytes of answers, read-only
+    fetched/requests/ab/KEY.json    which answer a request got
+    fetched/parts/KEY.*             what is under way: .lock, .json (its facts; .new), .part, .whole, .plain
+
+A `.part` becomes `.whole` when all of it has come: from then on no kill costs a byte. The entry is written before
+`.whole` moves to raw/; an entry whose bytes are missing or damaged counts as none. The kernel's lock on `.lock`
+parts threads and processes that want the same thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+from runner.fetching import Unfetched
+from runner.net.pace import Stop
+from runner.store import file_digest, fsync, write_atomic
+
+VERSION = 1
+
+
+class Facts(Struct, frozen=True):
+    """What a server said of a body: enough to go on with it, and to keep it."""
+
+    url: str
+    """Where it came from at last; without secrets."""
+    content_type: str = ""
+    charset: str = ""
+    encoding: str = ""
+    """"gzip" or "deflate" where the bytes are packed."""
+    etag: str = ""
+    last_modified: str = ""
+    resume: str = ""
+    """For If-Range; "" where the body cannot be resumed safely."""
+    total: int = -1
+    proven: bool = False
+
+
+class Entry(Struct, frozen=True):
+    """A request and the answer that it got."""
+
+    version: int
+    method: str
+    url: str
+    accept: str
+    body: str
+    """sha256 of what was posted, or ""."""
+    final: str
+    sha256: str
+    size: int
+    content_type: str
+    charset: str
+    etag: str
+    last_modified: str
+
+
+def _try_lock(f: IO[bytes], path: Path) -> bool:
+    """Take the kernel's lock on an open file; False if another holds it, or the file is no longer at `path`."""
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(f.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+@contextmanager
+def _held(path: Path, stop: Stop) -> Iterator[IO[bytes]]:
+    """Hold the lock on a file that is there only while somebody holds or wants it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("ab") as f:
+            if _try_lock(f, path):
+                try:
+                    yield f
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+        stop.check()
+        time.sleep(0.02)
+
+
+class Part:
+    """What is under way for one request; its lock is held."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._part = folder / f"{key}.part"
+        self._facts = folder / f"{key}.json"
+        self.whole = folder / f"{key}.whole"
+        self.plain = folder / f"{key}.plain"
+
+    def facts(self) -> Facts | None:
+        try:
+            return msgspec.json.decode(self._facts.read_bytes(), type=Facts)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def size(self) -> int:
+        return self._part.stat().st_size if self._part.exists() else 0
+
+    def begin(self, facts: Facts) -> None:
+        """Start over, with another body. A kill within leaves no part that does not fit its facts."""
+        self.clear()
+        new = self._facts.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(facts))
+        new.replace(self._facts)
+
+    def append(self, at: int, chunks: Iterable[bytes], most: int) -> None:
+        """Cut the part to `at` bytes and add to it; a kill loses no chunk. Raises Unfetched beyond `most` bytes."""
+        with self._part.open("ab") as f:
+            f.truncate(at)
+            for chunk in chunks:
+                at += len(chunk)
+                if at > most:
+                    raise Unfetched(f"it has more than the {most:,} bytes allowed")
+                f.write(chunk)
+                f.flush()
+
+    def complete(self) -> None:
+        """All of it has come."""
+        fsync(self._part)
+        self._part.replace(self.whole)
+
+    def clear(self) -> None:
+        for path in (self._part, self.whole, self.plain, self._facts, self._facts.with_suffix(".new")):
+            path.unlink(missing_ok=True)
+
+
+class Cache:
+    """Everything under the store's folder that has to do with fetching."""
+
+    def __init__(self, root: Path) -> None:
+        self._raw, self._requests = root / "raw", root / "fetched" / "requests"
+        self._parts = root / "fetched" / "parts"
+        self._numbers = count()
+
+    def path(self, sha256: str) -> Path:
+        """Where the bytes of a digest are. Raises LookupError for what is no digest."""
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            raise LookupError(f"not a sha256: {sha256!r}")
+        return self._raw / sha256[:2] / sha256
+
+    def _entry(self, key: str) -> Path:
+        return self._requests / key[:2] / f"{key}.json"
+
+    def kept(self, key: str) -> Entry | None:
+        """The answer that a request got, if it is here and undamaged."""
+        try:
+            entry = msgspec.json.decode(self._entry(key).read_bytes(), type=Entry)
+            raw = self.path(entry.sha256)
+            whole = (
+                entry.version == VERSION
+                and raw.stat().st_size == entry.size
+                and file_digest(raw) == entry.sha256
+            )
+        except (FileNotFoundError, LookupError, msgspec.DecodeError):
+            return None
+        return entry if whole else None
+
+    @contextmanager
+    def holding(self, key: str, stop: Stop) -> Iterator[Part]:
+        """The part of one request, for one thread of one process at a time."""
+        with _held(self._parts / f"{key}.lock", stop):
+            yield Part(self._parts, key)
+
+    def keep(self, key: str, entry: Entry, body: Path) -> None:
+        """Keep an answer for good: `body` moves to its place under raw/."""
+        fsync(body)
+        text = msgspec.json.format(msgspec.json.encode(entry), indent=1)
+        write_atomic(self._entry(key), text + b"\n")
+        self._place(body, entry.sha256)
+
+    def _place(self, body: Path, sha256: str) -> None:
+        target = self.path(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        body.chmod(0o444)
+        body.replace(target)
+        fsync(target.parent)
+
+    def store(self, chunks: Iterable[bytes]) -> str:
+        """Keep bytes that came some other way; their sha256."""
+        digest = hashlib.sha256()
+        name = f"{os.getpid()}.{next(self._numbers)}.store"
+        with _held(self._parts / name, Stop()) as f:
+            for chunk in chunks:
+                digest.update(chunk)
+                f.write(chunk)
+            f.flush()
+            os.fsync(f.fileno())
+            self._place(self._parts / name, digest.hexdigest())
+        return digest.hexdigest()
+
+    def sweep(self) -> None:
+        """Remove what killed processes left behind of `store`: nobody holds it."""
+        for path in self._parts.glob("*.store"):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as f:
+                if _try_lock(f, path):
+                    path.unlink()

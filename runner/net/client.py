@@ -1,0 +1,274 @@
+"""The guarded client: what is kept is served, what is missing is fetched, gently, whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import re
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+import stamina
+from stamina.instrumentation import set_on_retry_hooks
+
+from runner.errors import StepError, UsageError
+from runner.fetching import Got, Keep, Unfetched
+from runner.net import body as bodies
+from runner.net import urls
+from runner.net.cache import VERSION, Cache, Entry, Part
+from runner.net.failures import Again
+from runner.net.guard import Guard
+from runner.net.pace import Pace, Stop
+from runner.net.robots import MOST as ROBOTS_MOST
+from runner.net.robots import Robots
+from runner.net.transfer import Ask, Transfer
+from runner.net.urls import Secrets
+from runner.net.watched import Budget, Limits
+from runner.net.wire import Wire
+from runner.settings import Settings
+from runner.store import file_digest
+
+WORKERS = 16
+AHEAD = 32
+PROGRESS = 1 << 20
+"""A cut connection that brought so many bytes is gone on with at once, and counts for no attempt."""
+_OURS = {
+    "accept", "accept-encoding", "connection", "content-length", "host", "if-range", "range", "transfer-encoding",
+    "user-agent",
+}  # fmt: skip
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Client:
+    """The network half of `runner.fetching.Fetcher`, for one store folder. May be used from several threads.
+
+    `refresh` asks again, once and conditionally, for what is kept as "normal". `progress` gets a line when there is
+    something to wait for, from any thread. Raises UsageError for settings that make no sense.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        root: Path,
+        *,
+        refresh: bool = False,
+        progress: Callable[[str], None] | None = None,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        set_on_retry_hooks(())  # else stamina logs each retry, on stdout where structlog is installed
+        self._limits = limits or Limits()
+        guard = Guard(settings)
+        pace, at_once = _number(settings, "pace"), _number(settings, "at_once")
+        say = progress or (lambda _: None)
+        self._pace = Pace(pace, max(1, int(at_once)), self._limits.longest_closed, say)
+        self._robots = Robots(self._robots_txt, self._pace)
+        wire = Wire(guard, self._limits, settings["proxy"], tls)
+        self._transfer = Transfer(wire, guard, self._pace, self._robots, self._limits, agent(settings))
+        self._cache = Cache(root)
+        self._cache.sweep()
+        self._refresh = refresh
+        self._asked: set[str] = set()
+        self._stop = Stop()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is under way; nothing is fetched after it."""
+        self._stop.set()
+
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str = "*/*",
+        most: int = 64 << 20,
+        keep: Keep = "normal",
+        private: Mapping[str, str] = _NONE,
+        headers: Mapping[str, str] = _NONE,
+        body: bytes | None = None,
+        robots: bool = True,
+    ) -> Got:
+        """As `Fetcher.get`. `robots=False` is for documented APIs alone: robots.txt of their own host is not asked."""
+        secrets = Secrets(private, headers)
+        try:
+            return self._get(_ask(url, accept, most, keep, secrets, body, robots), self._stop)
+        except Unfetched as e:
+            if (hidden := secrets.hide(str(e))) != str(e):  # a server may say what we sent
+                raise Unfetched(hidden, transient=e.transient) from None
+            raise
+
+    def get_all(
+        self,
+        urls: Iterable[str],
+        *,
+        accept: str = "*/*",
+        most: int = 64 << 20,
+        keep: Keep = "normal",
+        robots: bool = True,
+    ) -> Iterator[tuple[str, Got | Unfetched]]:
+        """As `Fetcher.get_all`. Takes a bounded number of `urls` ahead; closing the iterator ends its threads."""
+        stop = Stop(self._stop)
+
+        def one(url: str) -> Got | Unfetched:
+            try:
+                return self._get(_ask(url, accept, most, keep, Secrets({}, {}), None, robots), stop)
+            except Unfetched as e:
+                return e
+
+        waiting: deque[tuple[str, Future[Got | Unfetched]]] = deque()
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch")
+        try:
+            for url in urls:
+                waiting.append((url, pool.submit(one, url)))
+                if len(waiting) >= AHEAD:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+    def store(self, chunks: Iterable[bytes]) -> str:
+        """Keep bytes that came some other way; their sha256."""
+        return self._cache.store(chunks)
+
+    def path(self, sha256: str) -> Path:
+        """The raw bytes of a digest. Raises LookupError if they are not here."""
+        path = self._cache.path(sha256)
+        if not path.is_file():
+            raise LookupError(f"no bytes are kept under {sha256}")
+        return path
+
+    def _robots_txt(self, address: urls.Address, stop: Stop) -> bytes:
+        ask = Ask(address, "text/plain, */*;q=0.5", ROBOTS_MOST, "live", Secrets(_NONE, _NONE), None, "is it")
+        return self._get(ask, stop).bytes()
+
+    def _get(self, ask: Ask, stop: Stop) -> Got:
+        try:
+            return self._got(ask, self._entry(ask, stop))
+        except OSError as e:  # what is wrong on the network is an Unfetched
+            raise StepError("fetch", f"cannot write what was fetched: {e.strerror or e}") from None
+
+    def _got(self, ask: Ask, entry: Entry) -> Got:
+        if entry.size > ask.most:
+            raise Unfetched(f"it has {entry.size:,} bytes, more than the {ask.most:,} allowed")
+        path = self._cache.path(entry.sha256)
+        return Got(entry.final, path, entry.sha256, entry.content_type, entry.charset)
+
+    def _anew(self, ask: Ask) -> bool:
+        """Whether a kept answer will not do."""
+        if ask.keep == "normal":
+            return self._refresh and ask.key not in self._asked
+        return ask.keep == "live"
+
+    def _entry(self, ask: Ask, stop: Stop) -> Entry:
+        if not self._anew(ask) and (kept := self._cache.kept(ask.key)):
+            return kept
+        with self._cache.holding(ask.key, stop) as part:
+            kept, anew = self._cache.kept(ask.key), self._anew(ask)
+            if kept and not anew:  # another thread or process was faster
+                return kept
+            left = part.whole.exists() and not anew  # we were killed just before keeping it
+            if left or self._bring(ask, part, kept, stop):
+                entry = self._finish(ask, part)
+            else:
+                assert kept is not None
+                entry = kept
+            self._asked.add(ask.key)
+            return entry
+
+    def _bring(self, ask: Ask, part: Part, kept: Entry | None, stop: Stop) -> bool:
+        """As `Transfer.attempt`, as often as it makes sense."""
+        limits, budget = self._limits, Budget(self._limits.total + ask.most / self._limits.steady)
+        for attempt in stamina.retry_context(
+            on=lambda e: isinstance(e, Again) and not stop.is_set(),
+            attempts=limits.attempts,
+            timeout=None,
+            wait_initial=limits.first_wait,
+            wait_max=limits.longest_wait,
+            wait_jitter=limits.jitter,
+        ):
+            with attempt:
+                while True:
+                    before = part.size()
+                    try:
+                        return self._transfer.attempt(ask, part, kept, budget, stop)
+                    except Unfetched as e:
+                        facts = part.facts()
+                        if facts is None or not facts.resume or not e.transient:
+                            part.clear()
+                        if not isinstance(e, Again) or part.size() - before < PROGRESS:
+                            raise
+        raise AssertionError("unreachable")
+
+    def _finish(self, ask: Ask, part: Part) -> Entry:
+        """Check what came whole, and keep it. Raises Unfetched."""
+        facts, came = part.facts(), part.whole
+        if facts is None:
+            part.clear()
+            raise Unfetched("what had been fetched was damaged", transient=True)
+        try:
+            if facts.encoding:
+                bodies.unpack(part.whole, part.plain, facts.encoding, ask.most)
+                came = part.plain
+            if ask.robots != "is it":
+                bodies.check_bytes(came, ask.accept, proven=facts.proven)
+        except Unfetched:
+            part.clear()
+            raise
+        entry = Entry(
+            version=VERSION,
+            method=ask.method,
+            url=ask.address.text,
+            accept=ask.accept,
+            body=ask.content_sha256,
+            final=facts.url,
+            sha256=file_digest(came),
+            size=came.stat().st_size,
+            content_type=facts.content_type,
+            charset=facts.charset,
+            etag=facts.etag,
+            last_modified=facts.last_modified,
+        )
+        self._cache.keep(ask.key, entry, came)
+        part.clear()
+        return entry
+
+
+def agent(settings: Settings) -> str:
+    """The one user agent: who asks, and where to complain."""
+    contact = re.sub(r"[^\x21-\x7e]|[()\\]", "", settings["contact"])
+    return f"mirepoix/{version('mirepoix')}" + (f" (+{contact})" if contact else "")
+
+
+def _number(settings: Settings, name: str) -> float:
+    try:
+        value = float(settings[name])
+    except ValueError:
+        value = 0.0
+    if not math.isfinite(value) or value <= 0:
+        raise UsageError(f"setting {name}: {settings[name]!r} is not a number above 0")
+    return value
+
+
+def _ask(
+    url: str, accept: str, most: int, keep: Keep, secrets: Secrets, body: bytes | None, robots: bool
+) -> Ask:
+    for name, value in secrets.headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or name.lower() in _OURS:
+            raise ValueError(f"a source may not set the header {name!r}")
+        if not re.fullmatch(r"[\x20-\x7e\xa0-\xff]*", value):
+            raise Unfetched(f"the value for the header {name} holds what HTTP cannot say")
+    address = secrets.strip(urls.parse(url))
+    return Ask(address, accept, most, keep, secrets, body, "ask" if robots else "elsewhere")

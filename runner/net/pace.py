@@ -1,0 +1,118 @@
+"""How often and how many at once a host is asked, and how long it is left alone when it asks for that."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+
+from runner.fetching import Unfetched
+from runner.net.failures import Stopped
+
+SLICE = 0.2
+"""Seconds that a thread waits at most before it looks whether it should stop."""
+
+
+class Stop:
+    """Tells threads to end: those of one call, or (`above`) of the whole client."""
+
+    def __init__(self, above: Stop | None = None) -> None:
+        self._event, self._above = threading.Event(), above
+
+    def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self._above is not None and self._above.is_set())
+
+    def check(self) -> None:
+        """Raises Stopped if told to."""
+        if self.is_set():
+            raise Stopped
+
+
+def _timestamp(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def retry_after(value: str, date: str) -> float | None:
+    """Seconds that a Retry-After asks for (a number, or a date against the server's own `date`), or None."""
+    value = value.strip()
+    if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", value, re.ASCII):
+        return float(value)
+    until, now = _timestamp(value), _timestamp(date)
+    if until is None:
+        return None
+    seconds = until - (time.time() if now is None else now)
+    # Both dates are cut to whole seconds, so up to one is missing.
+    return seconds + 1 if seconds > 0 else None
+
+
+class _Host:
+    def __init__(self, gap: float) -> None:
+        self.gap = gap
+        self.busy = 0
+        self.next = 0.0
+        self.closed = 0.0
+
+
+class Pace:
+    """Per host: at most `at_once` requests under way, `1 / pace` seconds between their starts."""
+
+    def __init__(self, pace: float, at_once: int, longest: float, say: Callable[[str], None]) -> None:
+        self._gap, self._at_once, self._longest, self._say = 1 / pace, at_once, longest, say
+        self._hosts: dict[str, _Host] = {}
+        self._changed = threading.Condition()
+
+    def _host(self, place: str) -> _Host:
+        return self._hosts.setdefault(place, _Host(self._gap))
+
+    @contextmanager
+    def turn(self, place: str, stop: Stop) -> Iterator[None]:
+        """Wait until the host may be asked, and hold a seat until done. Raises Unfetched."""
+        told = False
+        with self._changed:
+            host = self._host(place)
+            while True:
+                stop.check()
+                now = time.monotonic()
+                if host.closed - now > self._longest:
+                    raise Unfetched(
+                        f"{place} asks to be left alone for {host.closed - now:.0f} s", transient=True
+                    )
+                wait = max(host.next, host.closed) - now
+                if wait <= 0 and host.busy < self._at_once:
+                    break
+                if wait > 2 and not told:
+                    told = True
+                    self._say(f"waiting {wait:.0f} s for {place}")
+                self._changed.wait(min(wait, SLICE) if wait > 0 else SLICE)
+            host.busy += 1
+            host.next = now + host.gap
+        try:
+            yield
+        finally:
+            with self._changed:
+                host.busy -= 1
+                self._changed.notify_all()
+
+    def close(self, place: str, seconds: float) -> None:
+        """The host asked to be left alone for so long."""
+        with self._changed:
+            host = self._host(place)
+            host.closed = max(host.closed, time.monotonic() + seconds)
+
+    def slow(self, place: str, gap: float) -> None:
+        """The host asks for at least so many seconds between requests. Raises Unfetched where that is too much."""
+        if gap > self._longest:
+            raise Unfetched(f"robots.txt of {place} asks for {gap:.0f} s between requests")
+        with self._changed:
+            host = self._host(place)
+            host.next += max(0.0, gap - host.gap)
+            host.gap = max(host.gap, gap)
