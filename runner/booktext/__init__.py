@@ -8,13 +8,28 @@ functions of str and bytes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from runner.booktext.chapters import Chapter, chapters
 from runner.booktext.charset import decode
 from runner.booktext.furniture import drop_furniture
-from runner.booktext.marks import Header, Unusable, header, segments
+from runner.booktext.marks import Header, Unusable, cut_off, header, segments
 from runner.booktext.paragraphs import drop_italics, reflow
 from runner.booktext.refuse import refuse_body, refuse_file
 
-__all__ = ["Header", "Unusable", "decode", "header", "strip_gutenberg"]
+__all__ = ["Body", "Chapter", "Header", "Unusable", "decode", "header", "read_book", "strip_gutenberg"]
+
+
+@dataclass(frozen=True)
+class Body:
+    """A book's own words: `text` whole, `chapters` the same in chapters (one where none can be made out).
+
+    `remark` says what is odd about the file and was decided without being sure, "" mostly.
+    """
+
+    text: str
+    chapters: tuple[Chapter, ...]
+    remark: str = ""
 
 
 def strip_gutenberg(text: str) -> str:
@@ -27,17 +42,31 @@ def strip_gutenberg(text: str) -> str:
     Raises: Unusable, with the reason, for what is not a book (an error page, a pointer, the
     licence alone, a listing, nothing between the marks).
     """
+    return "\n\n".join(text for text, _ in _bodies(text))
+
+
+def read_book(text: str) -> Body:
+    """As `strip_gutenberg`, in chapters too. Raises: Unusable."""
+    bodies = _bodies(text)
+    remarks = [f"{len(bodies)} books in one file"] if len(bodies) > 1 else []
+    if cut_off(text):
+        remarks.append("no mark of Project Gutenberg's ends it: it may be cut off")
+    found = (chapter for body, titles in bodies for chapter in chapters(body, titles))
+    return Body("\n\n".join(body for body, _ in bodies), tuple(found), "; ".join(remarks))
+
+
+def _bodies(text: str) -> list[tuple[str, frozenset[str]]]:
+    """Each book of a file, re-joined, with the titles that its contents table named."""
     refuse_file(text)
-    named = header(text).gutenberg
-    if not named:
-        return reflow(text)
+    if not header(text).gutenberg:
+        return [(reflow(text), frozenset())]
     bodies = []
     for lines in segments(text):
-        body = drop_italics(reflow(drop_furniture(lines)))
+        furnished, titles = drop_furniture(lines)
+        body = drop_italics(reflow(furnished))
         if body.strip():
-            bodies.append(body)
+            bodies.append((body, titles))
     if not bodies:
         raise Unusable("not a book: nothing stands between the Gutenberg marks")
-    whole = "\n\n".join(bodies)
-    refuse_body(whole)
-    return whole
+    refuse_body("\n\n".join(body for body, _ in bodies))
+    return bodies

@@ -9,7 +9,6 @@ charset.
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -23,7 +22,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _WESTERN = ("cp1252", "cp437")
-_LETTER = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") | frozenset(range(0x80, 0x100))
+_ASCII_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LETTER = frozenset(_ASCII_LETTERS) | frozenset(range(0x80, 0x100))
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _CLEAR = 1.5  # by how much a single line must fit better before it leaves the file's charset
@@ -68,7 +68,7 @@ def _not_utf8(data: bytes) -> tuple[str, str]:
     high = sum(b >= 0x80 for b in data)
     total = {name: sum(s[name] for s in scores) for name in _WESTERN}
     main = max(_WESTERN, key=lambda name: total[name])  # ties: the first, cp1252
-    plain = len(re.findall(rb"[A-Za-z]", data))
+    plain = len(data) - len(data.translate(None, _ASCII_LETTERS))
     if high > plain or (total[main] < 0 and b"\xc3" not in data):
         return _other(data)  # Cyrillic, Greek …: mostly above ASCII
     used: set[str] = set()
@@ -84,7 +84,7 @@ def _not_utf8(data: bytes) -> tuple[str, str]:
             used.add("utf-8")
         except UnicodeDecodeError:
             # cp1252 leaves five bytes open; Latin-1 reads them as controls, which are then dropped.
-            out.append("".join(_table(name)[b] for b in line))
+            out.append(line.decode("latin-1").translate(dict(enumerate(_table(name)))))
             used.add(name)
     return _newlines("".join(out)), "+".join(sorted(used, key=lambda n: (n != main, n)))
 

@@ -1,14 +1,18 @@
 """What volunteers and printers put into a book that its author did not write.
 
 Credits and opening transcriber's notes at the front, `[Transcriber's note: …]` and
-`[Illustration: …]` anywhere, page marks, and contents tables whose entries come again as
-headings. A closing section of transcriber's notes stays: where it ends cannot be told safely,
-and appendices may follow it.
+`[Illustration: …]` anywhere, page marks, and contents tables: under a heading, or without one
+where their entries are numbered and come again in the book. A closing section of transcriber's
+notes stays: where it ends cannot be told safely, and appendices may follow it.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
+from collections import deque
+
+from runner.booktext.contents import HEADING, Paragraph, drop_contents
 
 _FRONT = 40  # paragraphs in which credits may stand
 _CREDIT = re.compile(
@@ -46,31 +50,18 @@ _BRACKET = re.compile(
     re.I,
 )
 _PAGE = re.compile(r"[ \t]?(?:\[(?:pg|page)\.?\s*[\divxlc]+\]|\{(?:pg |page )?[\divxlc]+\})", re.I)
-_CONTENTS = re.compile(
-    r"^[\W_]*(?:(?:table\s+of\s+)?contents|inhalt(?:sverzeichnis)?|table\s+des\s+mati[èe]res"
-    r"|[íi]ndice|"
-    r"(?:list\s+of\s+)?illustrations)[\W_]*$",
-    re.I,
-)
-_NUMBERED = re.compile(
-    r"^\s*((?:chapter|chap|book|part|letter|act|scene|canto|section|volume|vol|stave|kapitel"
-    r"|chapitre|adventure)"
-    r"\b\.?\s*(?:the\s+)?(?:[ivxlcdm]+|\d+|[a-z]+(?:-[a-z]+)?)|[ivxlc]+(?=\.)|\d+(?=\.))(?:\b"
-    r"|(?=\W))",
-    re.I,
-)
-_PAGED = re.compile(r"(?:\s{2,}|\.{2,}|\s\.\s)\s*(?:\d{1,4}|[ivxlc]+|page)\s*$", re.I)
-
-Paragraph = list[str]
+_LONGEST_MARK = 2500  # characters of a bracketed mark or note
+_LONGEST_CREDIT = 5000  # characters of which it is looked whether they are a credit
 
 
-def drop_furniture(lines: list[str]) -> str:
-    """The lines of one book without furniture, as text still to be re-joined."""
+def drop_furniture(lines: list[str]) -> tuple[str, frozenset[str]]:
+    """The lines of one book without furniture, as text still to be re-joined; and the entries of its contents
+    table that come again, as `chapters.plain` has them.
+    """
     text = _drop_brackets("\n".join(lines))
     text = _PAGE.sub("", text)
-    paragraphs = _drop_front(_paragraphs(text))
-    paragraphs = _drop_contents(paragraphs)
-    return "\n".join("\n".join(p) for p in paragraphs)
+    paragraphs, titles = drop_contents(_drop_front(_paragraphs(text)))
+    return "\n".join("\n".join(p) for p in paragraphs), titles
 
 
 def _paragraphs(text: str) -> list[Paragraph]:
@@ -86,27 +77,35 @@ def _paragraphs(text: str) -> list[Paragraph]:
 
 
 def _flat(paragraph: Paragraph) -> str:
-    return " ".join(" ".join(paragraph).split())
+    return " ".join(" ".join(paragraph)[:_LONGEST_CREDIT].split())
 
 
 def _drop_brackets(text: str) -> str:
     """Without bracketed marks and notes, brackets within brackets included; unclosed ones stay."""
+    starts, ends = array("q"), array("q")
+    opened: deque[int] = deque()
+    for found in re.finditer(r"[\[\]]", text):
+        at = found.start()
+        while opened and at - opened[0] > _LONGEST_MARK:
+            opened.popleft()
+        if found[0] == "[":
+            opened.append(at)
+        elif opened:
+            start = opened.pop()
+            if _BRACKET.match(text, start):
+                while starts and starts[-1] > start:  # a mark within this one
+                    starts.pop()
+                    ends.pop()
+                starts.append(start)
+                ends.append(at + 1)
     out, at = [], 0
-    for found in _BRACKET.finditer(text):
-        if found.start() < at:
-            continue
-        depth, end = 0, None
-        for i in range(found.start(), min(len(text), found.start() + 2500)):
-            depth += (text[i] == "[") - (text[i] == "]")
-            if depth == 0:
-                end = i + 1
-                break
-        if end is not None:
-            out.append(text[at : found.start()])
-            inner = text[found.end() : end - 1].strip(" :.\n")
-            if _CONTENTS.match(inner):  # a drawn heading over a printed table
-                out.append(inner)
-            at = end
+    for start, end in zip(starts, ends, strict=True):
+        out.append(text[at:start])
+        mark = _BRACKET.match(text, start)
+        inner = text[mark.end() : end - 1].strip(" :.\n") if mark else ""
+        if HEADING.match(inner):  # a drawn heading over a printed table
+            out.append(inner)
+        at = end
     return "".join(out) + text[at:]
 
 
@@ -133,6 +132,8 @@ def _drop_front(paragraphs: list[Paragraph]) -> list[Paragraph]:
 
 
 def _is_credit(flat: str, seen: int) -> bool:
+    if len(flat) > 4000:
+        return False
     words = len(flat.split())
     if _IMAGES.match(flat):
         return words < 120
@@ -147,65 +148,3 @@ def _is_credit(flat: str, seen: int) -> bool:
             re.I,
         )
     )
-
-
-def _norm(line: str) -> str:
-    line = _PAGED.sub("", line)
-    return " ".join(re.findall(r"[^\W_]+", line.lower()))
-
-
-def _drop_contents(paragraphs: list[Paragraph]) -> list[Paragraph]:
-    """Without tables of contents in the first fifth: three entries or more that look or recur
-    as such.
-    """
-    lines = [(n, _norm(line)) for n, p in enumerate(paragraphs) for line in p if line.strip()]
-    last = {norm: n for n, norm in lines}  # in which paragraph each line stands for the last time
-    n, out = 0, []
-    limit = max(60, len(paragraphs) // 5)
-    while n < len(paragraphs):
-        text_lines = [line for line in paragraphs[n] if line.strip()]
-        if n < limit and text_lines and _CONTENTS.match(text_lines[0]):
-            end = _table_end(paragraphs, n, last)
-            if end is not None:
-                n = end
-                continue
-        out.append(paragraphs[n])
-        n += 1
-    return out
-
-
-def _table_end(paragraphs: list[Paragraph], start: int, last: dict[str, int]) -> int | None:
-    """The paragraph after the contents table at `start`, or None where it is no such table."""
-    seen: set[str] = set()
-    entries, end, strangers = 0, start, 0
-    pictures = "illustration" in _flat(paragraphs[start]).lower()
-    for n in range(start, min(start + 600, len(paragraphs))):
-        lines = [line for line in paragraphs[n] if line.strip()][n == start :]
-        if not lines:
-            continue
-        norms = [_norm(line) for line in lines]
-        # The real heading has come: what stands in the table stands here again.
-        heading = not pictures or bool(_NUMBERED.match(lines[0])) or lines[0].isupper()
-        if heading and len(lines) <= 3 and (norms[0] in seen or " ".join(norms) in seen):
-            break
-        fit = sum(
-            bool(_NUMBERED.match(line) or _PAGED.search(line) or last.get(norm, 0) > n)
-            for line, norm in zip(lines, norms, strict=True)
-        )
-        short = len(lines) == 1 and len(norms[0].split()) <= 8
-        flowing = bool(_NUMBERED.match(lines[0])) and len(lines) <= 12
-        # Printed headings carry dates and notes that the table leaves out: a long list may miss
-        # more.
-        share = 0.3 if len(lines) >= 6 and max(len(x.split()) for x in lines) <= 12 else 0.6
-        if fit >= share * len(lines) or flowing or (pictures and short and not lines[0].isupper()):
-            entries += max(fit, 1)
-            end = n + 1
-        elif short and strangers < 4:  # "The Autobiography", over the entries of a part
-            strangers += 1
-        else:
-            break
-        for line, norm in zip(lines, norms, strict=True):
-            seen.add(norm)
-            if number := _NUMBERED.match(line):
-                seen.add(_norm(number[1]))
-    return end if entries >= 3 else None

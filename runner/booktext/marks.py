@@ -39,8 +39,8 @@ _OPENING = re.compile(
     re.I,
 )
 _INLINE = re.compile(
-    rf"\s*(\*{{3}} ?(?:START|END) OF (?:THE|THIS) {_PG} E-?(?:BOOK"
-    rf"|TEXT)[^*\n\"”]{{0,200}}\*{{3}})\s*",
+    rf"(\*{{3}} ?(?:START|END) OF (?:THE|THIS) {_PG} E-?(?:BOOK"
+    rf"|TEXT)[^*\n\"”]{{0,200}}\*{{3}})",
     re.I,
 )
 # How a file of Gutenberg's begins; prose that only speaks of Gutenberg does not.
@@ -118,7 +118,7 @@ def _marks(lines: list[str]) -> list[tuple[int, int, str]]:
 
 
 def _words(lines: list[str]) -> int:
-    return sum(len(line.split()) for line in lines)
+    return sum(len(line.split()) if len(line) < 10_000 else line.count(" ") for line in lines)
 
 
 def _opening(lines: list[str]) -> int:
@@ -182,6 +182,12 @@ def segments(text: str) -> list[list[str]]:
             opened = None
     close(len(lines))
     return [b for b in bodies if _words(b) >= _FEW_WORDS]
+
+
+def cut_off(text: str) -> bool:
+    """Whether a START begins a book and no mark ends it. Files of the 1990s, which begin otherwise, often just end."""
+    kinds = [kind for _, _, kind in _marks(_lines(text))]
+    return kinds[-1:] == ["start"]
 
 
 def _named(lines: list[str]) -> bool:

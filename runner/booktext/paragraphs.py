@@ -48,7 +48,14 @@ def reflow(text: str) -> str:
 
 
 def _one(line: str) -> str:
-    return "* * *" if _STARS.match(line) else re.sub(r"[ \t]+", " ", line.strip())
+    return "* * *" if _STARS.match(line) else _single(line.strip())
+
+
+def _single(text: str) -> str:
+    """Without runs of spaces; a pattern would hold each piece between two of them in memory."""
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
 
 
 def _indent(line: str) -> int:
@@ -92,12 +99,15 @@ def _block(lines: list[str], width: int) -> str:
 
 
 def _join(lines: list[str]) -> str:
-    out = lines[0].strip()
+    out, end = [lines[0].strip()], lines[0].strip()
     for line in lines[1:]:
         line = line.strip()
-        dashed = out.endswith(("--", "—")) or line.startswith(("--", "—"))
+        dashed = end.endswith(("--", "—")) or line.startswith(("--", "—"))
         hanging = (
-            _HANGING.search(out) and line[:1].islower() and not re.match(r"(?:and|or|to|und|oder)\b", line)
+            _HANGING.search(end[-2:])
+            and line[:1].islower()
+            and not re.match(r"(?:and|or|to|und|oder)\b", line)
         )
-        out += line if dashed or hanging else " " + line
-    return re.sub(r"[ \t]{2,}", " ", out)
+        out.append(line if dashed or hanging else " " + line)
+        end = line or end
+    return _single("".join(out))

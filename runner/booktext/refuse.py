@@ -13,6 +13,7 @@ _HTML = re.compile(
     re.I | re.S,
 )
 _FEWEST_WORDS = 40
+_MOST_LINES = 1_500_000  # all of Mark Twain in one file has 330,000; each costs memory
 _AUDIO = re.compile(
     r"\b(?:audio ?book|audio (?:reading|recording|performance|file)|\.?mp3|ogg vorbis|midi)\b", re.I
 )
@@ -29,19 +30,20 @@ def refuse_file(text: str) -> None:
         raise Unusable("not a book: a Git LFS pointer")
     if start.startswith("{\\rtf"):
         raise Unusable("not a book: an RTF file")
+    if text.count("\n") > _MOST_LINES:
+        raise Unusable(f"not a book: more than {_MOST_LINES} lines")
     if not any(c.isalpha() for c in text):
         raise Unusable("not a book: no letters")
 
 
 def refuse_body(body: str) -> None:
     """Raises: Unusable for what Gutenberg carries that is no prose or verse to learn from."""
-    words = body.split()
-    if len(words) < _FEWEST_WORDS:
+    words = len(body.split(None, 600))  # all of them would take more memory than the book
+    if words < _FEWEST_WORDS:
         raise Unusable("not a book: hardly any text between the Gutenberg marks")
-    if len(words) < 600 and len(_AUDIO.findall(body)) >= 2:
+    if words < 600 and len(_AUDIO.findall(body)) >= 2:
         raise Unusable("not a book: a note on a recording")
-    solid = "".join(words)
-    if sum(c.isalpha() for c in solid) < 0.6 * len(solid):
+    if sum(map(str.isalpha, body)) < 0.6 * (len(body) - sum(map(str.isspace, body))):
         raise Unusable("not a book: numbers or symbols, not words")
     lines = [line for line in body.splitlines() if line.strip()]
     listed = sum(bool(re.search(r"\s\d{1,6}[A-Z]?$", line)) for line in lines)

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.booktext import Unusable, decode, header, strip_gutenberg
+from runner.booktext import Unusable, decode, header, read_book
 from runner.record import Document, Rejected
 from runner.registry import Files, SourceContext, source
 
+_LARGEST = 20 << 20  # bytes: a text stands in memory several times over while it is read
 
-@source("text", version=1)
+
+@source("text", version=2)
 def text(context: SourceContext, *, files: Files) -> Iterator[Document | Rejected]:
-    """Plain-text files, one document each; header and licence of Gutenberg books are taken off."""
+    """Plain-text files, one document each; header and licence of Gutenberg books are taken off.
+
+    Refused, with the reason: what is empty, binary, an HTML page, a licence alone, or has nothing between its marks
+    (END before START is that, too). Kept as it is: text without any mark, a marker quoted within a sentence, text
+    on one line. Kept, and `meta.remark` says so: a START without an END (it may be cut off), several books in one
+    file (the licence between them goes).
+    """
     for stem, file in context.labelled("files"):
         doc_id = f"{context.name}/{stem}"
-        data = file.path.read_bytes()
         try:
-            whole, charset = decode(data)
-            body = strip_gutenberg(whole)
+            if file.path.stat().st_size > _LARGEST:
+                raise Unusable(f"larger than {_LARGEST >> 20} MB")
+            whole, charset = decode(file.path.read_bytes())
+            body = read_book(whole)
         except Unusable as error:
             yield Rejected(doc_id, str(error), raw=file.name)
             continue
@@ -35,5 +44,6 @@ def text(context: SourceContext, *, files: Files) -> Iterator[Document | Rejecte
             "origin": file.name,
             "sha256": file.sha256,
             "charset": charset,
+            "remark": body.remark,
         }
-        yield Document(body, {k: v for k, v in meta.items() if v or k == "license"})
+        yield Document(body.text, {k: v for k, v in meta.items() if v or k == "license"})

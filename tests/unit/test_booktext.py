@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.booktext import Unusable, decode, header, strip_gutenberg
+from runner.booktext import Unusable, decode, header, read_book, strip_gutenberg
+from runner.booktext.chapters import chapters
 from runner.record import Document, Rejected
 from runner.registry import InputFile, SourceContext
 from runner.sources.text import text as text_source
@@ -179,6 +180,152 @@ def test_contents_table_goes_and_chapters_stay() -> None:
     assert "CONTENTS" not in body
 
 
+LONG = " ".join(PROSE) * 2  # a chapter is more than a few words
+
+
+def headings(*parts: str, titles: tuple[str, ...] = ()) -> list[str]:
+    text = "\n\n".join(parts)
+    found = chapters(text, frozenset(titles))
+    assert "\n\n".join(c.text for c in found) == text
+    return [c.heading for c in found]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "third"),
+    [
+        ("CHAPTER I.", "CHAPTER II.", "CHAPTER III."),
+        ("Chapter 1", "Chapter 2", "Chapter 3"),
+        ("CHAPTER I. The Ice", "CHAPTER II. The Thaw", "CHAPTER III. The Sea"),
+        ("STAVE ONE", "STAVE TWO", "STAVE THREE"),
+        ("Chapter the First", "Chapter the Second", "Chapter the Last"),
+        ("I.", "II.", "III."),
+        ("I. THE ICE", "II. THE THAW", "III. THE SEA"),
+        ("1", "2", "3"),
+        ("Erstes Kapitel.", "Zweites Kapitel.", "Fünfunddreißigstes Kapitel."),
+        ("CHAPITRE PREMIER", "CHAPITRE II", "CHAPITRE III"),
+        ("Letter 1", "Letter 2", "Chapter 1"),
+        ("ADVENTURE I. THE ICE", "ADVENTURE II. THE THAW", "III. THE ADVENTURE OF THE SEA"),
+    ],
+)
+def test_chapters_of_many_kinds(first: str, second: str, third: str) -> None:
+    assert headings(first, LONG, second, LONG, third, LONG) == [h.rstrip(".") for h in (first, second, third)]
+
+
+def test_parts_and_titles_go_with_the_chapter_that_follows() -> None:
+    found = headings(
+        "BOOK ONE", "THE ICE", "I.", "THE EVE", LONG, "II.", LONG, LONG, "BOOK TWO", "I.", LONG, "II.", LONG
+    )
+    assert found == ["BOOK ONE. THE ICE. I. THE EVE", "II", "BOOK TWO. I", "II"]
+
+
+def test_what_stands_before_and_after_the_chapters() -> None:
+    found = headings("THE FERRY", LONG, "CHAPTER I", LONG, "CHAPTER II", LONG, "APPENDIX", LONG, "THE END")
+    assert found == ["", "CHAPTER I", "CHAPTER II", "APPENDIX"]
+    assert headings("THE FERRY", "CHAPTER I", LONG, "CHAPTER II", LONG) == ["CHAPTER I", "CHAPTER II"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (LONG, "I.", LONG),
+        (LONG, "1. Flour", "2. Eggs", "3. Milk", LONG),
+        ("CHAPTER I", "The Ice", "CHAPTER II", "The Thaw", "CHAPTER III", "The Sea", LONG),
+        (LONG, "Part of the town was under water.", LONG, "Book me a place, he said.", LONG),
+        (LONG, "I", "I", "I", LONG),
+        (LONG, "Chapter and verse", LONG),
+        ("",),
+    ],
+)
+def test_no_chapters(parts: tuple[str, ...]) -> None:
+    assert headings(*parts) == [""]
+
+
+def test_titles_of_the_contents_table_part_a_collection() -> None:
+    table = "CONTENTS:\n\n  My Watch\n  Political Economy\n  The Ferry"
+    stories = [f"{t}\n\n{LONG}" for t in ("MY WATCH--[Written in 1870.]", "POLITICAL ECONOMY", "THE FERRY")]
+    body = read_book(f"{HEAD}{STARTS[0]}\n\n{table}\n\n\n" + "\n\n\n".join(stories) + f"\n\n{ENDS[0]}")
+    assert [c.heading for c in body.chapters] == [
+        "MY WATCH--[Written in 1870.]",
+        "POLITICAL ECONOMY",
+        "THE FERRY",
+    ]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "   I. The Ice\n  II. The Thaw\n III. The Sea\n  IV. The Ferry",
+        "CONTENTS\n\nCHAPTER I.\nThe Ice--A Lantern\n\nCHANTER II.\nThe Thaw--Betts Speaks\n\nCHAPTER III.\n"
+        "The Sea--Nobody Comes\n\nCHAPTER IV.\nThe Ferry--The End",
+        "ILLUSTRATIONS\n\nThe Lantern    Frontispiece\n\nOld Betts upon the landing,\n  with his lantern    12\n\nMarl    30",
+        "Contents\n\n" + "\n".join(f"Chapter {n}.\nA long account of what the {x} did to Marl, and of the lantern; "
+        f"with Betts, who speaks of it." for n, x in zip(("I", "II", "III", "IV", "V"), "abcde", strict=True)),
+        "List of Illustrations\n\n" + "\n".join(f"The lantern, {n}." for n in "abcdefgh"),
+    ],
+)  # fmt: skip
+def test_contents_tables_of_many_kinds_go(table: str) -> None:
+    story = "\n\n\n".join(
+        f"CHAPTER {n}. {t}\n\n{BODY}"
+        for n, t in [("I", "THE ICE"), ("II", "THE THAW"), ("III", "THE SEA"), ("IV", "THE FERRY")]
+    )
+    found = strip_gutenberg(f"{HEAD}{STARTS[0]}\n\n{table}\n\n\n{story}\n\n{ENDS[0]}")
+    assert found.startswith("CHAPTER I. THE ICE\n\nThe ferry had not run")
+    assert found.count("CHAPTER") == 4
+
+
+def test_a_numbered_list_that_the_book_does_not_repeat_stays() -> None:
+    rules = "  I. Wake early\n II. Keep the lamp\nIII. Say little\n IV. Sleep"
+    assert "II. Keep the lamp" in strip_gutenberg(f"{HEAD}{STARTS[0]}\n\n{rules}\n\n{BODY}\n\n{ENDS[0]}")
+
+
+@pytest.mark.parametrize(
+    ("whole", "remark"),
+    [
+        (f"{HEAD}{STARTS[0]}\n\n{BODY}\n\n{ENDS[0]}{TAIL}", ""),
+        (f"{HEAD}{STARTS[0]}\n\n{BODY}", "no mark of Project Gutenberg's ends it: it may be cut off"),
+        (f"{HEAD}{STARTS[5]}\n\n{BODY}", ""),
+        (f"{HEAD}{STARTS[0]}\n\n{BODY}\n\n{ENDS[0]}{TAIL}" * 2, "2 books in one file"),
+        (BODY, ""),
+    ],
+)
+def test_remarks(whole: str, remark: str) -> None:
+    assert read_book(whole).remark == remark
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        " ",
+        "\t",
+        "[",
+        "[illustration ",
+        "_a",
+        "*",
+        "a@",
+        "* ",
+        "a  ",
+        "\n",
+        "I.\n\n",
+        "CHAPTER I.\n\n",
+        "....",
+        "-- ",
+    ],
+)
+def test_monotony_takes_no_time(piece: str) -> None:
+    """Patterns that go back over what they read would take minutes for these."""
+    text = f"{HEAD}{STARTS[0]}\n\nCONTENTS\n\n{piece * (200_000 // len(piece))}b\n\n{BODY}\n\n{ENDS[0]}"
+    try:
+        assert "ferry" in read_book(text).text
+    except Unusable as error:
+        assert "numbers or symbols" in str(error)
+
+
+def test_more_lines_than_any_book_has_are_refused() -> None:
+    with pytest.raises(Unusable, match="more than 1500000 lines"):
+        strip_gutenberg("a\n" * 1_500_001)
+
+
 def test_verse_letters_and_italics() -> None:
     verse = "  Down by the landing\n    The lantern is low;\n"
     verse += "  Who calls for the ferry\n    Must call soft and slow."
@@ -248,6 +395,16 @@ def test_header() -> None:
     )
     assert (old.gutenberg, old.title, old.author) == (True, "The Ferry", "Ann Example")
     assert header(f"This is a COPYRIGHTED Project Gutenberg eBook\n\n{HEAD}{STARTS[0]}\n{BODY}").copyrighted
+
+
+def test_a_file_too_large_to_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate((20 << 20) + 1)
+    context = SourceContext("mine", 1, {"files": (InputFile("large.txt", path, ""),)}, "")
+    assert list(text_source(context, files=["*"])) == [
+        Rejected("mine/large", "larger than 20 MB", "large.txt")
+    ]
 
 
 def test_source(tmp_path: Path) -> None:

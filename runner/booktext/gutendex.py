@@ -1,0 +1,160 @@
+"""A catalogue of Project Gutenberg in gutendex's shape: its pages and books read, matched and placed.
+
+The catalogue's own search is loose (any word in any title or name) and a stranger's server may answer, so
+nothing is believed that is not checked here. Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+_PEOPLE = r"\(([^()]*)\)"
+_HONORIFICS = frozenset(["sir", "lady", "lord", "mr", "mrs", "miss", "ms", "dr"])
+# Names of text files at Project Gutenberg: 76-0.txt, 76-8.txt, 76.txt, pg76.txt; a readme is none.
+_PLACES = (
+    (re.compile(r"/ebooks/(\d+)\.txt\.utf-8"), "/cache/epub/{id}/pg{id}.txt"),
+    (re.compile(r"/cache/epub/(\d+)/pg\1\.txt(?:\.utf8)?"), "/cache/epub/{id}/pg{id}.txt"),
+    (re.compile(r"/files/(\d+)/(\1(?:-\d)?)\.txt(?:\.utf-8)?"), "/files/{id}/{name}.txt"),
+)
+
+
+class Author(Struct, frozen=True):
+    name: str | None = None
+
+
+class Book(Struct, frozen=True):
+    """One book as the catalogue has it; what else it says is not read."""
+
+    id: Annotated[int, Meta(ge=1)]
+    title: str | None = None
+    authors: list[Author] = field(default_factory=list)
+    languages: list[str] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
+    bookshelves: list[str] = field(default_factory=list)
+    copyright: bool | None = None
+    media_type: str = "Text"
+    formats: dict[str, str] = field(default_factory=dict)
+
+
+class Page(Struct, frozen=True):
+    """One page: its books, not yet read; where the next one is; how many books all pages hold."""
+
+    results: list[dict[str, Any]]
+    next: str | None = None
+    count: int | None = None
+
+
+def read_page(data: Any) -> Page:
+    """Parsed JSON as a page. Raises: ValueError, with the reason, for what is none."""
+    try:
+        return msgspec.convert(data, Page)
+    except msgspec.ValidationError as e:
+        raise ValueError(f"it is no page of books: {e}") from None
+
+
+def read_book(data: dict[str, Any]) -> Book:
+    """Raises: ValueError, with the reason, for what is no book."""
+    try:
+        return msgspec.convert(data, Book)
+    except msgspec.ValidationError as e:
+        raise ValueError(f"no book can be read from its entry: {e}") from None
+
+
+# -- matching -------------------------------------------------------------------------------------
+
+
+def words(text: str) -> list[str]:
+    """Words without case, accents and punctuation."""
+    plain = unicodedata.normalize("NFKD", text.replace("'", "").replace("’", "")).casefold()
+    return re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c)))
+
+
+def name_keys(name: str) -> set[tuple[str, ...]]:
+    """What a person may be called: "Wells, H. G. (Herbert George), 1866-1946" is "H. G. Wells", "Herbert George
+    Wells". The order of the words does not count, nor do years and "Sir".
+    """
+    inner = re.search(_PEOPLE, name)
+    outer = re.sub(_PEOPLE, " ", name)
+    spelled = [outer]
+    if inner:
+        family = outer.partition(",")[0] if "," in outer else (outer.split() or [""])[-1]
+        spelled.append(f"{inner[1]} {family}")
+    keys = (
+        tuple(sorted(w for w in words(s) if w not in _HONORIFICS and not w.isdigit() and w != "bce"))
+        for s in spelled
+    )
+    return {key for key in keys if key}
+
+
+def spoken(name: str) -> str:
+    """A catalogue's name as people say it: "Wells, H. G. (Herbert George)" → "H. G. Wells"."""
+    plain = " ".join(re.sub(_PEOPLE, " ", name).split())
+    parts = [p.strip() for p in plain.split(",")]
+    parts = [p for p in parts if p and not re.search(r"\d{3}", p) and not _HONORIFICS.issuperset(words(p))]
+    return ", ".join([" ".join(parts[1:2] + parts[:1]), *parts[2:]])
+
+
+def title_of(book: Book) -> str:
+    """The title on one line; the marks of library records (`$b`) taken off."""
+    title = re.sub(r"\s*[:;/]?\s*\$[a-z]\s*", ": ", book.title or "")
+    return " ".join(title.split())[:300]
+
+
+def _title_key(title: str) -> tuple[str, ...]:
+    found = words(re.sub(r",\s*complete\W*$", "", title, flags=re.I))
+    return tuple(found[1:] if len(found) > 1 and found[0] in ("the", "a", "an") else found)
+
+
+def author_match(book: Book, wanted: Iterable[str]) -> str | None:
+    """The catalogue's name of the first author that is wanted."""
+    keys = set[tuple[str, ...]]().union(*(name_keys(w) for w in wanted))
+    return next((a.name for a in book.authors if a.name and name_keys(a.name) & keys), None)
+
+
+def title_match(book: Book, wanted: Iterable[str]) -> str | None:
+    """The first title of `wanted` that the book bears, whole or up to its subtitle; articles and ", Complete" aside."""
+    title = title_of(book)
+    bears = {_title_key(title), _title_key(re.split(r"[:;]", title, maxsplit=1)[0])} - {()}
+    return next((w for w in wanted if _title_key(w) in bears), None)
+
+
+def topic_match(book: Book, topic: str) -> bool:
+    """Whether a subject or a bookshelf holds the topic, as gutendex means it."""
+    return any(topic.casefold() in x.casefold() for x in book.subjects + book.bookshelves)
+
+
+# -- texts ----------------------------------------------------------------------------------------
+
+
+def text_paths(book: Book) -> list[str]:
+    """Where a mirror may have the book's plain text, best first: UTF-8, then other charsets, then plain ASCII.
+
+    The catalogue's formats say which there are, but some of its addresses are archives (.zip), so the usual
+    places follow. Only paths: the host is always the user's mirror.
+    """
+    named = sorted(_named(book))
+    usual = [f"/cache/epub/{book.id}/pg{book.id}.txt"]
+    folder = "/".join(["", *(str(book.id)[:-1] or "0"), str(book.id)])
+    usual += [f"/files/{book.id}/{book.id}{end}.txt" for end in ("-0", "-8", "")]
+    usual += [f"{folder}/{book.id}{end}.txt" for end in ("-0", "-8", "")]  # as mirrors lay files out
+    return list(dict.fromkeys([path for _, path in named] + usual))
+
+
+def _named(book: Book) -> Iterator[tuple[int, str]]:
+    for kind, address in book.formats.items():
+        if not kind.startswith("text/plain"):
+            continue
+        path = re.sub(r"^\w+://[^/?#]*|[?#].*$", "", address)
+        for pattern, place in _PLACES:
+            found = pattern.fullmatch(path)
+            if found and int(found[1]) == book.id:
+                name = found[2] if pattern.groups > 1 else ""
+                utf8 = "utf-8" in kind.lower() or path.endswith((".utf-8", ".utf8"))
+                rank = 0 if utf8 else 2 if "ascii" in kind.lower() else 1
+                yield rank, place.format(id=book.id, name=name)

@@ -1,0 +1,274 @@
+"""Source `gutenberg`: Project Gutenberg's books, named by author, title, id or topic.
+
+A catalogue in gutendex's shape says which books there are, page after page; the texts come from the user's mirror,
+never from where the catalogue points. What was asked for and cannot be had is named: a page that cannot be read, a
+book that is copyrighted, a recording, in other languages too, or nowhere on the mirror.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import urlencode, urlsplit
+
+from msgspec import Meta
+
+from runner import jsontext
+from runner.booktext import Unusable, decode, gutendex, header, read_book
+from runner.booktext.wanted import Wanted
+from runner.errors import Problem, RecipeError
+from runner.fetching import Fetcher, Got, Item, Unfetched, failed
+from runner.record import Document, Rejected
+from runner.registry import SourceContext, source
+
+_MOST_PAGES = 1000  # 32,000 books: no search needs more
+_LARGEST_PAGE = 8 << 20
+_LARGEST_TEXT = 20 << 20  # all of Mark Twain in one file is 16 MB
+_COPYRIGHTED = "copyrighted (see its Project Gutenberg header)"
+
+Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(min_length=1)]
+Codes = Annotated[list[Annotated[str, Meta(pattern="^[a-z]{2,3}$")]], Meta(min_length=1)]
+Numbers = Annotated[list[Annotated[int, Meta(ge=1, le=10_000_000)]], Meta(min_length=1)]
+Word = Annotated[str, Meta(min_length=1, max_length=200)]
+Most = Annotated[int, Meta(ge=1)]
+
+Authors = Annotated[
+    Names | None,
+    Meta(description='Authors as the catalogue has them, "Twain, Mark" or "Mark Twain"; any of them.'),
+]
+Titles = Annotated[
+    Names | None, Meta(description="Titles, with or without what follows the colon; any of them.")
+]
+Languages = Annotated[
+    Codes | None, Meta(description="Two-letter codes. A book in another language as well is left out.")
+]
+Ids = Annotated[Numbers | None, Meta(description="Numbers of books at Project Gutenberg.")]
+Topic = Annotated[Word | None, Meta(description="A word of the catalogue's subjects or bookshelves.")]
+AtMost = Annotated[
+    Most | None, Meta(description="Take no more books than this, those with the lowest numbers.")
+]
+Copyrighted = Annotated[
+    bool, Meta(description="Take books too that are copyrighted, or of which that is not known.")
+]
+
+
+@dataclass
+class _Walk:
+    """The catalogue's pages, walked query by query; what went wrong on the way stands in `failures`."""
+
+    net: Fetcher
+    failures: list[Item] = field(default_factory=list)
+
+    def books(self, label: str, params: dict[str, str]) -> Iterator[gutendex.Book]:
+        """All books of one query. A page that cannot be had ends it; what earlier pages held is kept."""
+        base = self.net.setting("gutendex_url") + "/books/"
+        url: str | None = base + "?" + urlencode({**params, "sort": "ascending"})
+        walked, seen, held = set[str](), set[int](), 0
+        count: int | None = None
+        while url is not None:
+            key = f"catalogue, {label}, page {len(walked) + 1}"
+            try:
+                page = gutendex.read_page(jsontext.parse(self._page(url, base, walked)))
+                ids = {entry["id"] for entry in page.results if isinstance(entry.get("id"), int)}
+                if ids and ids <= seen:
+                    raise ValueError("it holds only books of earlier pages")
+            except Unfetched as error:
+                self.failures.append(failed(key, error))
+                return  # where the next page would be is not known
+            except ValueError as error:
+                self.failures.append(Item(key, error=f"the catalogue's page cannot be used: {error}"))
+                return
+            walked.add(url)
+            held += len(page.results)
+            count = page.count if count is None else count
+            for number, entry in enumerate(page.results, 1):
+                try:
+                    book = gutendex.read_book(entry)
+                except ValueError as error:
+                    self.failures.append(Item(f"{key}, entry {number}", error=str(error)))
+                    continue
+                if book.id not in seen:
+                    seen.add(book.id)
+                    yield book
+            url = page.next
+        if count is not None and count != held:
+            said = f"the catalogue speaks of {count} books, its pages hold {held}"
+            self.failures.append(Item(f"catalogue, {label}", error=said))
+
+    def _page(self, url: str, base: str, walked: set[str]) -> bytes:
+        if url in walked:
+            raise ValueError("it was read before: the catalogue's pages go in a circle")
+        if len(walked) >= _MOST_PAGES:
+            raise ValueError(f"there are more than {_MOST_PAGES} pages; ask for less at once")
+        if not _same_place(url, base):
+            raise ValueError("it would be at another address than the catalogue's")
+        return self.net.get(url, accept="application/json", most=_LARGEST_PAGE, robots=False).bytes()
+
+
+def _same_place(url: str, base: str) -> bool:
+    try:
+        a, b = urlsplit(url), urlsplit(base)
+    except ValueError:
+        return False
+    return (a.scheme, a.netloc.lower(), a.path) == (b.scheme, b.netloc.lower(), b.path)
+
+
+def fetch(
+    net: Fetcher,
+    *,
+    authors: Authors = None,
+    titles: Titles = None,
+    languages: Languages = None,
+    ids: Ids = None,
+    topic: Topic = None,
+    at_most: AtMost = None,
+    copyrighted: Copyrighted = False,
+) -> Iterator[Item]:
+    """Each book once, by number: its text as the mirror has it, or why there is none. First what is wrong with
+    the catalogue. Raises RecipeError where nothing says which books.
+    """
+    if not (authors or titles or ids or topic):
+        what = "gutenberg: name authors, titles, ids or a topic; without any of them it would be all books"
+        raise RecipeError([Problem(net.name, 0, 0, "", what)])
+    numbers = sorted(set(ids or []))
+    wanted = Wanted(authors or [], titles or [], languages or [], numbers, topic or "", copyrighted)
+    walk = _Walk(net)
+    by_the_way: list[gutendex.Book] = []
+    found: dict[int, tuple[gutendex.Book, str]] = {}
+    for label, params in wanted.queries():
+        for book in walk.books(label, params):
+            by = wanted.matched(book)
+            if by is not None:
+                found.setdefault(book.id, (book, by))
+            elif len(by_the_way) < 1000:
+                by_the_way.append(book)
+            net.progress(len(found), 0, "books found")
+    yield from walk.failures
+    for key, name in wanted.missing([book for book, _ in found.values()]):
+        yield Item(key, error=_not_found(name, wanted, by_the_way, unread=bool(walk.failures)))
+    books = [found[i] for i in sorted(found)]
+    taken = [(book, by) for book, by in books if not wanted.refused(book)][:at_most]
+    texts = _texts(net, taken)
+    last = taken[-1][0].id if at_most and len(taken) == at_most else None
+    for book, by in books:
+        if reason := wanted.refused(book):
+            yield Item(str(book.id), meta=_meta(book, by), error=reason)
+        else:
+            yield next(texts)
+        if book.id == last:
+            break
+
+
+def _not_found(name: str, wanted: Wanted, others: list[gutendex.Book], unread: bool) -> str:
+    error = f"the catalogue has no {name}"
+    error += f" in {', '.join(wanted.languages)}" if wanted.languages else ""
+    error += ", as far as it could be read" if unread else ""
+    if wanted.authors and not wanted.ids:
+        known = {a.name for book in others for a in book.authors if a.name}
+    else:
+        known = {gutendex.title_of(book) for book in others}
+    near = difflib.get_close_matches(name.partition(" ")[2].strip("'\""), sorted(known), 1)
+    return error + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _texts(net: Fetcher, books: list[tuple[gutendex.Book, str]]) -> Iterator[Item]:
+    """The books' texts from the user's mirror, in order; where one place has none, from the next."""
+    mirror = net.setting("gutenberg_mirror")
+    paths = [gutendex.text_paths(book) for book, _ in books]
+    firsts = net.get_all((mirror + p[0] for p in paths), accept="text/plain", most=_LARGEST_TEXT)
+    for n, ((_, got), (book, by)) in enumerate(zip(firsts, books, strict=True), 1):
+        rest = iter(paths[n - 1][1:])
+        first = got
+        # Only where there is no such text: after a time-out another edition would make other data of the same recipe.
+        while isinstance(got, Unfetched) and not got.transient and (path := next(rest, None)):
+            try:
+                got = net.get(mirror + path, accept="text/plain", most=_LARGEST_TEXT)
+            except Unfetched as error:
+                got = error
+        if isinstance(got, Got) and _is_page(got):
+            got = Unfetched("the mirror gave a web page instead of the text", transient=True)
+        meta = _meta(book, by)
+        if isinstance(got, Got):
+            yield Item(str(book.id), got.sha256, meta)
+        else:
+            more = (
+                "" if got.transient else f", nor is its text at any of {len(paths[n - 1]) - 1} other places"
+            )
+            why = first if isinstance(first, Unfetched) and not got.transient else got
+            yield Item(str(book.id), meta=meta, error=f"{why}{more}")
+        net.progress(n, len(books), "books")
+
+
+def _is_page(got: Got) -> bool:
+    with got.path.open("rb") as file:
+        start = file.read(400).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
+
+
+def _meta(book: gutendex.Book, by: str) -> dict[str, str]:
+    names = [gutendex.spoken(a.name) for a in book.authors if a.name]
+    rights = {False: "public domain (USA)", True: _COPYRIGHTED, None: "not stated by the catalogue"}
+    meta = {
+        "title": gutendex.title_of(book),
+        "author": " and ".join(names[:3]),
+        "language": ", ".join(book.languages),
+        "license": rights[book.copyright],
+        "origin": f"https://www.gutenberg.org/ebooks/{book.id}",
+        # Of a book in the public domain Project Gutenberg asks that its name be taken off.
+        "attribution": "" if book.copyright is False else "Project Gutenberg",
+        "matched": by,
+    }
+    return {key: value for key, value in meta.items() if value}
+
+
+@source("gutenberg", version=1, fetch=fetch, license="public domain (USA)")
+def gutenberg(
+    context: SourceContext,
+    *,
+    authors: Authors = None,
+    titles: Titles = None,
+    languages: Languages = None,
+    ids: Ids = None,
+    topic: Topic = None,
+    at_most: AtMost = None,
+    copyrighted: Copyrighted = False,
+    chapters: Annotated[
+        bool, Meta(description="Each chapter a document of its own; passages then end where chapters end.")
+    ] = True,
+) -> Iterator[Document | Rejected]:
+    """Books of Project Gutenberg by author, title, id or topic, without header, licence, notes and contents tables.
+
+    A book's chapters share its group, so that a split never tears it. What is no book is refused, and so is one
+    whose own header says that it is copyrighted, whatever the catalogue said.
+    """
+    for item in context.items:
+        book_id = f"{context.name}/{item.key}"
+        try:
+            whole, charset = decode(context.raw(item).read_bytes())
+            head = header(whole)
+            if head.copyrighted and not copyrighted:
+                raise Unusable("its header says that it is copyrighted (take it with copyrighted: true)")
+            body = read_book(whole)
+        except Unusable as error:
+            yield Rejected(book_id, str(error), raw=item.key)
+            continue
+        rights = {"license": _COPYRIGHTED, "attribution": "Project Gutenberg"} if head.copyrighted else {}
+        meta = {"title": head.title, "author": head.author, **item.meta, **rights}
+        meta |= {"license": context.license} if context.license else {}
+        meta |= {
+            "source": context.name,
+            "group": f"gutenberg/{item.key}",
+            "sha256": item.sha256,
+            "charset": charset,
+            "remark": body.remark,
+        }
+        meta = {key: value for key, value in meta.items() if value}
+        if not chapters or len(body.chapters) == 1:
+            yield Document(body.text, {"id": book_id, **meta})
+            continue
+        # The title page and preface, which stand before the first heading, are number 0.
+        for number, chapter in enumerate(body.chapters, start=1 if body.chapters[0].heading else 0):
+            named = {"chapter": chapter.heading} if chapter.heading else {}
+            yield Document(chapter.text, {"id": f"{book_id}/{number}", **meta, **named})
