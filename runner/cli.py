@@ -241,7 +241,7 @@ def compile_(
     type=click.Choice(["failed", "all"]),
     is_flag=False,
     flag_value="all",
-    default="none",
+    default=None,
     help="Ask again for what was fetched before, or for what could not be had (failed).",
 )
 @ALLOW
@@ -265,7 +265,7 @@ def run(
     planned = _plan(recipe, workspace, trust, profile)
     settings = _settings(allow)
     with silent() if as_json else Display(planned) as tell:
-        outcome = runs.run(planned, to=to, tell=tell, refresh=refresh, settings=settings)
+        outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings)
     code = errors.GATE_FAILED if outcome.failed_gates else errors.OK
     if as_json:
         emit(

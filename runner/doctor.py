@@ -17,7 +17,6 @@ EXTRAS = {
     "train": "axolotl",
     "eval": "lm-eval",
     "web": "trafilatura",
-    "browser": "playwright",
     "reddit": "praw",
     "hub": "datasets",
     "serve": "vllm",

@@ -48,8 +48,8 @@ class Item(Struct, frozen=True, omit_defaults=True):
 class Got:
     """An answer, whole and kept: `path` holds its raw bytes, decompressed, named by their `sha256`.
 
-    `url` is the address where the bytes came from at last, after redirects; `content_type` and `charset` are what
-    the server claimed, "" where it claimed nothing.
+    `url` is the address where the bytes came from at last, after redirects; `content_type`, `charset` and `robots`
+    (its X-Robots-Tag) are what the server claimed, "" where it claimed nothing.
     """
 
     url: str
@@ -57,6 +57,7 @@ class Got:
     sha256: str
     content_type: str = ""
     charset: str = ""
+    robots: str = ""
 
     def bytes(self) -> bytes:
         return self.path.read_bytes()

@@ -44,6 +44,7 @@ class Facts(Struct, frozen=True):
     """"gzip" or "deflate" where the bytes are packed."""
     etag: str = ""
     last_modified: str = ""
+    robots: str = ""
     resume: str = ""
     """For If-Range; "" where the body cannot be resumed safely."""
     total: int = -1
@@ -66,6 +67,8 @@ class Entry(Struct, frozen=True):
     charset: str
     etag: str
     last_modified: str
+    robots: str = ""
+    """Its X-Robots-Tag."""
 
 
 def _try_lock(f: IO[bytes], path: Path) -> bool:

@@ -164,7 +164,7 @@ class Client:
         if entry.size > ask.most:
             raise Unfetched(f"it has {entry.size:,} bytes, more than the {ask.most:,} allowed")
         path = self._cache.path(entry.sha256)
-        return Got(entry.final, path, entry.sha256, entry.content_type, entry.charset)
+        return Got(entry.final, path, entry.sha256, entry.content_type, entry.charset, entry.robots)
 
     def _anew(self, ask: Ask) -> bool:
         """Whether a kept answer will not do."""
@@ -240,6 +240,7 @@ class Client:
             charset=facts.charset,
             etag=facts.etag,
             last_modified=facts.last_modified,
+            robots=facts.robots,
         )
         self._cache.keep(ask.key, entry, came)
         part.clear()

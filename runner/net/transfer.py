@@ -254,6 +254,7 @@ def _facts(address: Address, answer: Answer) -> Facts:
         encoding=encoding,
         etag=etag,
         last_modified=answer.get("last-modified") if modified is not None else "",
+        robots=safe(", ".join(answer.all("x-robots-tag")))[:500],
         resume=resume,
         total=answer.length,
         proven=answer.proven,

@@ -98,6 +98,8 @@ def fetch(
         meta = {"origin": url}
         if isinstance(got, Unfetched):
             yield failed(url, got, meta)
+        elif refuses_use(got.robots):
+            yield Item(url, meta=meta, error=f"asks not to be used: X-Robots-Tag says {got.robots!r}")
         else:
             yield Item(url, got.sha256, meta | ({"charset": got.charset} if got.charset else {}))
 
