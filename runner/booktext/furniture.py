@@ -39,7 +39,17 @@ _STRONG = re.compile(
 _PLAIN = re.compile(  # without an address or the like: "Compiled by" may be the title page's
     r"^[\W_]*(?:produced|transcribed|digiti[sz]ed|scanned|proof-?read|typed|keyed)\b", re.I
 )
+_FILE = re.compile(r"file|e-?book|e-?text|html|electronic|transcription", re.I)
 _IMAGES = re.compile(r"^[\W_]*note:\s+(?:project gutenberg|images? of|the original)", re.I)
+# What stands at the very front, and means the file.
+_ABOUT = re.compile(
+    r"^[\W_]*(?:(?:this is )?(?:the )?project gutenberg(?:['’]s\b|,? e-?(?:text|book)\b| edition\b| is a trademark)"
+    r"|portions of this header are"
+    r"|(?:html|e-?text|e-?book|text)(?: version| edition| conversion| file)s?(?: \w+)? by\b"
+    r"|this e-?(?:book|text|file) (?:was|is|has)\b|the following is a public domain e-?text"
+    r"|credits?:\s|(?:last |most recently )?updated:?\s[\w ,:-]*\d\W*$)",
+    re.I,
+)
 _NOTE = re.compile(
     r"^[\W_]*(?:transcriber|transcriptionist|e-?text editor)(?:['’]?s['’]?)?\s+(?:end)?notes?\b",
     re.I,
@@ -137,9 +147,12 @@ def _is_credit(flat: str, seen: int) -> bool:
     words = len(flat.split())
     if _IMAGES.match(flat):
         return words < 120
-    strong = bool(_STRONG.search(flat))
-    if _CREDIT.match(flat):
-        return words < 100 if strong else words < 30 and seen <= 6 and bool(_PLAIN.match(flat))
+    if seen <= 6 and words < 100 and _ABOUT.match(flat):
+        return True
+    if found := _CREDIT.match(flat):
+        if _STRONG.search(flat):
+            return words < 100
+        return words < 30 and seen <= 6 and bool(_PLAIN.match(flat) or _FILE.search(found[0]))
     # "The Internet Wiretap First Electronic Edition of", "Electronic Edition by <dell@wiretap…>"
     return words < 80 and bool(
         re.search(

@@ -13,16 +13,17 @@ import re
 from dataclasses import dataclass
 
 _PG = r"project[\s_]+gutenberg"
-_EDGE = r"^[\s*_#=-]*"
+_EDGE = r"^[\s*_#=<(\[-]*"
 START = re.compile(rf"{_EDGE}start\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}(?![^*]*[\"”]\s+\w)", re.I)
 END = re.compile(rf"^[\s_]*\*[\s*_]*end\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}(?![^*]*[\"”]\s+\w)", re.I)
 SOFT_END = re.compile(
-    rf"{_EDGE}(?:this\s+is\s+)?(?:the\s+)?end[e]?\s+(?:of\s+|dieses\s+)?(?:the\s+|this\s+|of\s+)*"
-    rf"(?:{_PG}|projekt\s+gutenberg|(?:e-?text|e-?book)\b.*{_PG})",
+    rf"{_EDGE}(?:(?:this\s+is\s+)?(?:the\s+)?end\s+(?:of\s+|dieses\s+)?(?:the\s+|this\s+|of\s+|is\s+|a\s+|copyrighted\s+)*"
+    rf"(?:{_PG}|gutenberg\s+e-?(?:text|book)|(?:e-?text|e-?book)\b.*{_PG})"
+    r"|(?:ende|einde|fin|fine|slut)\b.{0,40}\bproje[ck]?t\s+gutenberg)",
     re.I,
 )
 PRINT_START = re.compile(r"^\W*start\W*(?:of\W+)?(?:the\W+)?(?:legal\W+)?small\s+print", re.I)
-PRINT_END = re.compile(r"^\s*\*[\s*]*end\W*(?:of\W+)?(?:the\W+)?(?:legal\W+)?small\s+print", re.I)
+PRINT_END = re.compile(r"^[\s*]*end\W*(?:of\W+)?(?:the\W+)?(?:legal\W+)?small\s+print", re.I)
 LICENCE = re.compile(
     rf"^\W*(?:start:?\s+full\s+licen[sc]e|the\s+full\s+{_PG}\S*\s+licen[sc]e"
     rf"|section\s+1\.\s+general\s+terms\s+of\s+use"
@@ -51,6 +52,7 @@ _NAMED = re.compile(
     re.I,
 )
 _FEW_WORDS = 20
+_LONGEST_MARK = 1000  # characters of a line
 _LONGEST_HEADER = 800  # lines
 
 
@@ -93,11 +95,13 @@ def _marks(lines: list[str]) -> list[tuple[int, int, str]]:
     found = []
     skip = 0
     for i, line in enumerate(lines):
-        if i < skip or ("g" not in line.lower() and "s" not in line.lower()):
+        if i < skip or not line.strip() or len(line) > _LONGEST_MARK:
             continue
-        if START.match(line) and "*" in line:
+        # "*** END OF THIS PROJECT / GUTENBERG EBOOK": the mark's own words may be parted.
+        wrapped = f"{line} {lines[i + 1]}" if "gutenberg" not in line.lower() and i + 1 < len(lines) else line
+        if "*" in line and START.match(wrapped):
             kind = "start"
-        elif END.match(line):
+        elif END.match(wrapped):
             kind = "end"
         elif PRINT_END.match(line):
             kind = "print end"
@@ -105,7 +109,7 @@ def _marks(lines: list[str]) -> list[tuple[int, int, str]]:
             kind = "print start"
         elif LICENCE.match(line):
             kind = "licence"
-        elif SOFT_END.match(line) and (i == 0 or not lines[i - 1].strip()):
+        elif SOFT_END.match(wrapped) and (i == 0 or not any(map(str.isalnum, lines[i - 1]))):
             kind = "soft end"
         else:
             continue

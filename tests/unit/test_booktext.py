@@ -128,6 +128,71 @@ def test_markers(start: int, end: int) -> None:
     assert stripped == JOINED
 
 
+OLD_HEAD = (
+    "**The Project Gutenberg Etext of The Ferry, by Ann Example**\n\nCopyright laws are changing all over the world\n\n"
+    "The Ferry\n\nby Ann Example\n\nMay, 1994 [Etext #140]\n\n"
+)
+
+
+@pytest.mark.parametrize("head", [HEAD, OLD_HEAD], ids=["new", "old"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "*** start of project gutenberg ebook\nTHE FERRY ***",
+        "*** START OF THIS PROJECT\nGUTENBERG EBOOK THE FERRY ***",
+        "***** START OF THE PROJECT GUTENBERG EBOOK 76 *****",
+        "*** START OF THE PROJECT GUTENBERG EBOOK, THE FERRY, VOLUME 2\n(OF 3), A TALE OF ICE AND\nOF WATER ***",
+        "ENDTHE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*",
+        "*END*THE SMALL PRINT! FOR COPYRIGHT PROTECTED ETEXTS*Ver.04.29.93*END*",
+        "*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.10.04.01*END*\n[Portions of this header are copyright (C) 2001\n"
+        "and may be reprinted only when free of all fees.]\n[Project Gutenberg is a TradeMark.]",
+    ],
+)
+def test_more_starts(head: str, start: str) -> None:
+    assert strip_gutenberg(f"{head}{start}\n\n\n{BODY}\n\n{ENDS[0]}") == JOINED
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "End of this is COPYRIGHTED Project Gutenberg Etext The Ferry",
+        "End of this Etext by Ann Example, Project Gutenberg",
+        "End of Gutenberg Etext of The Ferry",
+        "[End of The Project Gutenberg Etext of The Ferry]",
+        "----------\nEnd of the Project Gutenberg EBook of The Ferry",
+        "End of the Project\nGutenberg EBook of The Ferry",
+        "*** END OF THIS PROJECT\nGUTENBERG EBOOK THE FERRY ***",
+        "Fin de l'Etext de Project Gutenberg",
+        "Ende dieses Projekt Gutenberg Etextes",
+    ],
+)
+def test_more_ends(end: str) -> None:
+    whole = f"{HEAD}{STARTS[0]}\n\n\n{BODY}\n\n\n{end}\n\n\nUpdated editions will replace it.\n"
+    assert strip_gutenberg(whole).removesuffix("----------").strip() == JOINED
+
+
+@pytest.mark.parametrize(
+    "credit",
+    [
+        "This eBook was produced by: Ann Volunteer",
+        "Text file produced by Ann Volunteer\n\nHTML file produced by Ann Volunteer",
+        "This eBook was converted to HTML, with additional editing, by Ann Volunteer",
+        "******The Project Gutenberg Etext of The Ferry******",
+        "Project Gutenberg's The Ferry, by Ann Example",
+        "(This file was produced from images generously made available by The Internet Archive)",
+        "Credits: Ann Volunteer and the Online Distributed Proofreading Team",
+        "Updated: 2022-11-08",
+        "HTML version by Ann Volunteer",
+        "The following is a public domain etext, scanned by Ann Volunteer",
+    ],
+)
+def test_more_credits(credit: str) -> None:
+    title = "THE FERRY\n\nby Ann Example\n\n"
+    for start in (STARTS[0], STARTS[5]):
+        found = strip_gutenberg(f"{HEAD}{start}\n\n\n{credit}\n\n\n\n{title}\n\n{BODY}\n\n{ENDS[0]}")
+        assert found == title + JOINED
+
+
 @pytest.mark.parametrize(
     "credit",
     [
