@@ -1,43 +1,31 @@
-"""Tool sets: the words and tools that the source `tools` draws its conversations from, as YAML
-data.
+"""Form 1 of a tool set: every tool takes one argument, the topic that a conversation is about.
 
-A tool set holds text and numbers only. Its templates are filled by name ({city}), never by
-`str.format`, whose attribute look-ups would let data reach into code; and its YAML may hold no
-anchors, so a small file cannot unfold into a large one.
+The form that came first. Form 2 (`form`) says all that this one does; this one stays because measured trainings
+depend, byte for byte, on what is drawn from it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from runner.errors import Problem, RecipeError
+from runner.toolset.words import (
+    VOICES,
+    Definition,
+    Direct,
+    Mistake,
+    Name,
+    Text,
+    Texts,
+    Voices,
+    Where,
+    slots,
+)
 
-Text = Annotated[str, Meta(min_length=1, max_length=2000)]
-Name = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-Texts = Annotated[list[Text], Meta(min_length=1)]
-Voice = Literal["persona", "plain"]
-Where = tuple[str | int, ...]
-Mistake = tuple[Where, str]
-VOICES: tuple[Voice, ...] = ("persona", "plain")
 RANKS = {"more", "less"}
-_SLOT = re.compile(r"\{(\w+)\}")
-
-
-class Voices(Struct, frozen=True, forbid_unknown_fields=True):
-    """The same thing said in the persona's voice and plainly."""
-
-    persona: Texts
-    plain: Texts
-
-    def of(self, voice: Voice) -> list[str]:
-        return self.persona if voice == "persona" else self.plain
 
 
 class Range(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,19 +50,6 @@ class Pairs(Struct, frozen=True, forbid_unknown_fields=True):
     compare: str
     questions: Texts
     answers: Voices
-
-
-class Function(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    name: Name
-    description: str = ""
-    parameters: dict[str, Any] = {}
-
-
-class Definition(Struct, frozen=True, forbid_unknown_fields=True):
-    """A tool as chat templates know it (OpenAI's function schema)."""
-
-    type: Literal["function"]
-    function: Function
 
 
 class Tool(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,15 +87,7 @@ class Topic(Struct, frozen=True, forbid_unknown_fields=True):
     unknown: Unknown
 
 
-class Direct(Struct, frozen=True, forbid_unknown_fields=True):
-    """A question that needs no tool, and its answer."""
-
-    asks: Texts
-    persona: Texts
-    plain: Texts
-
-
-class ToolSet(Struct, frozen=True, forbid_unknown_fields=True):
+class TopicSet(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     toolset: Literal[1]
@@ -137,108 +104,7 @@ class ToolSet(Struct, frozen=True, forbid_unknown_fields=True):
     openers: list[Text] = []
 
 
-def slots(template: str) -> set[str]:
-    """Names of the slots of a template; {City} is the slot `city`, capitalised."""
-    return {n[:1].lower() + n[1:] for n in _SLOT.findall(template)}
-
-
-def fill(template: str, values: Mapping[str, Any]) -> str:
-    """The template with its slots filled; a filled-in text is never filled again."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        text = str(values[name[:1].lower() + name[1:]])
-        return text[:1].upper() + text[1:] if name[:1].isupper() else text
-
-    return _SLOT.sub(value, template)
-
-
-def load_toolset(path: Path, name: str) -> ToolSet:
-    """Read and check a tool set; `name` is what errors call the file. All that is wrong is told at
-    once."""
-    import yaml  # type: ignore[import-untyped,unused-ignore]
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_unfolding(yaml, text, name)
-        loader = _loader(yaml)(text)
-        node = loader.get_single_node()
-        data = loader.construct_document(node) if node is not None else None
-    except (OSError, ValueError) as e:  # a date that is none is a ValueError, and so is bad UTF-8
-        raise RecipeError([Problem(name, 0, 0, "", f"cannot be read: {e}")]) from e
-    except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        what = getattr(e, "problem", None) or str(e)
-        raise RecipeError([Problem(name, line, column, "", f"not YAML: {what}")]) from e
-    wrong = [(where, f"{where[-1]!r} stands here twice") for where in _duplicates(node)]
-    if not wrong:
-        try:
-            found = msgspec.convert(data, ToolSet)
-        except msgspec.ValidationError as e:
-            what, _, at = str(e).partition(" - at `")
-            steps = re.findall(r"\.([A-Za-z_]\w*)|\[(\d+)\]", at)
-            wrong = [(tuple(int(i) if i else k for k, i in steps), what)]
-        else:
-            wrong = list(_mistakes(found))
-    if wrong:
-        raise RecipeError([Problem(name, *_place(node, p), _dotted(p), what) for p, what in wrong])
-    return found
-
-
-def _refuse_unfolding(yaml: Any, text: str, name: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, _loader(yaml)):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        what = "YAML aliases are not allowed here" if isinstance(event, yaml.AliasEvent) else ""
-        if depth > 30:  # the composer recurses, and the C one would take the process down
-            what = "nested too deep"
-        if what:
-            mark = event.start_mark
-            raise RecipeError([Problem(name, mark.line + 1, mark.column + 1, "", what)])
-
-
-def _loader(yaml: Any) -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _duplicates(node: Any, path: Where = ()) -> Iterator[Where]:
-    """Keys written twice: YAML readers keep the last and drop the first without a word."""
-    if node is None or node.id == "scalar":
-        return
-    if node.id == "sequence":
-        for i, item in enumerate(node.value):
-            yield from _duplicates(item, (*path, i))
-        return
-    seen = set()
-    for key, item in node.value:
-        if str(key.value) in seen:
-            yield (*path, str(key.value))
-        seen.add(str(key.value))
-        yield from _duplicates(item, (*path, str(key.value)))
-
-
-def _place(node: Any, path: Where) -> tuple[int, int]:
-    """Line and column of what `path` leads to, or of the nearest thing on the way that is there."""
-    for step in path:
-        if node is None or node.id == "scalar":
-            break
-        if node.id == "sequence":
-            inner = node.value[step] if isinstance(step, int) and step < len(node.value) else None
-        else:
-            inner = next((v for k, v in node.value if k.value == str(step)), None)
-        if inner is None:
-            break
-        node = inner
-    return (node.start_mark.line + 1, node.start_mark.column + 1) if node is not None else (0, 0)
-
-
-def _dotted(path: Where) -> str:
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-
-
-def _mistakes(s: ToolSet) -> Iterator[Mistake]:
+def mistakes(s: TopicSet) -> Iterator[Mistake]:
     """What types cannot say: slots that nothing fills, arguments that nothing gives, kinds that
     differ."""
     topic = {s.topic.argument}
@@ -261,7 +127,7 @@ def _mistakes(s: ToolSet) -> Iterator[Mistake]:
             yield ("tools", i, *where), what
 
 
-def _tool_mistakes(s: ToolSet, tool: Tool) -> Iterator[Mistake]:
+def _tool_mistakes(s: TopicSet, tool: Tool) -> Iterator[Mistake]:
     from jsonschema import (  # type: ignore[import-untyped,unused-ignore]
         Draft202012Validator,
         SchemaError,

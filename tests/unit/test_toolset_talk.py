@@ -1,0 +1,330 @@
+"""Conversations of form-2 sets: their contract, their shapes, that answers are grounded, and how varied they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from runner.contract import broken
+from runner.dedup import find_duplicates
+from runner.errors import RecipeError
+from runner.fetching import InputFile
+from runner.library import shelf
+from runner.recipe import Near
+from runner.record import Message, Record
+from runner.registry import SourceContext, plugins
+from runner.toolset import ToolSet, load_toolset
+from runner.toolset.cast import WEIGHTS
+from runner.toolset.form import Gen, as_gen
+from runner.toolset.words import Voice
+
+SETS = ("weather-api", "town-library")
+SHAPES = {
+    "one_call": "u a t a",
+    "two_calls": "u a t a t a",
+    "chained_calls": "u a t a t a",
+    "parallel_calls": "u a t t a",
+    "follow_ups": "u a t a u a t a( u a t a)?",
+    "missing_argument": "u( a u)+ a t a",
+    "ambiguous_argument": "u a u a t a",
+    "unknown_value": "u a t a",
+    "tool_error": "u a t( a t)? a",
+    "refusal": "u a",
+    "irrelevant_tools": "u a",
+    "no_call": "u a",
+}
+
+
+def file(name: str) -> InputFile:
+    return InputFile(f"datasets/tools/{name}.yaml", shelf("datasets") / "tools" / f"{name}.yaml", "0" * 64)
+
+
+def draw(name: str, n: int, *, seed: int = 17, others: tuple[str, ...] = (), **options: Any) -> list[Record]:
+    context = SourceContext(
+        name, seed, {"set": (file(name),), "distractors": tuple(map(file, others))}, "CC0-1.0"
+    )
+    if others:
+        options["distractors"] = [f"datasets/tools/{n}.yaml" for n in others]
+    return list(plugins("source")["tools"].call(context, set=name, conversations=n, **options))
+
+
+@lru_cache
+def many(name: str, voice: Voice) -> list[Record]:
+    return draw(name, 2000, voice=voice)
+
+
+@lru_cache
+def loaded(name: str) -> ToolSet:
+    found = load_toolset(file(name).path, name)
+    assert isinstance(found, ToolSet)
+    return found
+
+
+each = pytest.mark.parametrize(
+    ("name", "voice"), [(name, voice) for name in SETS for voice in ("persona", "plain")]
+)
+
+
+@each
+def test_every_record_keeps_the_contract(name: str, voice: Voice) -> None:
+    records = many(name, voice)
+    assert {broken(r) for r in records} == {None}
+    for record in records:
+        ids = [c.id for m in record.messages for c in m.tool_calls]
+        assert ids == [
+            f"call_{n}" for n in range(1, len(ids) + 1)
+        ]  # unique in the record: any template can say them
+        assert [m.tool_call_id for m in record.messages if m.role == "tool"] == ids
+    assert len({r.id for r in records}) == len(records)
+
+
+@each
+def test_shapes(name: str, voice: Voice) -> None:
+    found: Counter[str] = Counter()
+    for record in many(name, voice):
+        shape = record.tags["shape"]
+        found[shape] += 1
+        assert re.fullmatch(SHAPES[shape], " ".join(m.role[0] for m in record.messages)), (shape, record.id)
+        if shape == "parallel_calls":
+            assert len(record.messages[1].tool_calls) == 2
+    assert found.keys() == WEIGHTS.keys()
+    assert all(abs(found[shape] / 2000 - share) < 0.03 for shape, share in WEIGHTS.items())
+
+
+# -- grounded -----------------------------------------------------------------------------------------
+
+
+def atoms(text: str) -> set[str]:
+    """Numbers, times and dates in a text."""
+    return set(re.findall(r"-?\d+(?:[.:,-]\d+)*", text))
+
+
+def lists(gen: Gen) -> Iterator[str]:
+    """Words that a value may be, where a set lists them."""
+    yield from (v for v in (*(gen.one_of or ()), *(gen.following or ())) if isinstance(v, str))
+    for way in gen.ways or ():
+        yield from (str(w) for w in way[1:])
+    if gen.rows is not None:
+        yield from (v for g in gen.rows.draw.values() for v in lists(as_gen(g)))
+
+
+@lru_cache
+def words(name: str) -> re.Pattern[str]:
+    """Everything that the set's values may say, longest first."""
+    s = loaded(name)
+    slots = {slot for t in s.tools for slot in t.tree if slot in s.values}
+    pools = [s.gen(slot) for slot in slots] + [
+        as_gen(g) for t in s.tools for o in t.outcomes for g in o.draw.values()
+    ]
+    found = {word for gen in pools for word in lists(gen) if len(word) > 3}
+    found |= {word[:1].upper() + word[1:] for word in found}
+    longest = sorted(found, key=len, reverse=True)
+    return re.compile(r"(?<!\w)(" + "|".join(map(re.escape, longest)) + r")(?!\w)")
+
+
+def ungrounded(record: Record, pattern: re.Pattern[str]) -> set[str]:
+    """Atoms that the assistant says after a call and that neither a result nor the user nor the system said."""
+    heard, bad = "", set()
+    called = False
+    for m in record.messages:
+        called = called or bool(m.tool_calls)
+        if m.role != "assistant":
+            heard += " " + (m.content or "")
+        elif called and m.content:
+            bad |= atoms(m.content) - atoms(heard)
+            bad |= {w.lower() for w in pattern.findall(m.content)} - {
+                w.lower() for w in pattern.findall(heard)
+            }
+    return bad
+
+
+@each
+def test_answers_say_only_what_was_told(name: str, voice: Voice) -> None:
+    pattern = words(name)
+    # What tools are told before is not what they told: calls are no source of an answer, so results must echo.
+    assert [(r.id, bad) for r in many(name, voice) if (bad := ungrounded(r, pattern))] == []
+
+
+def test_the_checker_sees_inventions() -> None:
+    record = next(r for r in many("weather-api", "plain") if r.tags["shape"] == "one_call")
+    last = record.messages[-1].content or ""
+
+    def with_last(text: str) -> Record:
+        return msgspec.structs.replace(record, messages=[*record.messages[:-1], Message("assistant", text)])
+
+    pattern = words("weather-api")
+    assert ungrounded(with_last(last + " And 477 more."), pattern) == {"477"}
+    assert ungrounded(with_last(last + " Unlike Casablanca."), pattern) == {"casablanca"}
+    assert ungrounded(with_last("At 23:59."), pattern) == {"23:59"}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_arguments_come_from_the_user_or_a_result(name: str) -> None:
+    """Every number and free text of a call was said before; choices (enum, true or false) were said in words."""
+    for record in many(name, "persona"):
+        heard = ""
+        for m in record.messages:
+            heard += " " + (m.content or "")
+            for call in m.tool_calls:
+                for value in values(json.loads(call.function.arguments)):
+                    if (
+                        isinstance(value, str)
+                        and re.search(r"[A-Z0-9]", value)
+                        and not re.match(r"\d{4}-", value)
+                    ):
+                        assert value in heard, (record.id, value)
+                    if isinstance(value, int) and value > 9:
+                        assert str(value) in heard, (record.id, value)
+
+
+def values(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict | list):
+        for inner in tree.values() if isinstance(tree, dict) else tree:
+            yield from values(inner)
+    else:
+        yield tree
+
+
+# -- the same every time, and varied --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_one_seed_one_set_of_bytes(name: str) -> None:
+    encode = msgspec.json.encode
+    long = draw(name, 150)
+    assert encode(long) == encode(draw(name, 150))
+    assert encode(long[:40]) == encode(draw(name, 40))
+    other = draw(name, 150, seed=18)
+    assert not {encode(r.messages) for r in long} & {encode(r.messages) for r in other}
+
+
+@each
+def test_few_are_near_duplicates(name: str, voice: Voice) -> None:
+    found = find_duplicates([r.text for r in many(name, voice)], exact=True, near=Near(jaccard=0.8, ngram=5))
+    assert len(found) < 0.005 * 2000  # of 10,000 it must be fewer than 1 %
+
+
+def test_groups_part_cities() -> None:
+    """No split by group can leave a city on both sides."""
+    groups: dict[str, str] = {}
+    for record in many("weather-api", "persona"):
+        if record.tags["shape"] in ("ambiguous_argument", "unknown_value", "no_call", "refusal"):
+            continue
+        for message in record.messages:
+            for call in message.tool_calls:
+                if city := json.loads(call.function.arguments).get("city"):
+                    assert groups.setdefault(city, record.meta["group"]) == record.meta["group"]
+    assert len(set(groups.values())) > 30
+
+
+# -- what shapes mean -----------------------------------------------------------------------------------
+
+
+def of(name: str, shape: str) -> list[Record]:
+    return [r for r in many(name, "persona") if r.tags["shape"] == shape]
+
+
+def test_chains_hand_on_what_was_found() -> None:
+    for record in of("town-library", "chained_calls"):
+        found = json.loads(record.messages[2].content or "")
+        assert json.loads(record.messages[3].tool_calls[0].function.arguments)["book_id"] == found["id"]
+        assert str(found["id"]) not in (record.messages[0].content or "")
+
+
+def test_errors_are_told_or_tried_again() -> None:
+    again = Counter[int]()
+    for record in of("town-library", "tool_error"):
+        results = [json.loads(m.content or "") for m in record.messages if m.role == "tool"]
+        calls = [m.tool_calls[0].function for m in record.messages if m.tool_calls]
+        assert "error" in results[0] and all(c == calls[0] for c in calls)
+        again[len(results) + ("error" in results[-1])] += 1
+    assert set(again) == {2, 3}  # told at once, or told after a second failure: 2 + 1; mended: 2
+    assert min(again.values()) > 10
+
+
+def test_optional_arguments_are_given_only_when_said() -> None:
+    given = Counter[bool]()
+    for record in of("weather-api", "one_call"):
+        said = (record.messages[0].content or "").lower()
+        arguments = json.loads(record.messages[1].tool_calls[0].function.arguments)
+        if "city" in arguments:
+            assert ("unit" in arguments) == bool(re.search("celsius|centigrade|fahrenheit", said))
+            given["unit" in arguments] += 1
+    assert min(given.values()) > 50
+
+
+def test_follow_ups_keep_what_is_not_said_anew() -> None:
+    kept = 0
+    for record in of("weather-api", "follow_ups"):
+        calls = [m.tool_calls[0].function for m in record.messages if m.tool_calls]
+        if calls[0].name == "get_forecast":
+            first, second = (json.loads(c.arguments) for c in calls[:2])
+            said = record.messages[4].content or ""
+            assert first != second
+            if "unit" in first and not re.search("(?i)celsius|centigrade|fahrenheit", said):
+                assert second["unit"] == first["unit"]
+                kept += 1
+    assert kept > 5
+
+
+def test_offered_tools() -> None:
+    own = {t.name for t in loaded("weather-api").tools}
+    orders, extra = set(), Counter[int]()
+    for record in many("weather-api", "persona"):
+        names = [t["function"]["name"] for t in record.tools]
+        assert len(set(names)) == len(names)
+        if record.tags["shape"] == "irrelevant_tools":
+            assert names and not own & set(names)
+            assert len(record.messages) == 2
+        else:
+            assert own <= set(names)
+            orders.add(tuple(n for n in names if n in own))
+            extra[len(names) - len(own)] += 1
+    assert len(orders) == 6 and set(extra) == {0, 1, 2, 3}
+
+
+def test_other_sets_may_distract() -> None:
+    with_library = draw("weather-api", 200, others=("town-library",))
+    names = {t["function"]["name"] for r in with_library for t in r.tools}
+    assert {"find_book", "opening_hours"} <= names
+    without = draw("weather-api", 200)
+    assert [r.messages for r in with_library] == [r.messages for r in without]
+    for (
+        record
+    ) in with_library:  # another set's tools may come near: only the set's own distractors surely do not fit
+        if record.tags["shape"] == "irrelevant_tools":
+            assert "find_book" not in {t["function"]["name"] for t in record.tools}
+
+
+def test_arguments_of_every_kind() -> None:
+    calls = [
+        json.loads(c.function.arguments)
+        for r in many("town-library", "plain")
+        for m in r.messages
+        for c in m.tool_calls
+    ]
+    kinds = {type(v) for call in calls for v in values(call)}
+    assert kinds == {str, int, bool}
+    assert any(len(c.get("topics", [])) == 2 for c in calls) and any(
+        "until" in c.get("pickup", {}) for c in calls
+    )
+
+
+def test_shapes_and_apis_that_a_set_lacks_are_refused() -> None:
+    with pytest.raises(
+        RecipeError, match="no text for the shape 'unknown_place'; it has one_call, two_calls"
+    ):
+        draw("town-library", 1, shapes={"unknown_place": 1})
+    with pytest.raises(
+        RecipeError, match=r"town-library\.yaml: api: does not say how open-meteo answers its calls"
+    ):
+        draw("town-library", 1, api="open-meteo", responses="recorded")
+    with pytest.raises(RecipeError, match="responses: live needs `api`"):
+        draw("weather-api", 1, responses="live")
