@@ -35,13 +35,15 @@ class Item(Struct, frozen=True, omit_defaults=True):
 
     `key` names it for good, and its rows with it: a book's id, a page's address as the recipe or catalogue has
     it. `meta` goes into the rows' provenance (origin, license, attribution, title, author …), and holds nothing
-    that differs between two fetches of the same thing.
+    that differs between two fetches of the same thing. `left_out`: it was not wanted after all (`error` says why), as
+    against not to be had.
     """
 
     key: str
     sha256: str = ""
     meta: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    left_out: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def source(m: Making) -> None:
             else:
                 first = first or f"{row.id}: {row.reason}"
                 rejected.write(row)
-                fates.write(Fate(row.id, spec.name, "dropped", "source", f"rejected: {row.reason}"))
+                by, why = (f"source.{spec.name}", "") if row.left_out else ("source", "rejected: ")
+                fates.write(Fate(row.id, spec.name, "dropped", by, why + row.reason))
             m.progress(kept.count, limit or 0, "rows")
             if limit and kept.count >= limit:
                 break

@@ -67,11 +67,16 @@ class Document(Struct, frozen=True):
 
 
 class Rejected(Struct, frozen=True):
-    """An input row that could not become a record: kept, counted and named in the ledger, never lost."""
+    """An input row that became no record: kept, counted and named in the ledger, never lost.
+
+    `left_out`: nothing is wrong with it, but the source's options, or what the row says of itself (a removed post),
+    keep it out. It counts as dropped, not as rejected.
+    """
 
     id: str
     reason: str
     raw: str = ""
+    left_out: bool = False
 
 
 class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -30,7 +30,8 @@ def rows(
     def had() -> Iterator[Item]:
         for item in items:
             if item.error:
-                missing.append(Rejected(f"{spec.name}/{item.key}", f"not fetched: {item.error}"))
+                why = item.error if item.left_out else f"not fetched: {item.error}"
+                missing.append(Rejected(f"{spec.name}/{item.key}", why, left_out=item.left_out))
             else:
                 yield item
 

@@ -103,4 +103,4 @@ def to_records(
         if messages:
             yield Record(messages, meta={**meta, "id": record_id})
         else:
-            yield Rejected(record_id, _LACKS[kind], raw=text)
+            yield Rejected(record_id, _LACKS[kind], raw=text, left_out=True)

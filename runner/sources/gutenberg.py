@@ -154,7 +154,7 @@ def fetch(
     last = taken[-1][0].id if at_most and len(taken) == at_most else None
     for book, by in books:
         if reason := wanted.refused(book):
-            yield Item(str(book.id), meta=_meta(book, by), error=reason)
+            yield Item(str(book.id), meta=_meta(book, by), error=reason, left_out=True)
         else:
             yield next(texts)
         if book.id == last:

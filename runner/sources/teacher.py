@@ -84,7 +84,11 @@ def fetch(
             yield Item(asked.key, error=f"the prompt cannot be made for it: {e}")
         except Spent as e:
             left = 1 + sum(1 for _ in rows)
-            yield Item(f"budget/{asked.key}", error=f"stopped asking: {e}; {left} rows were not asked about")
+            yield Item(
+                f"budget/{asked.key}",
+                error=f"stopped asking: {e}; {left} rows were not asked about",
+                left_out=True,
+            )
             return
         except Unfetched as e:
             broken += 1

@@ -99,7 +99,9 @@ def fetch(
         if isinstance(got, Unfetched):
             yield failed(url, got, meta)
         elif refuses_use(got.robots):
-            yield Item(url, meta=meta, error=f"asks not to be used: X-Robots-Tag says {got.robots!r}")
+            yield Item(
+                url, meta=meta, error=f"asks not to be used: X-Robots-Tag says {got.robots!r}", left_out=True
+            )
         else:
             yield Item(url, got.sha256, meta | ({"charset": got.charset} if got.charset else {}))
 
