@@ -35,13 +35,18 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def bring_files(recipe: Path, root: Path) -> None:
-    """Text files that a recipe wants of its user stand in a folder of the workspace: make one of each."""
-    for source in parse(decode(recipe.read_bytes(), "r"), "r").data.get("sources", []):
-        for glob in (source.get("text") or source.get("jsonl") or {}).get("files", []):
-            if not glob.startswith(("datasets/", "evals/")):
-                path = root / glob.replace("**/", "").replace("*", "x")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("Once upon a time.\n")
+    """Files that a recipe, or the one it builds on, wants of its user stand in the workspace: make one of each."""
+    data = parse(decode(recipe.read_bytes(), "r"), "r").data
+    parent = recipe.parent / data.get("extends", "")
+    if parent.is_file():
+        bring_files(parent, root)
+    for source in data.get("sources", []):
+        for options in source.values():
+            for glob in options.get("files") or [] if isinstance(options, dict) else []:
+                if not glob.startswith(("datasets/", "evals/")):
+                    path = root / glob.replace("**/", "").replace("*", "x")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text("Once upon a time.\n")
 
 
 def test_there_is_something_to_check() -> None:
