@@ -3,79 +3,67 @@
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from runner.datafile import accounted, rows
+from runner.fetching import InputFile
+from runner.jsontext import shown
+from runner.opened import Bad
 from runner.record import Record, Rejected
 from runner.registry import Files, SourceContext, source
 
 
-@source("jsonl", version=1)
+@source("jsonl", version=2)
 def jsonl(
     context: SourceContext,
     *,
-    files: Annotated[Files, Meta(description="JSON Lines files of chat records.")],
+    files: Annotated[Files, Meta(description="JSON Lines files of chat records, plain, .gz or .zst.")],
 ) -> Iterator[Record | Rejected]:
-    """Chat records, one JSON object a line: `messages`, and if need be `tools`, `tags`, `meta`."""
+    """Chat records, one JSON object a line: `messages`, and if need be `tools`, `tags`, `meta`.
+
+    Nothing is guessed or mended. A line is rejected, by number, that is not UTF-8 or not strict JSON (NaN, a key
+    twice, half a character, 8 MiB and more), that has a key which records do not have, or a message of another
+    shape; call arguments may be an object, which becomes its JSON text. Other chat formats are rejected by name:
+    the source `files` reads them. A file of another kind (an array, UTF-16, gzip under a plain name) is rejected
+    whole. An escaped NUL and roles out of order are the contract's business, control tokens in a text the
+    renderer's, secrets a filter's, repetitions dedup's: such lines pass here as they are.
+    """
     for stem, file in context.labelled("files"):
-        with file.path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                if raw.strip():
-                    yield _record(raw, f"{context.name}/{stem}/{number}", file.name, file.sha256, number)
+        id = f"{context.name}/{stem}"
+        yield from accounted(id, file.name, _records(id, file))
 
 
-def _record(raw: bytes, id: str, origin: str, sha256: str, line: int) -> Record | Rejected:
-    shown = raw.decode("utf-8", "replace").rstrip("\n")
-    try:
-        text = raw.decode("utf-8-sig")
-        data = json.loads(
-            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_repeats
+def _records(id: str, file: InputFile) -> Iterator[Record | Rejected]:
+    for number, raw, value in rows(file.path, file.name, "jsonl"):
+        if isinstance(value, Bad):
+            yield Rejected(f"{id}/{number}", value.reason, value.raw)
+        else:
+            yield _record(value, raw, f"{id}/{number}", file, number)
+
+
+def _record(data: dict[str, Any], raw: bytes, id: str, file: InputFile, line: int) -> Record | Rejected:
+    if "messages" not in data and "conversations" in data:
+        return Rejected(
+            id, "not a chat record but ShareGPT's `conversations`: use the source `files`", shown(raw)
         )
-    except UnicodeDecodeError as e:
-        return Rejected(id, f"not UTF-8: {e.reason}", shown)
-    except (ValueError, RecursionError) as e:
-        return Rejected(id, f"not JSON: {e}".splitlines()[0], shown)
     try:
-        if b"\\u" in raw:
-            msgspec.json.encode(data)
         record = msgspec.convert(_lowered(data), Record)
-    except UnicodeEncodeError:
-        return Rejected(id, "holds half a character (a lone surrogate)", shown)
     except (msgspec.ValidationError, TypeError, RecursionError) as e:
-        return Rejected(id, f"not a chat record: {e}", shown)
+        return Rejected(id, f"not a chat record: {e}", shown(raw))
     if not record.messages:
-        return Rejected(id, "no messages", shown)
-    meta = {"group": f"{origin}:{line}"} | record.meta
-    meta |= {"id": id, "origin": f"{origin}:{line}", "sha256": sha256}
+        return Rejected(id, "no messages", shown(raw))
+    meta = {"group": f"{file.name}:{line}"} | record.meta
+    meta |= {"id": id, "origin": f"{file.name}:{line}", "sha256": file.sha256}
     return msgspec.structs.replace(record, meta=meta)
 
 
-def _finite(text: str) -> float:
-    if math.isinf(number := float(text)):
-        raise ValueError(f"{text} is too large a number")
-    return number
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        key = Counter(k for k, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"key {key[:40]!r} stands twice in one object")
-    return out
-
-
-def _lowered(data: Any) -> Any:
+def _lowered(data: dict[str, Any]) -> Any:
     """Accept arguments written as an object: they become the JSON text that a record holds."""
-    if not isinstance(data, dict) or not isinstance(data.get("messages"), list):
+    if not isinstance(data.get("messages"), list):
         return data
     for message in data["messages"]:
         for call in message.get("tool_calls") or [] if isinstance(message, dict) else []:

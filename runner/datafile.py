@@ -1,0 +1,159 @@
+"""One file of rows (JSON Lines, JSON, CSV, TSV, Parquet, each also .gz or .zst) → its rows, one by one.
+
+Sources share this, so that a damaged file meets the same fate everywhere: a row that is wrong comes as a Bad with
+its number, and a file that cannot be read (further) becomes one rejected row that names the file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeVar
+
+from runner.jsontext import Row, json_lines, json_rows
+from runner.opened import LONGEST, Bad, Unreadable, ending, opened
+from runner.record import Rejected
+from runner.tabular import Table
+
+Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "txt", "md", "html"]
+KINDS: dict[str, Kind] = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
+    ".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html",
+}  # fmt: skip
+_HELD = 20  # rejected rows that wait for the first good one
+_BATCH = (
+    16  # rows of Parquet at once: its own account of their size says nothing, a cell may be meant many times
+)
+T = TypeVar("T")
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a file's name says that it is."""
+    return KINDS.get(ending(name)[0])
+
+
+def rows(
+    path: Path,
+    name: str,
+    kind: Kind,
+    *,
+    wanted: Sequence[str] = (),
+    known: Collection[str] = (),
+    window: int = 1 << 27,
+    only: Callable[[bytes], bool] | None = None,
+) -> Iterator[Row]:
+    """(number, text, value) of each row: a dict, or a Bad. The number is that of its line, or of the element.
+
+    Tables must have the columns `wanted`; those and the `known` ones are found whatever case they are written in.
+    The text is there for JSON only; `only` picks lines of JSON Lines by it, before they are parsed. Raises
+    Unreadable for a file that cannot be read, or not further.
+    """
+    if kind == "parquet":
+        yield from _parquet(path, name, wanted)
+        return
+    with opened(path, name, window=window) as stream:
+        if kind in ("csv", "tsv"):
+            table = Table(stream, "\t" if kind == "tsv" else ",")
+            columns = _columns(table.columns, wanted, known)
+            for number, cells in table.rows():
+                value = cells if isinstance(cells, Bad) else dict(zip(columns, cells, strict=True))
+                yield number, b"", value
+        else:
+            for number, raw, value in json_lines(stream, only) if kind == "jsonl" else json_rows(stream):
+                if not isinstance(value, dict | Bad):
+                    value = Bad("not a JSON object", raw[:200].decode("utf-8", "replace").rstrip())
+                yield number, raw, value
+
+
+def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
+    """The rows of one file, with one more that names the file where it gave nothing, or could not be read whole.
+
+    That one comes first where nothing came before it but a few rejected rows.
+    """
+    held: list[Rejected] = []
+    waiting, kept, why, first = True, False, "", ""
+    try:
+        for row in made:
+            if isinstance(row, Rejected):
+                if waiting and len(held) < _HELD:
+                    held.append(row)
+                    continue
+            else:
+                kept = True
+            if waiting:
+                first = held[0].reason if held else ""
+                yield from held
+                waiting, held = False, []
+            yield row
+    except Unreadable as e:
+        why = f"{name}: {e}"
+    if not kept and not why:
+        first = held[0].reason if held else first
+        why = f"{name}: nothing in it can be used" + (f"; its first row: {first}" if first else "")
+    if why:
+        yield Rejected(id, why, name)
+    yield from held
+
+
+def _columns(columns: list[str], wanted: Sequence[str], known: Collection[str]) -> list[str]:
+    spelt = {name.casefold(): name for name in (*known, *wanted)}
+    found = [c if c in wanted else spelt.get(c.casefold(), c) for c in columns]
+    found = found if len(set(found)) == len(found) else columns
+    for name in wanted:
+        if name not in found:
+            raise Unreadable(f"has no column {name!r}; there are {listed(columns)}")
+    return found
+
+
+def listed(columns: Sequence[str], most: int = 20) -> str:
+    """Names of columns, in a sentence."""
+    more = f" and {len(columns) - most} more" if len(columns) > most else ""
+    return ", ".join(repr(c[:40]) for c in columns[:most]) + more
+
+
+@contextmanager
+def _seekable(path: Path, name: str) -> Iterator[BinaryIO]:
+    with opened(path, name) as stream:
+        if not ending(name)[1]:
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+            copy.seek(0)
+            yield copy
+
+
+def _parquet(path: Path, name: str, wanted: Sequence[str]) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    with _seekable(path, name) as file:
+        try:
+            table = pq.ParquetFile(file)
+            _columns(table.schema_arrow.names, wanted, ())
+            for batch in table.iter_batches(_BATCH):
+                if batch.nbytes > _BATCH * LONGEST:
+                    raise Unreadable(f"cannot be read past row {number}: its rows are too large")
+                for value in _python(batch):
+                    number += 1
+                    yield number, b"", value
+        except pa.ArrowException as e:
+            raise Unreadable(f"is no Parquet that can be read: {str(e).splitlines()[0][:200]}") from None
+    if not number:
+        raise Unreadable("has no rows")
+
+
+def _python(batch: Any) -> Iterator[Any]:
+    """A batch's rows; where one of them is not UTF-8, that one alone is Bad."""
+    try:
+        yield from batch.to_pylist()
+    except ValueError:
+        for n in range(batch.num_rows):
+            try:
+                yield batch.slice(n, 1).to_pylist()[0]
+            except ValueError as e:
+                yield Bad(f"cannot be read: {e}"[:200])

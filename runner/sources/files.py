@@ -1,0 +1,184 @@
+"""Source `files`: data files of the usual kinds, local or from an http(s) address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Meta
+
+from runner.datafile import KINDS, Kind, accounted, kind_of, rows
+from runner.errors import Problem, RecipeError, StepError
+from runner.fetching import Fetcher, Item, items_of
+from runner.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
+from runner.record import Document, Record, Rejected
+from runner.registry import Files, SourceContext, source
+from runner.rows import PAIRS, Columns, record_of
+
+_LARGEST = 16 << 20  # bytes of one text; the longest novels have 5 million
+_DOWNLOAD = 4 << 30
+_PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
+USUAL = ("messages", "conversations", "text", "system", "tools", *(n for p in PAIRS for n in p if n))
+Made = Iterator["Record | Document | Rejected"]
+
+
+def fetch(net: Fetcher, *, urls: list[str] | None) -> Iterator[Item]:
+    """Each address is one item. Raises RecipeError for an address that is not http(s)."""
+    for n, url in enumerate(urls or []):
+        if urlsplit(url).scheme not in ("http", "https"):
+            what = f"{url[:200]!r} is no http(s) address: download it first, and name it under `files`"
+            raise RecipeError([Problem(net.name, 0, 0, f"urls[{n}]", what)])
+    yield from items_of(net.get_all(urls or [], most=_DOWNLOAD))
+
+
+@source("files", version=1, fetch=fetch, libraries=("pyarrow",))
+def files(
+    context: SourceContext,
+    *,
+    files: Annotated[
+        Files | None, Meta(description="Files, or globs of them, in the workspace.", extra={"files": "glob"})
+    ] = None,
+    urls: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=2000)]] | None,
+        Meta(
+            description="http(s) addresses of such files. What lies elsewhere (s3://…) is downloaded first."
+        ),
+    ] = None,
+    kind: Annotated[
+        Kind | None, Meta(description="What all of them are, where their names do not say it.")
+    ] = None,
+    columns: Annotated[
+        Columns | None, Meta(description="Which column holds what, where the names are not the usual ones.")
+    ] = None,
+) -> Made:
+    """Data files: jsonl, json, csv, tsv, parquet, txt, md and html, each also .gz or .zst.
+
+    Rows become chat records (`messages`, ShareGPT, Alpaca, prompt and answer) or plain text to be cut into passages
+    (`text`); txt, md and html are one text each. What a row means is the same for every kind of file, see
+    runner.rows; how rows and files are refused, see runner.jsontext and runner.tabular. A Markdown file's front
+    matter is left out, a text's Gutenberg wrapping too, of a web page only the main text is taken.
+    """
+    if not files and not urls:
+        raise RecipeError([Problem(context.name, 0, 0, "files", "name `files` or `urls`, or both")])
+    if columns and (problem := columns.problem()):
+        raise RecipeError([Problem(context.name, 0, 0, "columns", problem)])
+    for file in _inputs(context):
+        yield from accounted(file.id, file.name, _read(context, file, kind, columns))
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A file to read. `name` says its kind, `meta` where it came from."""
+
+    id: str
+    name: str
+    path: Path
+    sha256: str
+    meta: dict[str, str]
+
+
+def _inputs(context: SourceContext) -> Iterator[_Input]:
+    taken: set[str] = set()
+    if context.files.get("files"):
+        for label, file in context.labelled("files"):
+            taken.add(label)
+            meta = {"origin": file.name}
+            yield _Input(f"{context.name}/{label}", file.name, file.path, file.sha256, meta)
+    for item in context.items:
+        name = _unpacked(unquote(PurePosixPath(urlsplit(item.key).path).name) or "index", context.raw(item))
+        stem = PurePosixPath(name).stem or name
+        label = next(c for n in count(1) if (c := stem if n == 1 else f"{stem}~{n}") not in taken)
+        taken.add(label)
+        yield _Input(f"{context.name}/{label}", name, context.raw(item), item.sha256, item.meta)
+
+
+def _unpacked(name: str, path: Path) -> str:
+    """The name of what a server sent: many unpack a .gz on the way, and say so to the client only."""
+    packing = ending(name)[1]
+    with path.open("rb") as file:
+        there = file.read(4)
+    return (
+        name.removesuffix(name[-len(packing) :])
+        if packing and not there.startswith(_PACKED[packing])
+        else name
+    )
+
+
+def _read(context: SourceContext, file: _Input, kind: Kind | None, columns: Columns | None) -> Made:
+    kind = kind or kind_of(file.name)
+    if kind is None:
+        known = ", ".join(KINDS)
+        raise Unreadable(
+            f"its name says not what it is ({known}, also {' and '.join(PACKINGS)}); say it: kind"
+        )
+    meta = {"source": context.name, **file.meta, "sha256": file.sha256}
+    if context.license:
+        meta["license"] = context.license
+    if kind in ("txt", "md", "html"):
+        yield _text(file, kind, meta)
+        return
+    named = [c for n in Columns.__struct_fields__ if columns and (c := getattr(columns, n))]
+    for number, _, value in rows(file.path, file.name, kind, wanted=named, known=USUAL):
+        id = f"{file.id}/{number}"
+        if isinstance(value, Bad):
+            yield Rejected(id, value.reason, value.raw)
+        else:
+            origin = f"{meta['origin']}:{number}"
+            yield record_of(value, columns, id=id, meta=meta | {"group": origin, "origin": origin})
+
+
+def _text(file: _Input, kind: Kind, meta: dict[str, str]) -> Document | Rejected:
+    with opened(file.path, file.name) as stream:
+        head(stream)
+        data = whole(stream, _LARGEST)
+    if kind == "html":
+        text, about = _page(file, data)
+    else:
+        text, about = _plain(data, kind)
+    known = {k: v for k, v in about.items() if v}
+    return Document(text, {"group": file.id, **known, **meta, "id": file.id})
+
+
+def _plain(data: bytes, kind: Kind) -> tuple[str, dict[str, str]]:
+    from runner.booktext import Unusable, decode, header, read_book
+
+    try:
+        text, charset = decode(data)
+        if kind == "md":
+            return _without_front_matter(text), {"charset": charset}
+        body, top = read_book(text), header(text)
+    except Unusable as e:
+        raise Unreadable(f"cannot be used: {e}") from None
+    rights = "copyrighted (see its Project Gutenberg header)" if top.copyrighted else ""
+    if top.gutenberg and not rights:
+        rights = "public domain (USA)"
+    about = {"title": top.title, "author": top.author, "license": rights}
+    return body.text, about | {"charset": charset, "remark": body.remark}
+
+
+def _without_front_matter(text: str) -> str:
+    body = text
+    if text.startswith("---\n"):
+        _, parted, rest = text[4:].partition("\n---\n")
+        body = rest if parted else text
+    if not body.strip():
+        raise Unreadable("holds no text")
+    return body.strip()
+
+
+def _page(file: _Input, data: bytes) -> tuple[str, dict[str, str]]:
+    from runner.webtext import NoPage, extract
+
+    try:
+        page = extract(data)
+    except NoPage as e:
+        raise Unreadable(f"cannot be used: {e}") from None
+    except ImportError:
+        raise StepError(
+            file.id.split("/")[0], "HTML needs trafilatura: pip install 'mirepoix[web]'"
+        ) from None
+    return page.text, {"title": page.title, "author": page.author, "license": page.license}

@@ -1,0 +1,262 @@
+"""The source `files`: every kind, packed or not; what is wrong is refused by name and costs nothing else."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from runner import contract
+from runner.errors import RecipeError
+from runner.fetching import Got, InputFile, Item, Unfetched
+from runner.record import Document, Record, Rejected
+from runner.registry import SourceContext, plugins
+from runner.rows import Columns
+from runner.sources.files import fetch, files
+from runner.sources.jsonl import jsonl
+
+Row = Record | Document | Rejected
+CHAT = {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "Hi."}]}
+
+
+def context(*paths: Path, items: Iterable[Item] = (), raw: Any = None) -> SourceContext:
+    found = tuple(InputFile(p.name, p, hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths)
+    return SourceContext("s", 7, {"files": found} if found else {}, "", items, raw)
+
+
+def read(*paths: Path, **options: Any) -> list[Row]:
+    return list(files(context(*paths), files=[p.name for p in paths], **options))
+
+
+def written(folder: Path, name: str, data: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def said(rows: Iterable[Row]) -> list[Any]:
+    return [
+        r.text if isinstance(r, Document) else [m.content for m in r.messages]
+        for r in rows
+        if not isinstance(r, Rejected)
+    ]
+
+
+def refused(rows: Iterable[Row]) -> dict[str, str]:
+    return {r.id: r.reason for r in rows if isinstance(r, Rejected)}
+
+
+ROWS = [{"prompt": "Who?", "response": "Me, “I”."}, {"prompt": "Two\nlines?", "response": "Yes."}]
+SAID = [["Who?", "Me, “I”."], ["Two\nlines?", "Yes."]]
+
+
+def table(folder: Path) -> bytes:
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "t")
+    return (folder / "t").read_bytes()
+
+
+def text_of(kind: str, folder: Path) -> bytes:
+    if kind == "parquet":
+        return table(folder)
+    lines = [json.dumps(r, ensure_ascii=False) for r in ROWS]
+    return {
+        "jsonl": "\n".join(lines),
+        "json": json.dumps(ROWS, indent=2),
+        "csv": 'prompt,response\nWho?,"Me, “I”."\n"Two\nlines?",Yes.\n',
+        "tsv": 'prompt\tresponse\nWho?\tMe, “I”.\n"Two\nlines?"\tYes.\n',
+    }[kind].encode()
+
+
+@pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv", "parquet"])
+def test_rows_are_the_same_whatever_holds_them(tmp_path: Path, kind: str, packing: str) -> None:
+    data = text_of(kind, tmp_path)
+    packed = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[packing](data)
+    path = written(tmp_path, f"rows.{kind}{packing}", packed)
+    rows = read(path)
+    assert said(rows) == SAID
+    for row in rows:
+        assert isinstance(row, Record) and contract.broken(row) is None
+        assert row.meta["source"] == "s" and row.meta["sha256"] == hashlib.sha256(packed).hexdigest()
+        assert row.meta["origin"].startswith(path.name + ":") and row.meta["group"]
+    assert len({row.meta["id"] for row in rows if isinstance(row, Record)}) == 2
+    assert read(path) == rows
+
+
+def test_texts_of_each_kind_are_one_document(tmp_path: Path) -> None:
+    words = [
+        f"In spring {n} the river was high, and nobody on either bank minded it much. " * 5 for n in (1, 2)
+    ]
+    page = f"<html><head><title>High water</title></head><body><article><h1>High water</h1><p>{words[0]}</p><p>{words[1]}</p></article></body></html>"
+    rows = read(
+        written(tmp_path, "a.txt", "One line\nof a paragraph.\n\nAnother."),
+        written(tmp_path, "b.md", "---\ntitle: x\n---\n# Head\n\nText."),
+        written(tmp_path, "c.md.gz", gzip.compress(b"Plain.\n\n---\n\nMore.")),
+        written(tmp_path, "d.html", page),
+    )
+    assert refused(rows) == {}
+    texts = said(rows)
+    assert texts[0] == "One line of a paragraph.\n\nAnother."
+    assert texts[1:3] == ["# Head\n\nText.", "Plain.\n\n---\n\nMore."]
+    assert texts[3].count("nobody on") == 10 and "<p>" not in texts[3]
+    assert [r.meta["id"] for r in rows if isinstance(r, Document)] == ["s/a", "s/b", "s/c.md", "s/d"]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (CHAT, ["Say hi.", "Hi."]),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, ["a", "b"]),
+        ({"instruction": "a", "input": "", "output": "b"}, ["a", "b"]),
+        ({"instruction": "a", "input": "i", "output": "b"}, ["a\n\ni", "b"]),
+        ({"prompt": "a", "completion": "b"}, ["a", "b"]),
+        ({"text": "plain"}, "plain"),
+    ],
+)
+def test_usual_shapes_need_no_columns(tmp_path: Path, row: dict[str, Any], expected: Any) -> None:
+    assert said(read(written(tmp_path, "a.jsonl", json.dumps(row)))) == [expected]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"instruction": "a", "input": "", "output": " "},
+        {"text": ""},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": ""}]},
+        {"headline": "a"},
+        "a",
+    ],
+)
+def test_nothing_empty_and_nothing_guessed_is_kept(tmp_path: Path, row: Any) -> None:
+    rows = read(written(tmp_path, "a.jsonl", json.dumps(row)))
+    assert said(rows) == []
+    assert set(refused(rows)) == {"s/a", "s/a/1"}
+    assert refused(rows)["s/a"].startswith("a.jsonl: nothing in it can be used")
+
+
+def test_columns_say_what_a_table_holds(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", " Headline ,by,n\nMan Buys Hat,Ann,1\n,Bob,2\n")
+    rows = read(path, columns=Columns(text="headline", author="by"))
+    assert said(rows) == ["Man Buys Hat"]
+    assert isinstance(rows[0], Document) and rows[0].meta["author"] == "Ann"
+    assert "empty" in refused(rows)["s/a/3"]
+    none = refused(read(path, columns=Columns(text="title")))
+    assert none == {"s/a": "a.csv: has no column 'title'; there are 'Headline', 'by', 'n'"}
+    with pytest.raises(RecipeError, match="go together"):
+        read(path, columns=Columns(prompt="headline"))
+
+
+def test_a_file_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+    rows = read(
+        written(tmp_path, "a.jsonl", b""),
+        written(tmp_path, "b.parquet", b"PAR1nonsensePAR1"),
+        written(tmp_path, "c.data", b"x"),
+        written(
+            tmp_path,
+            "d.jsonl.gz",
+            gzip.compress(json.dumps(CHAT).encode() + b"\n" + bytes(range(97, 123)) * 999)[:-9],
+        ),
+        written(tmp_path, "e.txt", b"\x00\x01\x02" * 100),
+        written(tmp_path, "f.jsonl", json.dumps(CHAT)),
+        written(tmp_path, "g.md", "---\na: b\n---\n"),
+    )
+    assert said(rows) == [["Say hi.", "Hi."]] * 2
+    reasons = refused(rows)
+    assert list(reasons) == ["s/a", "s/b", "s/c", "s/d.jsonl", "s/e", "s/g"]
+    for id, what in (
+        ("a", "is empty"), ("b", "no Parquet"), ("c", "say it: kind"), ("d.jsonl", "cut short"), ("e", "NUL"), ("g", "no text"),
+    ):  # fmt: skip
+        assert what in reasons[f"s/{id}"]
+        assert reasons[f"s/{id}"].startswith(f"{id[0]}.")
+
+
+def test_kind_says_what_a_name_does_not(tmp_path: Path) -> None:
+    assert said(read(written(tmp_path, "dump", json.dumps(CHAT)), kind="jsonl")) == [["Say hi.", "Hi."]]
+
+
+def test_rows_of_parquet_may_be_nested_and_absent(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([CHAT, {"messages": None}]), tmp_path / "a.parquet")
+    rows = read(tmp_path / "a.parquet")
+    assert said(rows) == [["Say hi.", "Hi."]]
+    assert list(refused(rows)) == ["s/a/2"]
+
+
+def test_a_row_too_many_times_over_is_no_trap(tmp_path: Path) -> None:
+    # 8 MB of text that Parquet writes once and means a thousand times.
+    pq.write_table(pa.table({"text": ["word " * 1600] * 1000}), tmp_path / "a.parquet")
+    assert len(read(tmp_path / "a.parquet")) == 1000
+
+
+def test_something_must_be_named() -> None:
+    with pytest.raises(RecipeError, match="name `files` or `urls`"):
+        list(files(SourceContext("s", 7, {}, "")))
+
+
+class Net:
+    """Only what `fetch` uses: addresses that answer, and one that does not."""
+
+    name, seed = "s", 7
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get_all(self, urls: Iterable[str], **_: Any) -> Iterator[tuple[str, Got | Unfetched]]:
+        for url in urls:
+            gone = Unfetched("it answers 404") if url.endswith("gone.csv") else None
+            yield url, gone or Got(url, self.path, "0" * 64)
+
+
+def test_addresses_become_items_and_their_bytes_rows(tmp_path: Path) -> None:
+    path = written(tmp_path, "raw", json.dumps(CHAT))
+    urls = ["https://a.test/data/x.jsonl?v=2", "https://a.test/gone.csv", "https://b.test/x.jsonl.gz"]
+    items = list(fetch(Net(path), urls=urls))  # type: ignore[arg-type]
+    assert [i.key for i in items] == urls
+    assert items[1].error == "it answers 404"
+    had = [i for i in items if not i.error]
+    rows = list(files(context(items=had, raw=lambda item: path), urls=urls))
+    # The last one was unpacked on the way, as servers do.
+    assert said(rows) == [["Say hi.", "Hi."]] * 2
+    assert [r.meta["id"] for r in rows if isinstance(r, Record)] == ["s/x/1", "s/x~2/1"]
+    assert all(isinstance(r, Record) and r.meta["origin"].startswith("https://") for r in rows)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a.csv", "file:///etc/passwd", "a.csv", "gs://x/y"])
+def test_other_addresses_are_downloaded_first(tmp_path: Path, url: str) -> None:
+    with pytest.raises(RecipeError, match="download it first"):
+        list(fetch(Net(tmp_path), urls=[url]))  # type: ignore[arg-type]
+
+
+def test_options_name_files_and_addresses() -> None:
+    plugin = plugins("source")["files"]
+    assert plugin.file_options == {"files": "glob"}
+    assert plugin.bind({"files": ["a.csv"]})["urls"] is None
+    assert plugin.bind_fetch({"urls": ["https://a.test/x.csv"], "kind": "csv"}) == {
+        "urls": ["https://a.test/x.csv"]
+    }
+
+
+def test_jsonl_is_read_packed_too(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl.gz", gzip.compress(json.dumps(CHAT).encode()))
+    rows = list(jsonl(context(path), files=["a.jsonl.gz"]))
+    assert [isinstance(r, Record) for r in rows] == [True]
+
+
+def test_jsonl_names_the_file_that_gave_nothing_first(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", b"\xff\xfe\xfd bad\nworse\n")
+    rows = list(jsonl(context(path), files=["a.jsonl"]))
+    assert [r.id for r in rows if isinstance(r, Rejected)] == ["s/a"]
+    path = written(tmp_path, "b.jsonl", "bad\nworse\n")
+    rows = list(jsonl(context(path), files=["b.jsonl"]))
+    assert [r.id for r in rows if isinstance(r, Rejected)] == ["s/b", "s/b/1", "s/b/2"]
+    path = written(tmp_path, "c.jsonl", "bad\n" * 50)
+    rows = list(jsonl(context(path), files=["c.jsonl"]))
+    assert len(rows) == 51 and isinstance(rows[20], Rejected)
+    assert [n for n, r in enumerate(rows) if isinstance(r, Rejected) and r.id == "s/c"] == [50]
