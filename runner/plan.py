@@ -117,7 +117,9 @@ class _Planner:
             "files": _digests(files),
             "seed": self.recipe.seed,
         }
-        fetch = self._fetch(source, plugin, files) if plugin.fetch else None
+        fetch = (
+            self._fetch(source, plugin, files) if plugin.fetch and plugin.fetches(source.options) else None
+        )
         needs = [fetch.needs] if fetch and fetch.needs else []
         if fetch:
             ingredients["fetched"] = None if fetch.items is None else digest(msgspec.to_builtins(fetch.items))

@@ -64,7 +64,9 @@ def source(m: Making) -> None:
                 break
         counts = {"records": kept.count, "rejected": rejected.count}
     if not counts["records"]:
-        what = f"all {counts['rejected']} rows were rejected; {first}" if first else "it is empty"
+        n = rejected.count
+        all_of_them = "its one row was" if n == 1 else f"all {n:,} rows were"
+        what = f"{all_of_them} rejected; {first}" if first else "it is empty"
         document, sources = m.plan.loaded.document, recipe.sources
         raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
     write_json(m.out / "counts.json", counts)

@@ -100,6 +100,10 @@ FilterFn = Callable[..., "bool | str | Record"]
 JudgeFn = Callable[..., Verdict]
 
 
+def _always(options: Mapping[str, Any]) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Plugin:
     kind: Kind
@@ -109,6 +113,7 @@ class Plugin:
     libraries: tuple[str, ...] = ()
     fetch: Callable[..., Any] | None = None
     license: str = ""
+    fetches: Callable[[Mapping[str, Any]], bool] = _always
 
     @cached_property
     def doc(self) -> str:
@@ -179,12 +184,13 @@ def _register(
     libraries: tuple[str, ...] = (),
     fetch: FetchFn | None = None,
     license: str = "",
+    fetches: Callable[[Mapping[str, Any]], bool] = _always,
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
-        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch, license)
+        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch, license, fetches)
         return call
 
     return add
@@ -197,14 +203,16 @@ def source(
     libraries: tuple[str, ...] = (),
     fetch: FetchFn | None = None,
     license: str = "",
+    fetches: Callable[[Mapping[str, Any]], bool] = _always,
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows.
 
     `fetch(net, *, options…)`, for a source that needs the network, yields an Item for each thing it names; it takes
-    those of the source's options that decide what is fetched. `license` is what its rows have where neither they
+    those of the source's options that decide what is fetched. `fetches` says of the options whether there is
+    anything to fetch at all. `license` is what its rows have where neither they
     nor the recipe say, in words for `recipe check`.
     """
-    return _register("source", name, version, libraries, fetch, license)
+    return _register("source", name, version, libraries, fetch, license, fetches)
 
 
 def filter(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:

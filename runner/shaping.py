@@ -9,6 +9,7 @@ import msgspec
 from runner import passages
 from runner import recipe as r
 from runner.record import Document, Message, Record, Rejected
+from runner.registry import plugins
 
 _LONGEST_TAG = 200  # as a recipe's own tags
 
@@ -38,7 +39,7 @@ def _dressed(record: Record, wanted: r.Chat, spec: r.Source, seed: int) -> Recor
     meta = {k: v for k, v in record.meta.items() if k not in ("copy", "tokens")}
     meta["source"] = spec.name
     if not meta.get("license"):
-        meta["license"] = common.license
+        meta["license"] = common.license or plugins("source")[spec.plugin].license
     return msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)
 
 

@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta
 
-from runner.datafile import KINDS, Kind, accounted, kind_of, rows
+from runner.datafiles.kinds import KINDS, Kind, accounted, kind_of, rows
+from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
+from runner.datafiles.rows import PAIRS, Columns, record_of
 from runner.errors import Problem, RecipeError, StepError
 from runner.fetching import Fetcher, Item, items_of
-from runner.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.record import Document, Record, Rejected
 from runner.registry import Files, SourceContext, source
-from runner.rows import PAIRS, Columns, record_of
 
 _LARGEST = 16 << 20  # bytes of one text; the longest novels have 5 million
 _DOWNLOAD = 4 << 30
@@ -35,7 +35,7 @@ def fetch(net: Fetcher, *, urls: list[str] | None) -> Iterator[Item]:
     yield from items_of(net.get_all(urls or [], most=_DOWNLOAD))
 
 
-@source("files", version=1, fetch=fetch, libraries=("pyarrow",))
+@source("files", version=1, fetch=fetch, fetches=lambda o: bool(o["urls"]), libraries=("pyarrow",))
 def files(
     context: SourceContext,
     *,
@@ -59,7 +59,7 @@ def files(
 
     Rows become chat records (`messages`, ShareGPT, Alpaca, prompt and answer) or plain text to be cut into passages
     (`text`); txt, md and html are one text each. What a row means is the same for every kind of file, see
-    runner.rows; how rows and files are refused, see runner.jsontext and runner.tabular. A Markdown file's front
+    runner.datafiles.rows; how rows and files are refused, see the rest of that package. A Markdown file's front
     matter is left out, a text's Gutenberg wrapping too, of a web page only the main text is taken.
     """
     if not files and not urls:

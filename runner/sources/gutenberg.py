@@ -15,9 +15,9 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec import Meta
 
-from runner import jsontext
 from runner.booktext import Unusable, decode, gutendex, header, read_book
 from runner.booktext.wanted import Wanted
+from runner.datafiles import jsontext
 from runner.errors import Problem, RecipeError
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
 from runner.record import Document, Rejected

@@ -21,11 +21,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from runner.datafiles.rows import Columns, record_of, shown
 from runner.errors import Problem, RecipeError, StepError
 from runner.fetching import Fetcher, Item
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, source
-from runner.rows import Columns, record_of, shown
 from runner.settings import SETTINGS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"

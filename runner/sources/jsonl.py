@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from runner.datafile import accounted, rows
+from runner.datafiles.jsontext import shown
+from runner.datafiles.kinds import accounted, rows
+from runner.datafiles.opened import Bad
 from runner.fetching import InputFile
-from runner.jsontext import shown
-from runner.opened import Bad
 from runner.record import Record, Rejected
 from runner.registry import Files, SourceContext, source
 

@@ -10,15 +10,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from runner.datafile import Kind, accounted, kind_of, listed, rows
+from runner.datafiles.kinds import Kind, accounted, kind_of, listed, rows
+from runner.datafiles.opened import Bad, Unreadable, ending
 from runner.errors import Problem, RecipeError
 from runner.fetching import Fetcher, Item, Unfetched, failed
-from runner.opened import Bad, Unreadable, ending
 from runner.passages import draw
 from runner.passages.english import read, words
 from runner.posts import KNOWN, Post, PostColumns, of_site, post_of
+from runner.posts.api import Listing, Period, posts
 from runner.record import Message, Record, Rejected
-from runner.redditapi import Listing, Period, posts
 from runner.registry import Files, SourceContext, source
 
 Shape = Literal["headline", "satire", "post", "reply", "comment"]
@@ -47,7 +47,7 @@ def fetch(
     yield Item(key, net.store(lines), meta)
 
 
-@source("reddit", version=1, fetch=fetch, license=LICENSE)
+@source("reddit", version=1, fetch=fetch, fetches=lambda o: o["subreddit"] is not None, license=LICENSE)
 def reddit(
     context: SourceContext,
     *,

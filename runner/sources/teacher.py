@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from runner import answers, contract, teaching
+from runner import contract, teaching
 from runner.errors import Problem, RecipeError, StepError
 from runner.fetching import Fetcher, Item, Unfetched, failed
-from runner.prompting import BadPrompt, Prompt
 from runner.record import Record, Rejected
 from runner.registry import SourceContext, SourceName, ToolSetName, source
-from runner.spending import Budget, Price, Purse, Spent
-from runner.teaching import Asked, Exchange, Format, Task
+from runner.teaching import Asked, Exchange, Format, Task, answers
+from runner.teaching.prompting import BadPrompt, Prompt
+from runner.teaching.spending import Budget, Price, Purse, Spent
 
 MOST = 4 << 20  # bytes of an answer
 GIVE_UP = 5  # requests that fail one after the other: the endpoint is down, or will have nothing of us

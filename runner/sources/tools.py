@@ -71,7 +71,7 @@ def fetch(
         net.progress(i + 1, conversations, "conversations")
 
 
-@source("tools", version=1, fetch=fetch)
+@source("tools", version=1, fetch=fetch, fetches=lambda o: o["responses"] != "offline")
 def tools(
     context: SourceContext,
     *,
@@ -124,7 +124,7 @@ def tools(
     else:
         world: World = Offline(toolset)
         if not offline:
-            replay = Replay(context.raw, toolset, api, {item.key: item for item in context.items})
+            replay = Replay(context.raw, toolset, api, iter(context.items))
             world = Served(toolset, replay.answer)
             theirs = meta_of(toolset, api)
             meta |= {**theirs, "license": f"{toolset.license} AND {theirs['license']}"}

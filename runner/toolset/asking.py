@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -84,15 +84,22 @@ def meta_of(toolset: ToolSet, api: str) -> dict[str, str]:
 
 @dataclass
 class Replay:
-    """Answers calls with what was fetched, `raw` being the file of an item; `used` collects the digests."""
+    """Answers calls with what was fetched, `raw` being the file of an item; `used` collects the digests.
+
+    Items come in the order in which conversations need them, and no more of them are taken than that: the first
+    conversations can be looked at before the rest is fetched.
+    """
 
     raw: Callable[[Item], Path]
     set: ToolSet
     api: str
-    items: Mapping[str, Item]
+    coming: Iterator[Item]
+    items: dict[str, Item] = field(default_factory=dict)
     used: dict[str, None] = field(default_factory=dict)
 
     def answer(self, call: Call) -> Mapping[str, Any] | str:
+        while call.key not in self.items and (item := next(self.coming, None)) is not None:
+            self.items[item.key] = item
         item = self.items.get(call.key)
         if item is None:
             raise NoAnswer(f"no answer was fetched for its call {call.key}")

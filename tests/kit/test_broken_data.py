@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from runner import contract
+from runner.datafiles.rows import Columns
 from runner.fetching import InputFile
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext
-from runner.rows import Columns
 from runner.sources.files import files
 from runner.sources.jsonl import jsonl
 from runner.sources.reddit import reddit
@@ -165,7 +165,7 @@ from runner import contract
 from runner.fetching import InputFile
 from runner.record import Record, Rejected
 from runner.registry import SourceContext
-from runner.rows import Columns
+from runner.datafiles.rows import Columns
 from runner.sources.files import files
 from runner.sources.jsonl import jsonl
 from runner.sources.reddit import reddit

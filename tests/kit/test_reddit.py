@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from runner import contract
+from runner.datafiles.rows import Columns
 from runner.fetching import InputFile, Item
 from runner.net.client import Client
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext
-from runner.rows import Columns
 from runner.settings import SETTINGS, Settings
 from runner.sources.files import fetch, files
 from runner.sources.reddit import Shape, reddit

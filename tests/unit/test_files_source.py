@@ -15,11 +15,11 @@ import pytest
 import zstandard
 
 from runner import contract
+from runner.datafiles.rows import Columns
 from runner.errors import RecipeError
 from runner.fetching import Got, InputFile, Item, Unfetched
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, plugins
-from runner.rows import Columns
 from runner.sources.files import fetch, files
 from runner.sources.jsonl import jsonl
 

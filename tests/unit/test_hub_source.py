@@ -16,11 +16,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from runner.datafiles.rows import Columns, record_of
 from runner.errors import RecipeError
 from runner.fetching import Item
 from runner.record import Document, Record, Rejected
 from runner.registry import Plugin, SourceContext
-from runner.rows import Columns, record_of
 from runner.settings import SETTINGS
 from runner.sources import hub
 

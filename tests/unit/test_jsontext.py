@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import jsontext as j
-from runner.opened import Bad, Unreadable
+from runner.datafiles import jsontext as j
+from runner.datafiles.opened import Bad, Unreadable
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

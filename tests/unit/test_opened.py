@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from runner import opened as o
+from runner.datafiles import opened as o
 
 LINES = [f"line {n}\n".encode() for n in range(5000)]
 WHOLE = b"".join(LINES)

@@ -80,7 +80,8 @@ def test_a_broken_budget_leaves_its_rows_to_look_at(tmp_path: Path) -> None:
 def test_an_empty_source_is_named_where_the_recipe_names_it(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("")
     code, said = prepared(tmp_path, ["a.jsonl"])
-    assert code == 3 and "r.yaml:4:5: sources[0]: gave no records: it is empty" in said
+    assert code == 3
+    assert "r.yaml:4:5: sources[0]: gave no records: its one row was rejected; s/a: a.jsonl: is empty" in said
 
 
 def test_numbers_that_json_cannot_hold_are_rejected(tmp_path: Path) -> None:

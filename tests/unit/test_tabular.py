@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import opened, tabular
-from runner.opened import Bad, Unreadable
-from runner.tabular import Table
+from runner.datafiles import opened, tabular
+from runner.datafiles.opened import Bad, Unreadable
+from runner.datafiles.tabular import Table
 
 CELL = st.text(
     alphabet=st.characters(codec="utf-8", exclude_characters="\0\x1e") | st.sampled_from('",\n\r\t; é'),

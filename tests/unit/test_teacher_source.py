@@ -19,13 +19,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner import answers, contract
+from runner import contract
 from runner.errors import RecipeError, StepError
 from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
-from runner.prompting import BadPrompt, Prompt
 from runner.record import Message, Record, Rejected
 from runner.registry import Plugin, SourceContext
 from runner.sources import teacher
+from runner.teaching import answers
+from runner.teaching.prompting import BadPrompt, Prompt
 
 Answer = Callable[[dict[str, Any]], Any]
 

@@ -14,7 +14,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 
-from runner.opened import LONGEST, Bad, Overlong, Unreadable, head, lines
+from runner.datafiles.opened import LONGEST, Bad, Overlong, Unreadable, head, lines
 
 SHOWN = 20_000
 _KEPT_LF = "\x1e"  # stands for a bare LF on its way through the csv module, which would end the row there

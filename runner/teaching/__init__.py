@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from runner.answers import Unfit, refused
 from runner.record import FunctionCall, Message, Record, ToolCall
+from runner.teaching.answers import Unfit, refused
 
 Task = Literal["backtranslate", "paraphrase", "conversation"]
 Format = Literal["json_schema", "json_object", "none"]

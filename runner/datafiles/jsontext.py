@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from runner.opened import LONGEST, Bad, Overlong, Unreadable, head, lines, whole
+from runner.datafiles.opened import LONGEST, Bad, Overlong, Unreadable, head, lines, whole
 
 DEEPEST = 200
 SHOWN = 20_000

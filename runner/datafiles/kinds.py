@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
-from runner.jsontext import Row, json_lines, json_rows
-from runner.opened import LONGEST, Bad, Unreadable, ending, opened
+from runner.datafiles.jsontext import Row, json_lines, json_rows
+from runner.datafiles.opened import LONGEST, Bad, Unreadable, ending, opened
+from runner.datafiles.tabular import Table
 from runner.record import Rejected
-from runner.tabular import Table
 
 Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "txt", "md", "html"]
 KINDS: dict[str, Kind] = {
