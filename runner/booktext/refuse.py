@@ -14,6 +14,7 @@ _HTML = re.compile(
 )
 _FEWEST_WORDS = 40
 _MOST_LINES = 1_500_000  # all of Mark Twain in one file has 330,000; each costs memory
+_FEWEST_LETTERS = 0.3  # of what is no white space; also of a whole file, before marks are looked for in it
 _AUDIO = re.compile(
     r"\b(?:audio ?book|audio (?:reading|recording|performance|file)|\.?mp3|ogg vorbis|midi)\b", re.I
 )
@@ -32,8 +33,8 @@ def refuse_file(text: str) -> None:
         raise Unusable("not a book: an RTF file")
     if text.count("\n") > _MOST_LINES:
         raise Unusable(f"not a book: more than {_MOST_LINES} lines")
-    if not any(c.isalpha() for c in text):
-        raise Unusable("not a book: no letters")
+    if _letters(text) < _FEWEST_LETTERS:
+        raise Unusable("not a book: numbers or symbols, not words")
 
 
 def refuse_body(body: str) -> None:
@@ -43,9 +44,15 @@ def refuse_body(body: str) -> None:
         raise Unusable("not a book: hardly any text between the Gutenberg marks")
     if words < 600 and len(_AUDIO.findall(body)) >= 2:
         raise Unusable("not a book: a note on a recording")
-    if sum(map(str.isalpha, body)) < 0.6 * (len(body) - sum(map(str.isspace, body))):
+    if _letters(body) < 0.6:
         raise Unusable("not a book: numbers or symbols, not words")
     lines = [line for line in body.splitlines() if line.strip()]
     listed = sum(bool(re.search(r"\s\d{1,6}[A-Z]?$", line)) for line in lines)
     if len(lines) >= 40 and listed > 0.5 * len(lines):
         raise Unusable("not a book: a listing")
+
+
+def _letters(text: str) -> float:
+    """Share of letters in what is no white space."""
+    shown = len(text) - sum(map(str.isspace, text))
+    return sum(map(str.isalpha, text)) / shown if shown else 0.0

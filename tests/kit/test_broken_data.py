@@ -218,6 +218,7 @@ BIG: list[tuple[str, str, int, dict[str, str]]] = [
     ("files", "slip.zip", 0, {"s/slip": "slip.zip: its name says not what it is"}),
     ("files", "spaces.html", 0, {"s/spaces": "spaces.html: "}),
     ("files", "long_line.txt", 0, {"s/long_line": "long_line.txt: is larger than"}),
+    ("files", "stars.txt", 0, {"s/stars": "stars.txt: "}),
     ("jsonl", "dir.jsonl", 0, {"s/dir": "dir.jsonl: cannot be read"}),
     ("jsonl", "loop_a.jsonl", 0, {"s/loop_a": "loop_a.jsonl: cannot be read"}),
     ("jsonl", "-dash.jsonl", 1, {}),

@@ -444,7 +444,7 @@ def test_rejoining_loses_no_letter(text: str) -> None:
             f"files.\n\n{ENDS[0]}",
             "recording",
         ),
-        ("12 34\n", "no letters"),
+        ("12 34\n", "numbers or symbols"),
     ],
 )
 def test_not_a_book(text: str, reason: str) -> None:
