@@ -18,8 +18,8 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Price(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a million tokens cost."""
 
-    input: Annotated[float, Meta(ge=0)]
-    output: Annotated[float, Meta(ge=0)]
+    input: Annotated[float, Meta(ge=0, description="Tokens of the prompt.")]
+    output: Annotated[float, Meta(ge=0, description="Tokens of the answer.")]
 
 
 class Spent(Exception):

@@ -64,12 +64,14 @@ def change(old: str, new: str, file: str = "r.yaml") -> None:
 
 
 def test_check() -> None:
-    assert recipe("check", "r.yaml").stdout == "r.yaml: ok (small)\n"
-    assert answer("check", "r.yaml") == {"ok": True, "exit": 0, "errors": []}
+    fine = "r.yaml: ok (small)\n  no licence stated: talk, river\n"
+    assert recipe("check", "r.yaml").stdout == fine
+    mixed = {"r.yaml": {"no licence stated": ["talk", "river"]}}
+    assert answer("check", "r.yaml") == {"ok": True, "exit": 0, "errors": [], "licences": mixed}
     Path("bad.yaml").write_text("recipe: 1\nname: b\nseed: x\nsources:\n  - text: {files: [none]}\n")
     done = recipe("check", "r.yaml", "bad.yaml", "gone.yaml")
     assert done.exit_code == 2
-    assert done.stdout == "r.yaml: ok (small)\n"
+    assert done.stdout == fine
     assert len(done.stderr.splitlines()) == 3
     said = answer("check", "bad.yaml", "gone.yaml", code=2)
     assert said["errors"][0] == {
@@ -260,12 +262,12 @@ def test_a_broken_budget_fails_every_time(budget: str) -> None:
         (
             "data/talk.jsonl, data/one-bad.jsonl",
             "empty",
-            "source.talk: r.yaml:4:5: sources[0]: gave no records: it is",
+            "source.talk: r.yaml:4:5: sources[0]: gave no records: its one row was",
         ),
         (
             "data/talk.jsonl, data/one-bad.jsonl",
             "junk",
-            "source.talk: r.yaml:4:5: sources[0]: gave no records: all 2 rows were rejected; talk/junk/1: not JSON",
+            "source.talk: r.yaml:4:5: sources[0]: gave no records: all 3 rows were rejected; talk/junk: junk: nothing in it",
         ),
         ("min: 12", "min: 999", "filter: the filters dropped every record"),
         (

@@ -241,5 +241,5 @@ def test_two_suites_cannot_want_one_task_with_other_limits(tmp_path: Path) -> No
         "model: {base: embedded/smollm2-135m-instruct}\nevaluate: {suites: [a, b]}\n"
     )
     (tmp_path / "d.jsonl").write_text("{}\n")
-    with pytest.raises(RecipeError, match=r"r\.yaml:5:25: .*another limit or fewshot than 'a' does"):
+    with pytest.raises(RecipeError, match=r"r\.yaml:5:24: .*another limit or fewshot than 'a' does"):
         load_recipe(recipe, Workspace(tmp_path))
