@@ -43,7 +43,7 @@ def text(fates: Sequence[Fate], summary: dict[str, Any], recipe: Recipe) -> str:
             f"- **{source.name}** (`{source.plugin}`): {len(own):,} rows in, {counts['trained']:,} trained, "
             f"{counts['validation']:,} validation, {counts['dropped']:,} dropped"
         )
-        origins = sorted({f.origin for f in own if f.origin and f.fate != "dropped"})
+        origins = sorted({_place(f.origin) for f in own if f.origin and f.fate != "dropped"})
         lines += [f"  - {_plain(o)}" for o in origins[:ORIGINS]]
         if len(origins) > ORIGINS:
             lines.append(f"  - … and {len(origins) - ORIGINS:,} more")
@@ -58,6 +58,12 @@ def text(fates: Sequence[Fate], summary: dict[str, Any], recipe: Recipe) -> str:
         asked = "" if share["asked"] is None else f"{share['asked']:.1%}"
         lines.append(f"| {_plain(share['name'])} | {asked} | {share['got']:.1%} | {share['records']:,} |")
     return "\n".join(lines) + "\n"
+
+
+def _place(origin: str) -> str:
+    """Where a row is from without its number: `posts.csv:1027` is of `posts.csv`."""
+    file, _, number = origin.rpartition(":")
+    return file if number.isdigit() and file else origin
 
 
 def _plain(value: str) -> str:

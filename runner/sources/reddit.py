@@ -214,11 +214,11 @@ def _records(file: _File, kind: Kind, wanted: _Wanted) -> Iterator[Record | Reje
             if str(row.get(column, "")) != value:
                 reason = f"its {column} is another"
         if reason:
-            yield Rejected(id, reason, (post.title or post.body)[:1000])
+            yield Rejected(id, reason, (post.title or post.body)[:1000], left_out=True)
         else:
             yield _record(post, id, file, number, wanted)
     if wanted.others:
-        yield Rejected(f"{file.id}/others", f"{wanted.others} rows of other subreddits", file.name)
+        yield Rejected(f"{file.id}/others", f"{wanted.others} rows of other subreddits", file.name, left_out=True)
 
 
 def _record(post: Post, id: str, file: _File, number: int, wanted: _Wanted) -> Record:
