@@ -1,0 +1,49 @@
+"""The data card: licences, origins and losses of a run, the same bytes for the same ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner import card, ledger
+from runner.load import load_recipe
+from runner.record import Fate, Message, Record
+from runner.workspace import Workspace
+
+RECIPE = """\
+recipe: 1
+name: c
+description: A *small* one | with marks.
+sources:
+  - jsonl: {files: [a.jsonl]}
+    name: a
+"""
+
+
+def test_a_card(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    recipe = load_recipe(tmp_path / "r.yaml", Workspace(tmp_path)).recipe
+    used = [
+        Record(
+            [Message("user", "Hi."), Message("assistant", "Ho.")],
+            tags={"source": "a"},
+            meta={
+                "id": f"a/{n}",
+                "source": "a",
+                "origin": f"posts.csv:{n}",
+                "license": "CC-BY-4.0",
+                "attribution": "A. Writer",
+            },
+        )
+        for n in (1, 2)
+    ]
+    lost = [Fate("a/3", "a", "dropped", "filters[0].words", "too few words")]
+    fates = ledger.complete(lost, used, [])
+    text = card.text(fates, ledger.summary(fates, used, [], recipe), recipe)
+    assert "3 rows came in: 2 are trained, 0 held out" in text
+    assert "A \\*small\\* one \\| with marks." in text
+    assert "| CC-BY-4.0 | a | A. Writer | 2 |" in text
+    assert "  - posts.csv\n" in text
+    assert "posts.csv:1" not in text
+    assert "| filters\\[0\\].words | too few words | 1 |" in text
+    assert text == card.text(list(reversed(fates)), ledger.summary(fates, used, [], recipe), recipe)
