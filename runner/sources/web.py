@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Annotated
 from urllib.parse import urldefrag
 
@@ -18,6 +19,7 @@ from runner.errors import Problem, RecipeError, StepError
 from runner.fetching import Fetcher, Item, Unfetched, failed
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
+from runner.rendering import rendered
 from runner.webtext import NoPage, Page, Selectors, extract, refuses_use
 from runner.webtext.links import MOST_BYTES as MOST_LISTED
 from runner.webtext.links import links
@@ -69,6 +71,14 @@ AtMost = Annotated[
     int, Meta(ge=1, le=1_000_000, description="Fetch no more pages than this, the first ones.")
 ]
 
+Render = Annotated[
+    bool,
+    Meta(
+        description="Run the scripts of each page in a browser and read what it shows then; for pages that show "
+        "nothing without."
+    ),
+]
+
 
 def fetch(
     net: Fetcher,
@@ -79,6 +89,7 @@ def fetch(
     include: Include = None,
     exclude: Exclude = None,
     at_most: AtMost = 1000,
+    render: Render = False,
 ) -> Iterator[Item]:
     """The pages, named ones first, then those of sitemaps, then of feeds, each once; lists that could not be had."""
     if not (urls or sitemaps or feeds):
@@ -154,6 +165,7 @@ def web(
     include: Include = None,
     exclude: Exclude = None,
     at_most: AtMost = 1000,
+    render: Render = False,
     selectors: Annotated[
         PageSelectors | None,
         Meta(description="Where the text of these pages stands; left out, the main text is found."),
