@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -12,7 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ from runner.net.watched import Limits
 from runner.settings import SETTINGS, Settings
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
+StandIn = Callable[..., AbstractContextManager[str]]
 KIT = Path(os.environ.get("MIREPOIX_KIT") or SHARED / "kit")
 UPSTREAM = Path(os.environ.get("MIREPOIX_UPSTREAM") or SHARED / "upstream" / "upstream.py")
 for needed in (KIT / "gutenberg" / "books.json", UPSTREAM):
@@ -39,23 +40,6 @@ QUICK = Limits(
 )  # fmt: skip
 
 
-@contextlib.contextmanager
-def stand_in(*options: str) -> Iterator[str]:
-    """The stand-in's address, while it runs."""
-    with subprocess.Popen(
-        [sys.executable, str(UPSTREAM), "--kit", str(KIT), "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"listening (\S+)", process.stdout.readline())
-            assert found is not None
-            yield found[1]
-        finally:
-            process.kill()
-
-
 def ask(url: str) -> Any:
     with urllib.request.urlopen(url) as answer:
         return json.load(answer)
@@ -67,7 +51,7 @@ def settings(base: str, **values: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def base() -> Iterator[str]:
+def base(stand_in: StandIn) -> Iterator[str]:
     with stand_in("--robots", "pages", "--require-ua") as found:
         yield found
 
@@ -278,7 +262,7 @@ for _ in sys.stdin:
 """
 
 
-def test_killed_at_twenty_moments_nothing_whole_is_fetched_twice(tmp_path: Path) -> None:
+def test_killed_at_twenty_moments_nothing_whole_is_fetched_twice(stand_in: StandIn, tmp_path: Path) -> None:
     paths = TEXTS[:15]
     dice = random.Random(17)
     root = tmp_path / "store"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from runner.settings import SETTINGS, Settings
 from runner.sources.gutenberg import fetch, gutenberg
 from runner.sources.text import text as text_source
 
+StandIn = Callable[..., AbstractContextManager[str]]
 KIT = Path(os.environ.get("MIREPOIX_KIT") or Path(__file__).parents[2] / ".." / "shared" / "kit")
-UPSTREAM = Path(os.environ.get("MIREPOIX_UPSTREAM") or KIT / ".." / "upstream" / "upstream.py")
 EXPECT = KIT / "gutenberg" / "expect.json"
 if not EXPECT.is_file():
     pytest.skip(f"the test kit is not at {KIT} (set MIREPOIX_KIT)", allow_module_level=True)
@@ -189,19 +188,9 @@ def ask(url: str, data: bytes | None = None, method: str | None = None) -> Any:
 
 
 @pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    if not UPSTREAM.is_file():
-        pytest.skip(f"the stand-in is not at {UPSTREAM} (set MIREPOIX_UPSTREAM)")
-    command = [sys.executable, str(UPSTREAM), "--kit", str(KIT), "--port", "0", "--page-size", "5"]
-    command += ["--robots", "gutendex", "--require-ua"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"listening (\S+)", process.stdout.readline())
-            assert found is not None
-            yield found[1]
-        finally:
-            process.kill()
+def base(stand_in: StandIn) -> Iterator[str]:
+    with stand_in("--page-size", "5", "--robots", "gutendex", "--require-ua") as found:
+        yield found
 
 
 CATALOGUE = {b["id"]: b for b in json.loads((KIT / "gutenberg" / "books.json").read_text(encoding="utf-8"))}

@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +21,17 @@ from runner.settings import SETTINGS
 from runner.sources import hub
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
+StandIn = Callable[..., AbstractContextManager[str]]
 KIT = Path(os.environ.get("MIREPOIX_KIT") or SHARED / "kit")
-UPSTREAM = Path(os.environ.get("MIREPOIX_UPSTREAM") or SHARED / "upstream") / "upstream.py"
-if not (KIT / "chat").is_dir() or not UPSTREAM.is_file():
-    pytest.skip(
-        f"the test kit is not at {KIT}, or the stand-in not at {UPSTREAM} (set MIREPOIX_KIT, MIREPOIX_UPSTREAM)",
-        allow_module_level=True,
-    )
+if not (KIT / "chat").is_dir():
+    pytest.skip(f"the test kit is not at {KIT} (set MIREPOIX_KIT)", allow_module_level=True)
 pytest.importorskip("datasets", reason="datasets is not installed")
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    argv = [sys.executable, str(UPSTREAM), "--kit", str(KIT), "--port", "0"]
-    child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert child.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", child.stdout.readline())
-        assert found is not None
-        yield found[0]
-    finally:
-        child.terminate()
-        child.wait()
+def upstream(stand_in: StandIn) -> Iterator[str]:
+    with stand_in() as found:
+        yield found
 
 
 class Net:

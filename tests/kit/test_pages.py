@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,12 @@ from runner.registry import SourceContext, plugins
 from runner.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
+StandIn = Callable[..., AbstractContextManager[str]]
 KIT = Path(os.environ.get("MIREPOIX_KIT") or ROOT.parent / "shared" / "kit")
-UPSTREAM = Path(os.environ.get("MIREPOIX_UPSTREAM") or KIT.parent / "upstream") / "upstream.py"
 if not (KIT / "pages" / "truth.json").is_file():
     pytest.skip(
         f"needs the annotated pages of the kit: {KIT / 'pages'} (MIREPOIX_KIT)", allow_module_level=True
     )
-served = pytest.mark.skipif(
-    not UPSTREAM.is_file(), reason=f"needs the stand-in: {UPSTREAM} (MIREPOIX_UPSTREAM)"
-)
-
 WEB = plugins("source")["web"]
 
 
@@ -56,16 +52,9 @@ def test_no_worse_than_trafilatura_alone(bench: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    command = [sys.executable, str(UPSTREAM), "--kit", str(KIT), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
-            assert found is not None
-            yield found[0]
-        finally:
-            server.terminate()
+def base(stand_in: StandIn) -> Iterator[str]:
+    with stand_in() as found:
+        yield found
 
 
 class Net(fetch.Net):
@@ -112,7 +101,6 @@ SPECIAL = {
 READ = ["article", "prompt-injection", "pii", "deepdom", "unclosed", "nul", "utf16", "latin1-undeclared"]
 
 
-@served
 def test_odd_pages_of_the_stand_in(base: str, tmp_path: Path) -> None:
     # The article's text is the same on several pages; each is read by itself, so that none is a copy.
     for name in READ:
@@ -127,13 +115,11 @@ def test_odd_pages_of_the_stand_in(base: str, tmp_path: Path) -> None:
     assert all(SPECIAL[name] in reason for name, reason in reasons.items()), reasons
 
 
-@served
 def test_a_browser_check_in_place_of_a_page(base: str, tmp_path: Path) -> None:
     documents, reasons = rows(base, tmp_path, urls=[f"{base}/special/article?_fault=html"])
     assert not documents and "check of the browser" in next(iter(reasons.values()))
 
 
-@served
 @pytest.mark.parametrize("charset", ["utf-16", "cp1252", "latin-1"])
 def test_recoded_pages(base: str, tmp_path: Path, charset: str) -> None:
     documents, _ = rows(base, tmp_path, urls=[f"{base}/special/article?_fault=transcode:{charset}"])

@@ -7,9 +7,8 @@ import hashlib
 import html
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,8 @@ from runner.sources.files import fetch, files
 from runner.sources.reddit import Shape, reddit
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
+StandIn = Callable[..., AbstractContextManager[str]]
 KIT = Path(os.environ.get("MIREPOIX_KIT") or SHARED / "kit")
-UPSTREAM = Path(os.environ.get("MIREPOIX_UPSTREAM") or SHARED / "upstream" / "upstream.py")
 FOLDER = KIT / "reddit"
 if not FOLDER.is_dir():
     pytest.skip(f"the test kit is not at {KIT} (set MIREPOIX_KIT)", allow_module_level=True)
@@ -96,18 +95,9 @@ def test_labels_and_scores_pick() -> None:
 
 
 @pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    if not UPSTREAM.is_file():
-        pytest.skip(f"{UPSTREAM} is not here (set MIREPOIX_UPSTREAM)")
-    command = [sys.executable, str(UPSTREAM), "--kit", str(KIT), "--port", "0", "--gzip"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"listening (\S+)", process.stdout.readline())
-            assert found is not None
-            yield found[1]
-        finally:
-            process.kill()
+def base(stand_in: StandIn) -> Iterator[str]:
+    with stand_in("--gzip") as found:
+        yield found
 
 
 def test_files_from_an_address_are_those_of_the_folder(base: str, tmp_path: Path) -> None:
