@@ -14,14 +14,15 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 
-MOST_UNPACKED_BYTES = 2 << 30
+from runner.jobs.cpu_lora import quicken
+
 # Models whose loss is plain cross-entropy of `lm_head(hidden)`: no scaling or capping of logits.
 PLAIN_LOSS = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
 
 class CpuPlugin(BasePlugin):
-    """Says `use_cpu` to the training arguments, keeps bitsandbytes' inference layout out of training, and unpacks
-    the frozen 4-bit weights of a small model once instead of twice a step."""
+    """Says `use_cpu` to the training arguments, keeps bitsandbytes' inference layout out of training, and quickens
+    the adapted layers of a small model (`cpu_lora`)."""
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {"use_cpu": True}
@@ -31,29 +32,10 @@ class CpuPlugin(BasePlugin):
         # and they stay so: every later training step silently gets wrong gradients.
         from bitsandbytes.nn import Linear4bit
 
-        layers = [m for m in model.modules() if isinstance(m, Linear4bit)]
-        for layer in layers:
-            layer.support_avx512bf16_for_cpu = False
-        # The weights never change, so neither do the numbers that NF4 stands for. Unpacking them costs the same for
-        # a short batch as for a long one: kept unpacked, small batches (more steps of training) cost little more.
-        if sum(layer.in_features * layer.out_features for layer in layers) * 2 <= MOST_UNPACKED_BYTES:
-            for layer in layers:
-                _unpack(layer)
-
-
-def _unpack(layer: Any) -> None:
-    """Let a Linear4bit multiply by its weights as NF4 has them, unpacked to the compute type beforehand."""
-    import torch
-    from bitsandbytes.functional import dequantize_4bit
-
-    dtype = layer.compute_dtype or torch.bfloat16
-    weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
-
-    def forward(x: Any) -> Any:
-        bias = None if layer.bias is None else layer.bias.to(dtype)
-        return torch.nn.functional.linear(x.to(dtype), weight, bias).to(x.dtype)
-
-    layer.forward = forward
+        for module in model.modules():
+            if isinstance(module, Linear4bit):
+                module.support_avx512bf16_for_cpu = False
+        quicken(model)
 
 
 class LabelledLogitsPlugin(BasePlugin):
