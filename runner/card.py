@@ -16,10 +16,9 @@ ORIGINS = 40  # a card names so many origins of a source; the ledger has them al
 def text(fates: Sequence[Fate], summary: dict[str, Any], recipe: Recipe) -> str:
     """The card in Markdown; the same ledger gives the same bytes."""
     rows = summary["rows"]
-    lines = [f"# Data card: {recipe.name}", ""]
-    if recipe.description:
-        lines += [_plain(recipe.description), ""]
-    lines += [
+    lines = [
+        "# Data card",
+        "",
         f"{rows['in']:,} rows came in: {rows['trained']:,} are trained, {rows['validation']:,} held out for "
         f"validation, {rows['dropped']:,} dropped. `ledger.parquet` says of each what became of it.",
         "",

@@ -17,6 +17,7 @@ from runner import errors
 from runner.errors import safe
 
 if TYPE_CHECKING:
+    from runner.fetching import Item
     from runner.load import Loaded
     from runner.settings import Settings
     from runner.steps import Plan
@@ -180,6 +181,11 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
     return code
 
 
+def _fetched(items: tuple[Item, ...]) -> str:
+    failed = sum(bool(i.error) and not i.left_out for i in items)
+    return f"{len(items)} items" + (f", {failed} not had: --refresh failed asks again" if failed else "")
+
+
 @main.command()
 @RECIPE
 @TRUST
@@ -207,7 +213,7 @@ def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
     width = max(map(len, [s.name for s in planned.steps] + [f.name for f in planned.fetches]))
     for f in planned.fetches:
-        todo, said = ("run ", "not fetched yet") if f.items is None else ("skip", f"{len(f.items)} items")
+        todo, said = ("run ", "not fetched yet") if f.items is None else ("skip", _fetched(f.items))
         click.echo(safe(f"  {todo}  {f.name:<{width}}  {said}"))
     for s, made, why in rows:
         click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))

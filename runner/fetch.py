@@ -72,6 +72,9 @@ class Net(Fetcher):
     ) -> Iterator[tuple[str, Got | Unfetched]]:
         return self._client.get_all(urls, accept=accept, most=most, keep=keep, robots=robots)
 
+    def forget(self, got: Got) -> None:
+        self._client.forget(got)
+
     def store(self, chunks: Iterable[bytes]) -> str:
         return self._client.store(chunks)
 
@@ -100,10 +103,11 @@ def items(fetch: Fetch, net: Net) -> Iterator[Item]:
             yield item
 
 
-def run(fetch: Fetch, net: Net, root: Path, log: Path) -> tuple[int, int]:
+def run(fetch: Fetch, net: Net, root: Path, log: Path, shown: str) -> tuple[int, int]:
     """Fetch all, lock it, and name in `log` what could not be had; how many came, and how many did not.
 
-    Raises StepError where the fetch as a whole cannot go on.
+    Raises StepError where the fetch as a whole cannot go on, or where nothing at all could be had: that is no lock to
+    keep, so the next run asks again.
     """
     got: list[Item] = []
     try:
@@ -113,5 +117,8 @@ def run(fetch: Fetch, net: Net, root: Path, log: Path) -> tuple[int, int]:
         raise StepError(fetch.name, str(e)) from None
     failures = [f"{i.key}: {i.error}" for i in got if i.error]
     write_atomic(log, "".join(f"{line}\n" for line in failures).encode("utf-8", "backslashreplace"))
+    if got and not any(i.sha256 or i.left_out for i in got):
+        more = f" (and {len(got) - 1:,} more)" if len(got) > 1 else ""
+        raise StepError(fetch.name, f"nothing could be had: {failures[0]}{more}", shown)
     lock.write(root, fetch.request, got)
     return len(got) - len(failures), len(failures)

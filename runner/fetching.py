@@ -60,6 +60,8 @@ class Got:
     content_type: str = ""
     charset: str = ""
     robots: str = ""
+    request: str = ""
+    """Names the request in the client's cache."""
 
     def bytes(self) -> bytes:
         return self.path.read_bytes()
@@ -116,6 +118,10 @@ class Fetcher(Protocol):
         robots: bool = True,
     ) -> Iterator[tuple[str, Got | Unfetched]]:
         """Several, some of them at once as far as each host's pace allows, in the order of `urls`."""
+        ...
+
+    def forget(self, got: Got) -> None:
+        """This answer proved to be no good: it is asked for again next time."""
         ...
 
     def store(self, chunks: Iterable[bytes]) -> str:

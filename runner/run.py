@@ -133,16 +133,22 @@ class _Walk:
         self.tell(Event("starts", name, "prepare", "not fetched yet" if one.items is None else "asked again"))
         net = fetch.Net(one, client, settings, self.plan.loaded.recipe.seed, records, progress)
         log = folder(self.plan) / "logs" / f"{name}.log"
-        had, missing = fetch.run(one, net, self.store.root, log)
+        had, missing = fetch.run(one, net, self.store.root, log, f"logs/{log.name}")
         self.executed += 1
-        why = f"{had} had, {missing} not: see {log.name}" if missing else f"{had} had"
+        why = (
+            f"{had} had, {missing} not: see logs/{log.name}; --refresh failed asks again"
+            if missing
+            else f"{had} had"
+        )
         self.tell(Event("made", name, "prepare", why))
         self.plan = make_plan(self.plan.loaded, self.plan.workspace, self.plan.profile)
         self.whys = self._whys()
 
 
 def _again(one: Fetch, refresh: Refresh) -> bool:
-    return refresh == "all" or (refresh == "failed" and any(i.error for i in one.items or ()))
+    return refresh == "all" or (
+        refresh == "failed" and any(i.error and not i.left_out for i in one.items or ())
+    )
 
 
 def run(

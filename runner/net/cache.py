@@ -173,6 +173,10 @@ class Cache:
             return None
         return entry if whole else None
 
+    def forget(self, key: str) -> None:
+        """Keep the answer to a request no longer."""
+        self._entry(key).unlink(missing_ok=True)
+
     @contextmanager
     def holding(self, key: str, stop: Stop) -> Iterator[Part]:
         """The part of one request, for one thread of one process at a time."""

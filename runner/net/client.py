@@ -139,6 +139,11 @@ class Client:
             stop.set()
             pool.shutdown(cancel_futures=True)
 
+    def forget(self, got: Got) -> None:
+        """As `Fetcher.forget`. The bytes stay; another request may have brought the same."""
+        self._cache.forget(got.request)
+        self._asked.discard(got.request)
+
     def store(self, chunks: Iterable[bytes]) -> str:
         """Keep bytes that came some other way; their sha256."""
         return self._cache.store(chunks)
@@ -164,7 +169,7 @@ class Client:
         if entry.size > ask.most:
             raise Unfetched(f"it has {entry.size:,} bytes, more than the {ask.most:,} allowed")
         path = self._cache.path(entry.sha256)
-        return Got(entry.final, path, entry.sha256, entry.content_type, entry.charset, entry.robots)
+        return Got(entry.final, path, entry.sha256, entry.content_type, entry.charset, entry.robots, ask.key)
 
     def _anew(self, ask: Ask) -> bool:
         """Whether a kept answer will not do."""

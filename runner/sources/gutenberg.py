@@ -70,9 +70,11 @@ class _Walk:
         while url is not None:
             key = f"catalogue, {label}, page {len(walked) + 1}"
             try:
-                page = gutendex.read_page(jsontext.parse(self._page(url, base, walked)))
+                got = self._page(url, base, walked)
+                page = self._read(got)
                 ids = {entry["id"] for entry in page.results if isinstance(entry.get("id"), int)}
                 if ids and ids <= seen:
+                    self.net.forget(got)
                     raise ValueError("it holds only books of earlier pages")
             except Unfetched as error:
                 self.failures.append(failed(key, error))
@@ -97,14 +99,21 @@ class _Walk:
             said = f"the catalogue speaks of {count} books, its pages hold {held}"
             self.failures.append(Item(f"catalogue, {label}", error=said))
 
-    def _page(self, url: str, base: str, walked: set[str]) -> bytes:
+    def _read(self, got: Got) -> gutendex.Page:
+        try:
+            return gutendex.read_page(jsontext.parse(got.bytes()))
+        except ValueError:
+            self.net.forget(got)  # a catalogue that is well again is to be asked again
+            raise
+
+    def _page(self, url: str, base: str, walked: set[str]) -> Got:
         if url in walked:
             raise ValueError("it was read before: the catalogue's pages go in a circle")
         if len(walked) >= _MOST_PAGES:
             raise ValueError(f"there are more than {_MOST_PAGES} pages; ask for less at once")
         if not _same_place(url, base):
             raise ValueError("it would be at another address than the catalogue's")
-        return self.net.get(url, accept="application/json", most=_LARGEST_PAGE, robots=False).bytes()
+        return self.net.get(url, accept="application/json", most=_LARGEST_PAGE, robots=False)
 
 
 def _same_place(url: str, base: str) -> bool:

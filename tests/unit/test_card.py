@@ -12,7 +12,6 @@ from runner.workspace import Workspace
 RECIPE = """\
 recipe: 1
 name: c
-description: A *small* one | with marks.
 sources:
   - jsonl: {files: [a.jsonl]}
     name: a
@@ -41,7 +40,6 @@ def test_a_card(tmp_path: Path) -> None:
     fates = ledger.complete(lost, used, [])
     text = card.text(fates, ledger.summary(fates, used, [], recipe), recipe)
     assert "3 rows came in: 2 are trained, 0 held out" in text
-    assert "A \\*small\\* one \\| with marks." in text
     assert "| CC-BY-4.0 | a | A. Writer | 2 |" in text
     assert "  - posts.csv\n" in text
     assert "posts.csv:1" not in text
