@@ -17,6 +17,7 @@ EXTRAS = {
     "train": "axolotl",
     "eval": "lm-eval",
     "web": "trafilatura",
+    "browser": "playwright",
     "reddit": "praw",
     "hub": "datasets",
     "serve": "vllm",

@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Annotated
 from urllib.parse import urldefrag
 
 from msgspec import Meta, Struct
 
 from runner.errors import Problem, RecipeError, StepError
-from runner.fetching import Fetcher, Item, Unfetched, failed
+from runner.fetching import Fetcher, Got, Item, Unfetched, failed
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
-from runner.rendering import rendered
 from runner.webtext import NoPage, Page, Selectors, extract, refuses_use
 from runner.webtext.links import MOST_BYTES as MOST_LISTED
 from runner.webtext.links import links
@@ -104,17 +103,25 @@ def fetch(
             wanted[page] = None
     yield from missing
     pages = list(wanted)[:at_most]
-    for n, (url, got) in enumerate(net.get_all(pages, accept=_HTML, most=MOST_BYTES), 1):
-        net.progress(n, len(pages), url)
-        meta = {"origin": url}
-        if isinstance(got, Unfetched):
-            yield failed(url, got, meta)
-        elif refuses_use(got.robots):
-            yield Item(
-                url, meta=meta, error=f"asks not to be used: X-Robots-Tag says {got.robots!r}", left_out=True
-            )
-        else:
-            yield Item(url, got.sha256, meta | ({"charset": got.charset} if got.charset else {}))
+    with ExitStack() as ends:
+        answers = net.get_all(pages, accept=_HTML, most=MOST_BYTES)
+        if render:
+            from runner.rendering import rendered
+
+            answers = ends.enter_context(closing(rendered(net, answers)))
+        for n, (url, got) in enumerate(answers, 1):
+            net.progress(n, len(pages), url)
+            yield _item(url, got)
+
+
+def _item(url: str, got: Got | Unfetched) -> Item:
+    meta = {"origin": url}
+    if isinstance(got, Unfetched):
+        return failed(url, got, meta)
+    if refuses_use(got.robots):
+        why = f"asks not to be used: X-Robots-Tag says {got.robots!r}"
+        return Item(url, meta=meta, error=why, left_out=True)
+    return Item(url, got.sha256, meta | ({"charset": got.charset} if got.charset else {}))
 
 
 def _globs(patterns: Sequence[str] | None) -> Callable[[str], bool] | None:
