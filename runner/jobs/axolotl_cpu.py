@@ -14,15 +14,15 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 
-from runner.jobs.cpu_lora import quicken
+from runner.jobs.unpacked import unpack
 
 # Models whose loss is plain cross-entropy of `lm_head(hidden)`: no scaling or capping of logits.
 PLAIN_LOSS = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
 
 class CpuPlugin(BasePlugin):
-    """Says `use_cpu` to the training arguments, keeps bitsandbytes' inference layout out of training, and quickens
-    the adapted layers of a small model (`cpu_lora`)."""
+    """Says `use_cpu` to the training arguments, keeps bitsandbytes' inference layout out of training, and keeps
+    the weights of a small model unpacked (`unpacked`)."""
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {"use_cpu": True}
@@ -35,7 +35,7 @@ class CpuPlugin(BasePlugin):
         for module in model.modules():
             if isinstance(module, Linear4bit):
                 module.support_avx512bf16_for_cpu = False
-        quicken(model)
+        unpack(model)
 
 
 class LabelledLogitsPlugin(BasePlugin):
