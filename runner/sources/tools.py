@@ -57,7 +57,7 @@ def fetch(
     responses: Responses,
     shapes: Shapes | None,
 ) -> Iterator[Item]:
-    """One item a call (tool and arguments) that the conversations need, holding a JSON list of the raw answers."""
+    """One item a call (tool and arguments) that the conversations need, holding what its answers come to."""
     file = net.files["set"][0]
     toolset = load_toolset(file.path, file.name)
     if _offline(toolset, file.name, api, responses) or isinstance(toolset, TopicSet):
@@ -71,7 +71,7 @@ def fetch(
         net.progress(i + 1, conversations, "conversations")
 
 
-@source("tools", version=1, fetch=fetch, fetches=lambda o: o["responses"] != "offline")
+@source("tools", version=2, fetch=fetch, fetches=lambda o: o["responses"] != "offline")
 def tools(
     context: SourceContext,
     *,

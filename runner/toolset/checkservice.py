@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from runner.toolset.form import Asked, Step, Take, Tool, ToolSet, as_gen
-from runner.toolset.service import SERVICES
+from runner.toolset.service import NO_DATA, SERVICES
 from runner.toolset.values import required
 from runner.toolset.words import Mistake, Where, slots
 
@@ -41,8 +41,8 @@ def _step(s: ToolSet, tool: Tool, service: str, step: Step, known: set[str]) -> 
     for name in step.translate:
         if name not in known:
             yield ("translate", name), "is not known by then"
-    if step.otherwise not in s.failures:
-        yield ("otherwise",), f"no failure {step.otherwise!r}"
+    if (failure := step.otherwise or NO_DATA) not in s.failures:
+        yield ("otherwise",), f"no failure {failure!r}"
     if step.otherwise == "unknown" and not tool.unknown:
         yield ("otherwise",), "the tool must say, as `unknown`, which argument may be unknown"
     for name, take in step.take.items():

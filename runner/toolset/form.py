@@ -206,8 +206,9 @@ class TakeRows(Part, frozen=True):
 
 class Step(Part, frozen=True):
     """One request, to an address of the user's settings. Slots in `query` are arguments and what earlier steps
-    took; `translate` puts other words for a value. Where the answer lacks something, the call fails with the
-    set's failure `otherwise`."""
+    took; `translate` puts other words for a value. Where a value is null, or the answer has nothing at the start of
+    a path or in its list, the call fails with the set's failure `otherwise`. Without it a null is `no_data`, and an
+    answer that lacks what is taken from it is a broken one: it is refused, and asked for again."""
 
     at: str
     path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$")]
@@ -215,7 +216,7 @@ class Step(Part, frozen=True):
     take: dict[Name, Take] = {}
     rows: dict[Name, TakeRows] = {}
     translate: dict[Name, dict[str, str]] = {}
-    otherwise: Name = "no_data"
+    otherwise: Name | None = None
 
 
 class Asked(Part, frozen=True):

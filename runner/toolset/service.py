@@ -48,12 +48,15 @@ SERVICES: dict[str, Service] = {
 
 
 class Unusable(Exception):
-    """An answer of which nothing can be read; `str()` says why."""
+    """An answer that is not what the service promises; `str()` says why. Nothing in it is believed."""
 
 
 class Lacks(Exception):
-    """An answer that does not hold what the tool needs; the name of the set's failure that the tool answers with."""
+    """What the service says in so many words: it has nothing. The name of the failure that the tool answers with."""
 
+
+NO_DATA = "no_data"
+"""The failure of a step that names none."""
 
 Request = Callable[[str, str], str]
 """(setting with the address, path and query) → the raw answer."""
@@ -86,13 +89,20 @@ def result(
     try:
         for step in asked.steps:
             answer = parse(request(step.at, target(step, known)))
-            for name, take in step.take.items():
-                known[name] = _field(toolset, step, take, answer)
+            taken: dict[str, Any] = {n: _field(toolset, step, take, answer) for n, take in step.take.items()}
             for name, rows in step.rows.items():
-                known[name] = _rows(toolset, step, rows, answer, known)
+                taken[name] = _rows(toolset, step, rows, answer, known)
+            if any(_holds_null(value) for value in taken.values()):
+                raise Lacks(step.otherwise or NO_DATA)
+            known |= taken
     except Lacks as e:
         return str(e)
     return {k: v for k, v in known.items() if k not in arguments}
+
+
+def _holds_null(taken: Any) -> bool:
+    rows = taken if isinstance(taken, list) else [{"": taken}]
+    return any(value is None for row in rows for value in row.values())
 
 
 def target(step: Step, known: Mapping[str, Any]) -> str:
@@ -106,10 +116,8 @@ def target(step: Step, known: Mapping[str, Any]) -> str:
 
 
 def _field(toolset: ToolSet, step: Step, take: Take, answer: Any) -> Any:
-    value = _follow(answer, take.path)
-    if take.pick is not None:
-        value = _pick(value, take.pick)
-    return _worded(toolset, step, take, value)
+    value = _follow(step, take.path, answer)
+    return _worded(toolset, take, value if take.pick is None else _pick(take, value, take.pick))
 
 
 def _rows(
@@ -118,55 +126,78 @@ def _rows(
     columns: dict[str, list[Any]] = {}
     most = int(known[rows.most]) if rows.most is not None else None
     for name, take in rows.fields.items():
-        column = _follow(answer, take.path)
-        if not isinstance(column, list):
-            raise Lacks(step.otherwise)
+        column = _follow(step, take.path, answer)
         chunks = [column[i : i + rows.every] for i in range(0, len(column), rows.every)]
-        picked = [_pick(chunk, take.pick or "first") for chunk in islice(chunks, most)]
-        columns[name] = [_worded(toolset, step, take, value) for value in picked]
-    count = min(map(len, columns.values()))
-    if count < (most or 1):
-        raise Lacks(step.otherwise)
+        picked = [_pick(take, chunk, take.pick or "first") for chunk in islice(chunks, most)]
+        columns[name] = [_worded(toolset, take, value) for value in picked]
+    counts = set(map(len, columns.values()))
+    if len(counts) > 1:
+        raise Unusable("its answer has lists of different lengths")
+    if (count := counts.pop()) < (most or 1):
+        if not count and step.otherwise:
+            raise Lacks(step.otherwise)
+        raise Unusable(f"its answer has {count} rows where {most or 1} were asked for")
     return [{name: column[n] for name, column in columns.items()} for n in range(count)]
 
 
-def _follow(value: Any, path: str) -> Any:
-    """What a path leads to; None where it leads nowhere. `[*]` spreads over a list."""
-    steps = re.findall(r"\w+|\*", path)
-    for n, step in enumerate(steps):
-        if step == "*":
-            rest = ".".join(f"[{s}]" if s.isdigit() or s == "*" else s for s in steps[n + 1 :])
-            return [_follow(v, rest) for v in value] if isinstance(value, list) else None
-        if step.isdigit() and isinstance(value, list):
-            value = value[int(step)] if int(step) < len(value) else None
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
+def _follow(step: Step, path: str, value: Any, at: int = 0) -> Any:
+    """What a path leads to, from its part `at` on; `[*]` spreads over a list. Raises Unusable where it leads nowhere.
+
+    Only at its start, or at the place of a list that is too short, a step may say what that means: a geocoder
+    without results knows no such place. Further in, half an answer is a broken one.
+    """
+    parts = re.findall(r"\w+|\*", path)
+    for n in range(at, len(parts)):
+        key = parts[n]
+        if n == 1 and value is None and step.otherwise:
+            raise Lacks(step.otherwise)
+        in_list = key == "*" or key.isdigit()
+        if not isinstance(value, list if in_list else dict):
+            raise Unusable(f"its answer has no {'list' if in_list else 'object'} on the way to {path}")
+        if key == "*":
+            return [_follow(step, path, one, n + 1) for one in value]
+        if int(key) >= len(value) if in_list else key not in value:
+            if step.otherwise and (in_list or n == 0):
+                raise Lacks(step.otherwise)
+            raise Unusable(f"its answer has no {path}")
+        value = value[int(key)] if in_list else value[key]
     return value
 
 
-def _pick(values: Any, how: str) -> Any:
-    there = [v for v in values if _there(v)] if isinstance(values, list) else []
-    if not there:
-        return None
+def _pick(take: Take, values: Any, how: str) -> Any:
+    if not isinstance(values, list):
+        raise Unusable(f"its answer has no list at {take.path}")
+    there = [v for v in values if _there(v)]
     if how == "first":
-        return there[0]
-    numbers = [v for v in there if isinstance(v, int | float) and not isinstance(v, bool)]
-    return (max if how == "max" else min)(numbers, default=None)
+        return there[0] if there else None
+    if not all(map(_number, there)):
+        raise Unusable(f"its answer has other things than numbers at {take.path}")
+    return (max if how == "max" else min)(there, default=None)
 
 
 def _there(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
-def _worded(toolset: ToolSet, step: Step, take: Take, value: Any) -> Any:
-    """A taken value as the tool tells it. Raises Lacks for one that is not there or means nothing."""
-    if not _there(value) or isinstance(value, dict | list):
-        raise Lacks(step.otherwise)
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _worded(toolset: ToolSet, take: Take, value: Any) -> Any:
+    """A taken value as the tool tells it, None for null. Raises Unusable for one that means nothing."""
+    if not _there(value):
+        return None
+    wrong = Unusable(f"its answer has {json.dumps(value)[:60]} at {take.path}")
+    if isinstance(value, dict | list):
+        raise wrong
     if take.round is not None or take.times != 1:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Lacks(step.otherwise)
-        value = value * take.times if take.times != 1 else value
-        value = round(value, take.round or None) if take.round is not None else value
+        if not _number(value):
+            raise wrong
+        try:
+            value = value * take.times if take.times != 1 else value
+            value = round(value, take.round or None) if take.round is not None else value
+        except OverflowError:
+            raise wrong from None
     if take.table is not None:
         whole = isinstance(value, float) and value == int(value)
         value = toolset.tables[take.table].get(str(int(value) if whole else value))
@@ -175,6 +206,6 @@ def _worded(toolset: ToolSet, step: Step, take: Take, value: Any) -> Any:
             value = WEEKDAYS[date.fromisoformat(str(value)[:10]).weekday()]
         except ValueError:
             value = None
-    if value is None:
-        raise Lacks(step.otherwise)
+    if not _there(value):
+        raise wrong
     return value

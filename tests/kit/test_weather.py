@@ -47,6 +47,9 @@ class Net(Fetcher):
     def get(self, url: str, **how: Any) -> Got:
         return self.client.get(url, **how)
 
+    def forget(self, got: Got) -> None:
+        self.client.forget(got)
+
     def store(self, chunks: Iterable[bytes]) -> str:
         return self.client.store(chunks)
 
@@ -79,7 +82,7 @@ def read(net: Net, items: list[Item], **options: Any) -> list[Record | Rejected]
     return list(plugin.call(context, **plugin.bind(OPTIONS | options)))
 
 
-def results(rows: list[Record | Rejected]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+def results(rows: Iterable[Record | Rejected]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     out = []
     for row in rows:
         if isinstance(row, Record):
@@ -143,16 +146,40 @@ def test_odd_answers(stand_in: StandIn, tmp_path: Path, fault: str) -> None:
     assert len(rows) == 80
     bad = [i for i in items if i.error]
     lost = [r for r in rows if isinstance(r, Rejected)]
-    if fault not in (
-        "json_null",
-        "json_list",
-    ):  # no JSON, bare `nan` included: the client takes none for whole
-        assert bad and lost and all("no answer was fetched for its call" in r.reason for r in lost)
-    else:  # JSON, but without what was asked for: the tool has no data, and the assistant says so
-        assert not bad and not lost
-        assert any(r == {"error": "no data available"} for _, _, r in results(rows))
+    assert bad and lost and all("no answer was fetched for its call" in r.reason for r in lost)
+    asked = [r for r in rows if isinstance(r, Record) and r.tags["shape"] != "tool_error"]
+    assert not any(told == {"error": "no data available"} for _, _, told in results(asked))
     assert sum(isinstance(r, Record) for r in rows) > 40
     assert all(broken(r) is None for r in rows if isinstance(r, Record))
+
+
+@pytest.mark.parametrize("fault", ["json_null", "json_list"])
+def test_a_broken_answer_is_asked_for_again(stand_in: StandIn, tmp_path: Path, fault: str) -> None:
+    with stand_in("--today", "2026-03-02", "--fault", f"/v1/forecast={fault}@first:3") as base:
+        net = Net(base, tmp_path)
+        with net.client:
+            first = fetch(net, api="open-meteo")
+            asked = requests(base)
+            again = fetch(net, api="open-meteo")
+        bad = {i.key for i in first if i.error}
+        assert bad and not any(i.error for i in again)
+        assert [i for i in first if i.key not in bad] == [
+            i for i in again if i.key in {g.key for g in first} - bad
+        ]
+        assert asked < requests(base)
+        rows = read(net, again, api="open-meteo")
+    assert len(rows) == 80 and all(isinstance(r, Record) for r in rows)
+
+
+def test_two_runs_from_nothing_give_the_same_bytes(stand_in: StandIn, tmp_path: Path) -> None:
+    made = []
+    for n in (1, 2):
+        with stand_in("--today", "2026-03-02") as base:
+            net = Net(base, tmp_path / str(n))
+            with net.client:
+                items = fetch(net, api="open-meteo")
+            made.append((items, msgspec.json.encode(read(net, items, api="open-meteo"))))
+    assert made[0] == made[1]
 
 
 def test_sample_answers() -> None:
@@ -165,7 +192,8 @@ def test_sample_answers() -> None:
         return service.result(toolset, asked, {"city": "Enschede"}, lambda at, target: next(texts))
 
     assert told("geocoding_empty.json") == "unknown"
-    assert told("geocoding.json", "forecast_minimal.json") == "no_data"
+    with pytest.raises(service.Unusable, match=r"no current\.temperature_2m"):
+        told("geocoding.json", "forecast_minimal.json")
     place = service.parse((KIT / "weather" / "geocoding.json").read_text(encoding="utf-8"))
     step = asked.steps[1]
     known = {"latitude": place["results"][0]["latitude"], "longitude": 6.89583, "unit": "celsius"}

@@ -49,6 +49,7 @@ class Net(Fetcher):
             "openweathermap_key": "s3cret",
         } | settings
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.forgotten: list[str] = []
 
     def get(self, url: str, **how: Any) -> Got:
         self.asked.append((url, how))
@@ -59,6 +60,9 @@ class Net(Fetcher):
         raw = said if isinstance(said, bytes) else json.dumps(said).encode()
         sha256 = self.store([raw])
         return Got(url, self.path(sha256), sha256)
+
+    def forget(self, got: Got) -> None:
+        self.forgotten.append(got.url)
 
     def store(self, chunks: Iterable[bytes]) -> str:
         raw = b"".join(chunks)
@@ -192,28 +196,149 @@ def test_a_place_without_results_is_an_unknown_place(tmp_path: Path) -> None:
             assert not re.search(r"\d", row.messages[-1].content or "")
 
 
+NOW = {"temperature_2m": 1, "relative_humidity_2m": 1, "wind_speed_10m": 2, "weather_code": 0}
+
+
+def forecasting(answer: Any) -> Any:
+    return lambda host, path, query: meteo(host, path, query) if host == "places" else answer
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        b'{"latitude":nan,"longitude":nan,"generationtime_ms":0.015}',
         b'{"current":{"temperature_2m":NaN,"relative_humidity_2m":1,"wind_speed_10m":2,"weather_code":0}}',
-        b'{"current":{"temperature_2m":null,"relative_humidity_2m":1,"wind_speed_10m":2,"weather_code":0}}',
-        b'{"current":{"temperature_2m":"warm","relative_humidity_2m":1,"wind_speed_10m":2,"weather_code":0}}',
-        b'{"current":{"temperature_2m":1,"relative_humidity_2m":1,"wind_speed_10m":2,"weather_code":1234}}',
-        b'{"current":[1,2]}',
-        b"null",
-        b"[]",
+        {"current": NOW | {"temperature_2m": None}},
+        {"current": NOW | {"weather_code": None}},
+        {"current": dict.fromkeys(NOW)},
     ],
 )
-def test_an_answer_that_lacks_something_is_no_data(tmp_path: Path, answer: bytes) -> None:
-    net = Net(tmp_path, lambda host, path, query: meteo(host, path, query) if host == "places" else answer)
+def test_a_value_that_the_service_does_not_have_is_no_data(tmp_path: Path, answer: Any) -> None:
+    net = Net(tmp_path, forecasting(answer))
+    options = {"api": "open-meteo", "conversations": 20, "shapes": {"one_call": 1.0}}
+    items = [i for i in fetch(net, **options) if i.key.startswith("get_current")]
+    assert items and not any(i.error for i in items)
+    assert not any("current=" in url for url in net.forgotten)
+    rows = read(net, items, **options)
+    told = [result for name, _, result in results(rows) if name == "get_current_weather"]
+    assert told and all(result == {"error": "no data available"} for result in told)
+    assert all(broken(r) is None for r in rows if isinstance(r, Record))
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"null", "no object on the way to current.temperature_2m"),
+        (b"[]", "no object on the way to"),
+        (b'"sunny"', "no object on the way to"),
+        ({}, "no current.temperature_2m"),
+        (b'{"latitude":nan,"longitude":nan,"generationtime_ms":0.015}', "no current.temperature_2m"),
+        ({"current": None}, "no object on the way to"),
+        ({"current": [1, 2]}, "no object on the way to"),
+        ({"current": {k: v for k, v in NOW.items() if k != "weather_code"}}, "no current.weather_code"),
+        ({"current": NOW | {"temperature_2m": "warm"}}, '"warm" at current.temperature_2m'),
+        ({"current": NOW | {"temperature_2m": True}}, "true at current.temperature_2m"),
+        ({"current": NOW | {"temperature_2m": [3]}}, "[3] at current.temperature_2m"),
+        ({"current": NOW | {"weather_code": 1234}}, "at current.weather_code"),
+        ({"current": {"temperature_2m": None, "weather_code": 0}}, "no current.relative_humidity_2m"),
+    ],
+)
+def test_a_broken_answer_is_a_failure_and_not_kept(tmp_path: Path, answer: Any, why: str) -> None:
+    net = Net(tmp_path, forecasting(answer))
     options = {"api": "open-meteo", "conversations": 20, "shapes": {"one_call": 1.0}}
     items = fetch(net, **options)
-    assert not any(i.error for i in items)
+    now = [i for i in items if i.key.startswith("get_current")]
+    assert now and all(why in i.error and not i.sha256 for i in now)
+    assert {url for url, _ in net.asked if "current=" in url} == {u for u in net.forgotten if "current=" in u}
+    assert not any(url.startswith("http://places") for url in net.forgotten)
     rows = read(net, items, **options)
-    for name, _, result in results(rows):
-        assert name == "next_appointment" or result == {"error": "no data available"}
-    assert all(isinstance(r, Record) and broken(r) is None for r in rows)
+    assert len(rows) == 20 and any(isinstance(r, Rejected) for r in rows)
+    assert not any(name == "get_current_weather" for name, *_ in results(rows))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"time": ["2026-03-01"]}, "lists of different lengths"),
+        ({"time": "2026-03-01"}, "no list on the way to daily.time"),
+        ({"weather_code": [0, "x", 0, 0, 0, 0, 0]}, '"x" at daily.weather_code'),
+        ({"time": ["soon"] * 7}, '"soon" at daily.time'),
+        (
+            {k: [] for k in ("time", "temperature_2m_min", "temperature_2m_max", "weather_code")},
+            "has 0 rows",
+        ),
+    ],
+)
+def test_broken_rows_are_a_failure(change: Any, why: str) -> None:
+    answer = meteo("meteo", "/v1/forecast", {"temperature_unit": "celsius", "forecast_days": "7"})
+    answers = iter(
+        json.dumps(a)
+        for a in ({"results": [{"latitude": 1, "longitude": 2}]}, {"daily": answer["daily"] | change})
+    )
+    asked = toolset_once().services["open-meteo"]["get_forecast"]
+    with pytest.raises(service.Unusable, match=re.escape(why)):
+        service.result(toolset_once(), asked, {"city": "X", "days": 7}, lambda at, target: next(answers))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"generationtime_ms": 0.1}, "unknown"),
+        ({"results": []}, "unknown"),
+        ({"results": None}, "unknown"),
+        (None, Unfetched),
+        ([], Unfetched),
+        ({"results": {}}, Unfetched),
+        ({"results": "x"}, Unfetched),
+        ({"results": [None]}, Unfetched),
+        ({"results": [{"name": "X", "latitude": 1}]}, Unfetched),
+    ],
+)
+def test_only_no_results_make_a_place_unknown(answer: Any, said: Any) -> None:
+    asked = toolset_once().services["open-meteo"]["get_current_weather"]
+
+    def told() -> Any:
+        return service.result(toolset_once(), asked, {"city": "X"}, lambda at, target: json.dumps(answer))
+
+    if said == "unknown":
+        assert told() == said
+    else:
+        with pytest.raises(service.Unusable):
+            told()
+
+
+def test_a_text_where_the_set_has_numbers_is_a_failure(tmp_path: Path) -> None:
+    def owm(description: Any) -> Any:
+        def answer(host: str, path: str, query: Mapping[str, str]) -> Any:
+            if path == "/geo/1.0/direct":
+                return [{"lat": 1.5, "lon": 2.5}]
+            main, wind = {"temp": 1, "humidity": 50}, {"speed": 10}
+            return {"main": main, "wind": wind, "weather": [{"description": description}]}
+
+        return answer
+
+    options = {"api": "openweathermap", "conversations": 10, "shapes": {"one_call": 1.0}}
+    for odd, why in ((5, "5 for sky, which is of another type"), ("\ud800", "half a character")):
+        net = Net(tmp_path, owm(odd))
+        items = fetch(net, **options)
+        assert items and all(why in i.error for i in items) and net.forgotten
+
+
+def test_equal_weather_gives_equal_bytes(tmp_path: Path) -> None:
+    """Services say how long they took, and where exactly a place lies: no conversation tells either."""
+    options = {"api": "open-meteo", "conversations": 60}
+    made = []
+    for n in (1, 2):
+
+        def timed(host: str, path: str, query: Mapping[str, str], n: int = n) -> Any:
+            return {"generationtime_ms": n / 7} | meteo(host, path, query) | {"utc_offset_seconds": n}
+
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        net = Net(folder, timed)
+        items = fetch(net, **options)
+        made.append((items, msgspec.json.encode(read(net, items, **options))))
+    assert made[0] == made[1]
+    assert any("answers" in r.meta for r in read(net, items, **options) if isinstance(r, Record))
 
 
 @pytest.mark.parametrize(
@@ -308,9 +433,13 @@ def test_no_json_brings_it_down(answer: Any) -> None:
         place = {"results": [{"latitude": 1, "longitude": 2}]}
         for answers in ([answer, answer], [place, answer]):
             given = iter(map(json.dumps, answers))
-            got = service.result(
-                s, s.services["open-meteo"][tool], arguments, lambda at, target, g=given: next(g)
-            )
+            try:
+                got = service.result(
+                    s, s.services["open-meteo"][tool], arguments, lambda at, target, g=given: next(g)
+                )
+            except service.Unusable as e:
+                assert str(e).startswith("its answer ")
+                continue
             assert got in ("unknown", "no_data") or isinstance(got, dict)
 
 
