@@ -98,10 +98,15 @@ FetchFn = Callable[..., Iterator[Item]]
 SourceFn = Callable[..., Iterator[Record | Document | Rejected]]
 FilterFn = Callable[..., "bool | str | Record"]
 JudgeFn = Callable[..., Verdict]
+CheckFn = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], str]]]
 
 
 def _always(options: Mapping[str, Any]) -> bool:
     return True
+
+
+def _nothing(options: Mapping[str, Any]) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Plugin:
     fetch: Callable[..., Any] | None = None
     license: str = ""
     fetches: Callable[[Mapping[str, Any]], bool] = _always
+    check: CheckFn = _nothing
 
     @cached_property
     def doc(self) -> str:
@@ -185,12 +191,13 @@ def _register(
     fetch: FetchFn | None = None,
     license: str = "",
     fetches: Callable[[Mapping[str, Any]], bool] = _always,
+    check: CheckFn = _nothing,
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
-        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch, license, fetches)
+        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch, license, fetches, check)
         return call
 
     return add
@@ -204,15 +211,18 @@ def source(
     fetch: FetchFn | None = None,
     license: str = "",
     fetches: Callable[[Mapping[str, Any]], bool] = _always,
+    check: CheckFn = _nothing,
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows.
 
     `fetch(net, *, options…)`, for a source that needs the network, yields an Item for each thing it names; it takes
     those of the source's options that decide what is fetched. `fetches` says of the options whether there is
     anything to fetch at all. `license` is what its rows have where neither they
-    nor the recipe say, in words for `recipe check`.
+    nor the recipe say, in words for `recipe check`. `check` is for what types cannot say, options that do not go
+    together: it gets them all as plain data, defaults filled in, and yields (path within them, what is wrong).
+    A recipe that passed it is all that `fetch` and the source ever see, so they need not look again.
     """
-    return _register("source", name, version, libraries, fetch, license, fetches)
+    return _register("source", name, version, libraries, fetch, license, fetches, check)
 
 
 def filter(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:

@@ -24,6 +24,7 @@ def sources(
     yield from _names(doc, found)
     yield from _tags(doc, found, mixed)
     yield from _files(doc, found, workspace, trust)
+    yield from _options(doc, found)
 
 
 def guard(doc: Yaml, path: Path, trust: list[str], make: Callable[[], list[Problem]]) -> list[Problem]:
@@ -82,6 +83,14 @@ def _chat(doc: Yaml, path: Path, chat: r.Chat) -> Iterator[Problem]:
     if cut.said_by == "user" and turned:
         what = f"user goes with the prompts instruct and rewrite, not with {turned[0]}"
         yield doc.problem((*at, "said_by"), what)
+
+
+def _options(doc: Yaml, sources: list[r.Source]) -> Iterator[Problem]:
+    """What each source says is wrong with its own options; of what is missing, at the source's key."""
+    for i, source in enumerate(sources):
+        for path, what in plugins("source")[source.plugin].check(source.options):
+            where: Path = ("sources", i, source.plugin, *path)
+            yield doc.problem(where, what, at_value=bool(path) and where in doc.values)
 
 
 def _tags(doc: Yaml, sources: list[r.Source], mixed: set[str]) -> Iterator[Problem]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 from msgspec import Meta
 
 from runner.datafiles.kinds import KINDS, Kind, accounted, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
-from runner.errors import Problem, RecipeError, StepError
+from runner.errors import StepError
 from runner.fetching import Fetcher, Item, items_of
 from runner.record import Document, Record, Rejected
 from runner.registry import Files, SourceContext, source
@@ -23,19 +24,45 @@ _LARGEST = 16 << 20  # bytes of one text; the longest novels have 5 million
 _DOWNLOAD = 4 << 30
 _PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 USUAL = ("messages", "conversations", "text", "system", "tools", *(n for p in PAIRS for n in p if n))
+TEXTS = ("txt", "md", "html")  # kinds of which a file is one text
 Made = Iterator["Record | Document | Rejected"]
 
 
 def fetch(net: Fetcher, *, urls: list[str] | None) -> Iterator[Item]:
-    """Each address is one item. Raises RecipeError for an address that is not http(s)."""
-    for n, url in enumerate(urls or []):
-        if urlsplit(url).scheme not in ("http", "https"):
-            what = f"{url[:200]!r} is no http(s) address: download it first, and name it under `files`"
-            raise RecipeError([Problem(net.name, 0, 0, f"urls[{n}]", what)])
+    """Each address is one item."""
     yield from items_of(net.get_all(urls or [], most=_DOWNLOAD))
 
 
-@source("files", version=1, fetch=fetch, fetches=lambda o: bool(o["urls"]), libraries=("pyarrow",))
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if not options["files"] and not options["urls"]:
+        yield (), "name `files` or `urls`, or both"
+    for n, url in enumerate(options["urls"] or ()):
+        if not _on_the_web(url):
+            what = f"{url[:200]!r} is no http(s) address: download it first, and name it under `files`"
+            yield ("urls", n), what
+    if options["columns"]:
+        if problem := msgspec.convert(options["columns"], Columns).problem():
+            yield ("columns",), problem
+        if options["kind"] in TEXTS:
+            yield ("columns",), f"a file of the kind {options['kind']} is one text and has no columns"
+
+
+def _on_the_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+@source(
+    "files",
+    version=1,
+    fetch=fetch,
+    fetches=lambda o: bool(o["urls"]),
+    check=_wrong,
+    libraries=("pyarrow",),
+)
 def files(
     context: SourceContext,
     *,
@@ -62,10 +89,6 @@ def files(
     runner.datafiles.rows; how rows and files are refused, see the rest of that package. A Markdown file's front
     matter is left out, a text's Gutenberg wrapping too, of a web page only the main text is taken.
     """
-    if not files and not urls:
-        raise RecipeError([Problem(context.name, 0, 0, "files", "name `files` or `urls`, or both")])
-    if columns and (problem := columns.problem()):
-        raise RecipeError([Problem(context.name, 0, 0, "columns", problem)])
     for file in _inputs(context):
         yield from accounted(file.id, file.name, _read(context, file, kind, columns))
 
@@ -118,7 +141,7 @@ def _read(context: SourceContext, file: _Input, kind: Kind | None, columns: Colu
     meta = {"source": context.name, **file.meta, "sha256": file.sha256}
     if context.license:
         meta["license"] = context.license
-    if kind in ("txt", "md", "html"):
+    if kind in TEXTS:
         yield _text(file, kind, meta)
         return
     named = [c for n in Columns.__struct_fields__ if columns and (c := getattr(columns, n))]

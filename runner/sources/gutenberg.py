@@ -8,9 +8,9 @@ book that is copyrighted, a recording, in other languages too, or nowhere on the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 from msgspec import Meta
@@ -18,7 +18,6 @@ from msgspec import Meta
 from runner.booktext import Unusable, decode, gutendex, header, read_book
 from runner.booktext.wanted import Wanted
 from runner.datafiles import jsontext
-from runner.errors import Problem, RecipeError
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
@@ -136,11 +135,8 @@ def fetch(
     copyrighted: Copyrighted = False,
 ) -> Iterator[Item]:
     """Each book once, by number: its text as the mirror has it, or why there is none. First what is wrong with
-    the catalogue. Raises RecipeError where nothing says which books.
+    the catalogue.
     """
-    if not (authors or titles or ids or topic):
-        what = "gutenberg: name authors, titles, ids or a topic; without any of them it would be all books"
-        raise RecipeError([Problem(net.name, 0, 0, "", what)])
     numbers = sorted(set(ids or []))
     wanted = Wanted(authors or [], titles or [], languages or [], numbers, topic or "", copyrighted)
     walk = _Walk(net)
@@ -232,7 +228,12 @@ def _meta(book: gutendex.Book, by: str) -> dict[str, str]:
     return {key: value for key, value in meta.items() if value}
 
 
-@source("gutenberg", version=1, fetch=fetch, license="public domain (USA)")
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not any(options[name] for name in ("authors", "titles", "ids", "topic")):
+        yield (), "name authors, titles, ids or a topic; without any of them it would be all books"
+
+
+@source("gutenberg", version=1, fetch=fetch, check=_wrong, license="public domain (USA)")
 def gutenberg(
     context: SourceContext,
     *,

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner.datafiles.rows import Columns, record_of, shown
-from runner.errors import Problem, RecipeError, StepError
+from runner.errors import StepError
 from runner.fetching import Fetcher, Item
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, source
@@ -45,8 +45,6 @@ def fetch(
     """The rows of one split as one item, each a line {"row": …}; its meta says which commit they are of."""
     from importlib.metadata import PackageNotFoundError, version
 
-    if files is not None and subset is not None:
-        raise _wrong(net.name, "files", "files and a subset exclude each other")
     try:
         version("datasets")  # `import datasets` would find any folder of that name
     except PackageNotFoundError:
@@ -141,8 +139,11 @@ def _run(net: Fetcher, job: Path, folder: Path, of: int, path: str) -> dict[str,
     return said
 
 
-def _wrong(name: str, option: str, what: str) -> RecipeError:
-    return RecipeError([Problem(f"source {name!r}", 0, 0, f"hub.{option}", what)])
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if options["files"] is not None and options["subset"] is not None:
+        yield ("files",), "files and a subset exclude each other"
+    if options["columns"] and (what := msgspec.convert(options["columns"], Columns).problem()):
+        yield ("columns",), what
 
 
 class _Line(Struct, frozen=True):
@@ -150,7 +151,7 @@ class _Line(Struct, frozen=True):
     bad: str = ""
 
 
-@source("hub", version=1, fetch=fetch)
+@source("hub", version=1, fetch=fetch, check=_wrong)
 def hub(
     context: SourceContext,
     *,
@@ -181,8 +182,6 @@ def hub(
     columns: Annotated[Columns | None, Meta(description="Which column holds what.")] = None,
 ) -> Iterator[Record | Document | Rejected]:
     """A data set of a Hugging Face hub, streamed: JSON, CSV or Parquet files, no code of it ever run."""
-    if columns and (what := columns.problem()):
-        raise _wrong(context.name, "columns", what)
     for item in context.items:
         about = {"source": context.name, "sha256": item.sha256} | item.meta
         if context.license:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from runner.datafiles.kinds import Kind, accounted, kind_of, listed, rows
 from runner.datafiles.opened import Bad, Unreadable, ending
-from runner.errors import Problem, RecipeError
 from runner.fetching import Fetcher, Item, Unfetched, failed
 from runner.passages import draw
 from runner.passages.english import read, words
@@ -47,7 +46,25 @@ def fetch(
     yield Item(key, net.store(lines), meta)
 
 
-@source("reddit", version=1, fetch=fetch, fetches=lambda o: o["subreddit"] is not None, license=LICENSE)
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not options["files"] and not options["subreddit"]:
+        yield (), "name `files` or a `subreddit`, or both"
+    usual = reddit.__kwdefaults__ or {}
+    for option in ("listing", "period", "limit") if not options["subreddit"] else ():
+        if options[option] != usual[option]:
+            yield (option,), "says what to fetch of a `subreddit`, and none is named"
+    if options["subreddit"] and options["listing"] != "top" and options["period"] != usual["period"]:
+        yield ("period",), f"goes with the listing top, not with {options['listing']}"
+
+
+@source(
+    "reddit",
+    version=1,
+    fetch=fetch,
+    fetches=lambda o: o["subreddit"] is not None,
+    check=_wrong,
+    license=LICENSE,
+)
 def reddit(
     context: SourceContext,
     *,
@@ -98,8 +115,6 @@ def reddit(
     spaces in a title made one, mentions become u/[user]. A bare line feed in a CSV of CRLF rows is text. Repeated
     titles pass: dedup sees them.
     """
-    if not files and not subreddit:
-        raise RecipeError([Problem(context.name, 0, 0, "files", "name `files` or a `subreddit`, or both")])
     wanted = _Wanted(
         shape, columns or PostColumns(), where or {}, subreddits or [], domains or [], min_score, context.seed
     )
@@ -218,7 +233,9 @@ def _records(file: _File, kind: Kind, wanted: _Wanted) -> Iterator[Record | Reje
         else:
             yield _record(post, id, file, number, wanted)
     if wanted.others:
-        yield Rejected(f"{file.id}/others", f"{wanted.others} rows of other subreddits", file.name, left_out=True)
+        yield Rejected(
+            f"{file.id}/others", f"{wanted.others} rows of other subreddits", file.name, left_out=True
+        )
 
 
 def _record(post: Post, id: str, file: _File, number: int, wanted: _Wanted) -> Record:

@@ -7,7 +7,7 @@ contract can be held against it later without asking again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from runner import contract, teaching
-from runner.errors import Problem, RecipeError, StepError
+from runner.errors import StepError
 from runner.fetching import Fetcher, Item, Unfetched, failed
 from runner.record import Record, Rejected
 from runner.registry import SourceContext, SourceName, ToolSetName, source
@@ -55,16 +55,9 @@ def fetch(
 
     A bad answer is asked for once more.
     """
-    _check(net.name, task, of, count, tools, budget, price)
-    names = {*teaching.NAMES, *(variables or {})}
     text = prompt if prompt is not None else teaching.PROMPTS[task]
-    try:
-        template = Prompt(text, names if prompt is None else names - _absent(of, tools))
-    except BadPrompt as e:
-        raise _wrong(net.name, "prompt", str(e)) from None
+    template = Prompt(text, {*teaching.NAMES, *(variables or {})})
     wanted = schema if schema is not None else teaching.schema_of(task, tools is not None)
-    if what := answers.schema_problem(wanted):
-        raise _wrong(net.name, "schema", what)
     if not net.setting("teacher_url"):
         raise StepError(net.name, "no teacher is set; set teacher_url (MIREPOIX_TEACHER_URL), up to its /v1")
     asker = _Asker(net, model, task, template, wanted, format, persona, system, temperature, max_tokens)
@@ -99,7 +92,30 @@ def fetch(
         net.progress(n, min(total, at_most or total), f"{model}: {purse}")
 
 
-@source("teacher", version=1, libraries=("jinja2", "jsonschema"), fetch=fetch)
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    task, of, count, tools = (options[name] for name in ("task", "of", "count", "tools"))
+    variables, budget = options["variables"] or {}, options["budget"] or {}
+    if of is None and task != "conversation":
+        yield ("task",), f"{task} is asked about passages: name an earlier source (of)"
+    elif (of is None) == (count is None):
+        yield ("count",), "name an earlier source (of), or say how many to write (count): one of the two"
+    if tools is not None and task != "conversation":
+        yield ("tools",), f"{task} has no use for tools"
+    for name in variables:
+        if name in teaching.NAMES:
+            yield ("variables", name), "prompts call something else so; give it another name"
+    if options["prompt"] is not None:
+        try:
+            Prompt(options["prompt"], {*teaching.NAMES, *variables} - _absent(of, tools))
+        except BadPrompt as e:
+            yield ("prompt",), str(e)
+    if options["schema"] is not None and (what := answers.schema_problem(options["schema"])):
+        yield ("schema",), what
+    if budget.get("cost") is not None and options["price"] is None:
+        yield ("budget", "cost"), "say what tokens cost (price)"
+
+
+@source("teacher", version=1, libraries=("jinja2", "jsonschema"), fetch=fetch, check=_wrong)
 def teacher(
     context: SourceContext,
     *,
@@ -295,29 +311,3 @@ def _absent(of: str | None, tools: str | None) -> set[str]:
     return (set() if of else {"passage", "title", "author", "instruction", "tags"}) | (
         set() if tools else {"tools"}
     )
-
-
-def _wrong(name: str, option: str, what: str) -> RecipeError:
-    return RecipeError([Problem(f"source {name!r}", 0, 0, f"teacher.{option}", what)])
-
-
-def _check(
-    name: str,
-    task: Task,
-    of: str | None,
-    count: int | None,
-    tools: str | None,
-    budget: Budget | None,
-    price: Price | None,
-) -> None:
-    """What types cannot say. Raises RecipeError."""
-    if (of is None) == (count is None):
-        raise _wrong(
-            name, "of", "name an earlier source (of), or say how many to write (count): one of the two"
-        )
-    if of is None and task != "conversation":
-        raise _wrong(name, "task", f"{task} is asked about passages: name an earlier source (of)")
-    if tools is not None and task != "conversation":
-        raise _wrong(name, "tools", f"{task} has no use for tools")
-    if budget is not None and budget.cost is not None and price is None:
-        raise _wrong(name, "budget.cost", "say what tokens cost (price)")

@@ -60,18 +60,28 @@ def fetch(
     """One item a call (tool and arguments) that the conversations need, holding what its answers come to."""
     file = net.files["set"][0]
     toolset = load_toolset(file.path, file.name)
-    if _offline(toolset, file.name, api, responses) or isinstance(toolset, TopicSet):
+    if _offline(net.name, toolset, file.name, api, responses) or isinstance(toolset, TopicSet):
         return
     asking = Asking(net, toolset, api, KEEP[responses])
     writer = _TalkWriter(_cast(toolset, "plain", net.seed, Served(toolset, asking.answer), api), [])
-    for i, shape, nth in _dealt(writer, shapes, conversations, file.name):
+    for i, shape, nth in _dealt(net.name, writer, shapes, conversations, file.name):
         with suppress(NoAnswer):  # the call's item says so, and the source for this conversation
             writer.write(i, shape, nth)
         yield from asking.taken()
         net.progress(i + 1, conversations, "conversations")
 
 
-@source("tools", version=2, fetch=fetch, fetches=lambda o: o["responses"] != "offline")
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    api, responses = options["api"], options["responses"]
+    if responses != "offline" and api == "offline":
+        yield ("responses",), f"{responses} needs `api`, the service to be asked"
+    if responses == "offline" and api != "offline":
+        yield ("api",), "is never asked: say `responses`, recorded or live"
+    if options["shapes"] == {}:
+        yield ("shapes",), "name a shape; left out, there are all that the set has texts for"
+
+
+@source("tools", version=2, fetch=fetch, fetches=lambda o: o["responses"] != "offline", check=_wrong)
 def tools(
     context: SourceContext,
     *,
@@ -113,13 +123,14 @@ def tools(
     not fit, and questions that need none."""
     file = context.files["set"][0]
     toolset = load_toolset(file.path, file.name)
-    offline = _offline(toolset, file.name, api, responses)
+    offline = _offline(context.name, toolset, file.name, api, responses)
     meta = {"license": toolset.license, "origin": f"tools/{toolset.name}", "sha256": file.sha256}
     replay: Replay | None = None
     writer: _Writer
     if isinstance(toolset, TopicSet):
         if distractors:
-            raise _wrong(file.name, "is of form 1, whose records offer no distractors")
+            what = f"{file.name} is of form 1, whose records offer no distractors"
+            raise _refused(context.name, "distractors", what)
         writer = _TopicWriter(toolset, voice, context.seed)
     else:
         world: World = Offline(toolset)
@@ -130,7 +141,7 @@ def tools(
             meta |= {**theirs, "license": f"{toolset.license} AND {theirs['license']}"}
         who = _cast(toolset, voice, context.seed, world, api if replay else "offline")
         writer = _TalkWriter(who, _others(toolset, context) if distractors else toolset.distractors)
-    for i, shape, nth in _dealt(writer, shapes, conversations, file.name):
+    for i, shape, nth in _dealt(context.name, writer, shapes, conversations, file.name):
         own = {"id": f"{context.name}/{i + 1:06d}", "source": context.name}
         try:
             written = writer.write(i, shape, nth)
@@ -219,16 +230,17 @@ class _TalkWriter:
         return [msgspec.to_builtins(offered[n]) for n in order(f"{die.key}/offered", len(offered))]
 
 
-def _dealt(writer: _Writer, asked: Shapes | None, count: int, file: str) -> Iterator[tuple[int, str, int]]:
+def _dealt(
+    name: str, writer: _Writer, asked: Shapes | None, count: int, file: str
+) -> Iterator[tuple[int, str, int]]:
     """(number, shape, how many of that shape came before) of each conversation."""
     usual = writer.weights()
-    for name, weight in (asked or {}).items():
-        if weight and name not in usual:
-            raise _wrong(file, f"has no text for the shape {name!r}; it has {', '.join(usual)}")
+    for one, weight in (asked or {}).items():
+        if weight and one not in usual:
+            what = f"{file} has no text for the shape {one!r}; it has {', '.join(usual)}"
+            raise _refused(name, "shapes", what)
     wanted: Mapping[Any, float] = usual if asked is None else asked
-    weights: dict[str, float] = {name: weight for name, weight in wanted.items() if weight}
-    if not weights:
-        raise _wrong(file, "no shape has a weight above 0", "shapes")
+    weights: dict[str, float] = {one: weight for one, weight in wanted.items() if weight}
     drawn: Counter[str] = Counter()
     for i in range(count):
         shape = Dice(f"{writer.seed}/{writer.set.name}/{i}").weighted(weights, "shape")
@@ -253,18 +265,17 @@ def _others(toolset: ToolSet, context: SourceContext) -> list[Definition]:
     return [d for name, d in found.items() if name not in {t.name for t in toolset.tools}]
 
 
-def _offline(toolset: ToolSet | TopicSet, file: str, api: Api, responses: Responses) -> bool:
+def _offline(name: str, toolset: ToolSet | TopicSet, file: str, api: Api, responses: Responses) -> bool:
     """Whether the set answers itself. Raises RecipeError where a service is to, and cannot."""
     if responses == "offline":
         return True
-    if api == "offline":
-        raise _wrong(file, f"responses: {responses} needs `api`, the service to be asked", "responses")
     services = toolset.services if isinstance(toolset, ToolSet) else {}
     if api not in services:
         known = f"; it knows {', '.join(services)}" if services else ""
-        raise _wrong(file, f"does not say how {api} answers its calls{known}", "api")
+        raise _refused(name, "api", f"{file} does not say how {api} answers its calls{known}")
     return False
 
 
-def _wrong(file: str, what: str, where: str = "") -> RecipeError:
-    return RecipeError([Problem(file, 0, 0, where, what)])
+def _refused(name: str, option: str, what: str) -> RecipeError:
+    """What only the tool set can say of an option of the source `name`: `recipe check` does not read it."""
+    return RecipeError([Problem(f"source {name!r}", 0, 0, f"tools.{option}", what)])

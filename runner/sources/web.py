@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urldefrag
 
 from msgspec import Meta, Struct
 
-from runner.errors import Problem, RecipeError, StepError
+from runner.errors import StepError
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
@@ -91,8 +91,6 @@ def fetch(
     render: Render = False,
 ) -> Iterator[Item]:
     """The pages, named ones first, then those of sitemaps, then of feeds, each once; lists that could not be had."""
-    if not (urls or sitemaps or feeds):
-        raise RecipeError([Problem(net.name, 0, 0, "", "name at least one of urls, sitemaps, feeds")])
     wanted = dict.fromkeys(urldefrag(url)[0] for url in urls or ())
     allowed, refused = _globs(include), _globs(exclude)
     missing: list[Item] = []
@@ -162,7 +160,33 @@ def _listed(net: Fetcher, lists: Sequence[str], missing: list[Item]) -> Iterator
             missing.append(Item(url, meta={"origin": url}, error=found.fault))
 
 
-@source("web", version=1, libraries=("beautifulsoup4", "lxml", "trafilatura"), fetch=fetch)
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if not (options["urls"] or options["sitemaps"] or options["feeds"]):
+        yield (), "name at least one of urls, sitemaps, feeds"
+    elif not (options["sitemaps"] or options["feeds"]):
+        for option in ("include", "exclude"):
+            if options[option]:
+                yield (option,), "chooses among what sitemaps and feeds name; `urls` are taken as they are"
+    for option, selectors in (options["selectors"] or {}).items():
+        for n, selector in enumerate(selectors):
+            if what := _no_selector(selector):
+                yield ("selectors", option, n), f"{selector!r} is no CSS selector: {what}"
+
+
+def _no_selector(selector: str) -> str:
+    """What is wrong with it, "" where nothing is."""
+    try:
+        import soupsieve
+    except ImportError:  # nothing here can read pages, and a run says so
+        return ""
+    try:
+        soupsieve.compile(selector)
+    except soupsieve.SelectorSyntaxError as e:
+        return str(e).splitlines()[0]
+    return ""
+
+
+@source("web", version=1, libraries=("beautifulsoup4", "lxml", "trafilatura"), fetch=fetch, check=_wrong)
 def web(
     context: SourceContext,
     *,
@@ -180,7 +204,7 @@ def web(
     min_words: Annotated[int, Meta(ge=1, description="A page whose text is shorter is kept out.")] = 20,
 ) -> Iterator[Document | Rejected]:
     """Web pages, named by address, sitemap or feed: the main text of each, without menus and the like."""
-    chosen = _selectors(context, selectors)
+    chosen = Selectors(selectors.keep, selectors.drop) if selectors else None
     texts: dict[bytes, str] = {}
     for item in context.items:
         id = f"{context.name}/{item.key}"
@@ -200,23 +224,6 @@ def web(
             yield Rejected(id, reason, item.key)
         else:
             yield Document(page.text, _meta(context, item, page, id))
-
-
-def _selectors(context: SourceContext, select: PageSelectors | None) -> Selectors | None:
-    if select is None:
-        return None
-    try:
-        import soupsieve
-    except ImportError as e:
-        raise StepError(context.name, f"needs {e.name}: {_EXTRA}") from None
-    for option, selectors in (("keep", select.keep), ("drop", select.drop)):
-        for n, selector in enumerate(selectors):
-            try:
-                soupsieve.compile(selector)
-            except soupsieve.SelectorSyntaxError as e:
-                what = f"{selector!r} is no CSS selector: {str(e).splitlines()[0]}"
-                raise RecipeError([Problem(context.name, 0, 0, f"selectors.{option}[{n}]", what)]) from None
-    return Selectors(select.keep, select.drop)
 
 
 def _page(context: SourceContext, item: Item, selectors: Selectors | None) -> Page:

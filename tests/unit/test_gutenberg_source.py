@@ -24,7 +24,6 @@ from runner.booktext.gutendex import (
     title_match,
     title_of,
 )
-from runner.errors import RecipeError
 from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, plugins
@@ -266,11 +265,6 @@ def test_at_most_takes_the_first_by_number(tmp_path: Path) -> None:
     net = Net(tmp_path, {"page 1": page(book(9), book(4), book(6)), **{at(n): b"text" for n in (4, 6, 9)}})
     assert [i.key for i in fetch(net, topic="ferries", at_most=2)] == ["4", "6"]
     assert at(9) not in net.asked
-
-
-def test_nothing_named_is_a_wrong_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="authors, titles, ids or a topic"):
-        list(fetch(Net(tmp_path, {}), languages=["en"]))
 
 
 @pytest.mark.parametrize(

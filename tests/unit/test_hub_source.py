@@ -17,7 +17,6 @@ from urllib.parse import parse_qs
 import pytest
 
 from runner.datafiles.rows import Columns, record_of
-from runner.errors import RecipeError
 from runner.fetching import Item
 from runner.record import Document, Record, Rejected
 from runner.registry import Plugin, SourceContext
@@ -270,11 +269,6 @@ def test_a_bomb_ends_the_job_and_not_the_machine(tmp_path: Path, serve: Any) -> 
     server = serve({"train.jsonl.gz": packed.getvalue()})
     item, _ = run(Net(tmp_path, server.url), limit=1)
     assert "takes too much memory" in item.error
-
-
-def test_files_and_a_subset_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="exclude each other"):
-        run(Net(tmp_path, ""), files=["a.jsonl"], subset="b")
 
 
 # -- rows of every shape --------------------------------------------------------------------------

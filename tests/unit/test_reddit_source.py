@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from runner import contract
-from runner.errors import RecipeError, StepError
+from runner.errors import StepError
 from runner.fetching import InputFile, Item
 from runner.posts import PostColumns, plain
 from runner.record import Record, Rejected
@@ -241,9 +241,7 @@ def test_plain_text(text: str, cleaned: str) -> None:
     assert plain(text) == cleaned
 
 
-def test_something_must_be_named() -> None:
-    with pytest.raises(RecipeError, match="name `files` or a `subreddit`"):
-        list(reddit(context()))
+def test_what_is_fetched_hangs_on_four_options() -> None:
     plugin = plugins("source")["reddit"]
     assert plugin.file_options == {"files": "glob"}
     assert set(plugin.bind_fetch({"subreddit": "TheOnion"})) == {"subreddit", "listing", "period", "limit"}

@@ -20,10 +20,10 @@ import msgspec
 import pytest
 
 from runner import contract
-from runner.errors import RecipeError, StepError
+from runner.errors import StepError
 from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
 from runner.record import Message, Record, Rejected
-from runner.registry import Plugin, SourceContext
+from runner.registry import Plugin, SourceContext, plugins
 from runner.sources import teacher
 from runner.teaching import answers
 from runner.teaching.prompting import BadPrompt, Prompt
@@ -500,13 +500,11 @@ def test_an_own_prompt_and_schema(tmp_path: Path, serve: Any) -> None:
         ),
     ],
 )
-def test_mistakes_are_said_before_anything_is_asked(
-    tmp_path: Path, serve: Any, options: Any, said: str
-) -> None:
-    end = serve(instruct)
-    with pytest.raises(RecipeError, match="source 'taught': teacher") as error:
-        run(Net(tmp_path, end.url, passages(1), TOOLS), **options)
-    assert said in str(error.value) and not end.asked
+def test_options_that_do_not_go_together_are_said(options: Any, said: str) -> None:
+    plugin = plugins("source")["teacher"]
+    asked = msgspec.to_builtins(msgspec.convert({"model": "m"} | options, plugin.options))
+    ((where, what),) = plugin.check(asked)
+    assert said in f"{where[-1]}: {what}"
 
 
 def test_killed_and_run_again_asks_only_what_is_missing(tmp_path: Path, serve: Any) -> None:

@@ -206,7 +206,9 @@ def test_measured_trainings_get_their_bytes() -> None:
 
 
 def test_form_one_knows_no_services_and_no_distractors() -> None:
-    with pytest.raises(RecipeError, match="does not say how open-meteo answers"):
+    with pytest.raises(
+        RecipeError, match=r"^source 'weather': tools\.api: .*does not say how open-meteo answers"
+    ):
         draw(1, api="open-meteo", responses="recorded")
     with pytest.raises(RecipeError, match="offer no distractors"):
         draw(1, distractors=["x"])
@@ -246,8 +248,6 @@ def test_variety(records: list[Record], toolset: TopicSet) -> None:
 
 def test_weights_are_obeyed() -> None:
     assert {r.tags["shape"] for r in draw(40, shapes={"no_call": 1, "one_call": 0})} == {"no_call"}
-    with pytest.raises(RecipeError, match="no shape has a weight above 0"):
-        draw(1, shapes={})
     share = Counter(r.tags["shape"] for r in draw(1000, shapes={"one_call": 3, "no_call": 1}))
     assert 0.7 < share["one_call"] / 1000 < 0.8
 

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("trafilatura", reason="trafilatura is not installed")
 
-from runner.errors import RecipeError
 from runner.fetching import Got, Item, Unfetched
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, plugins
@@ -179,16 +178,12 @@ def test_selectors_need_no_new_fetch_and_are_checked(shelf: Open) -> None:
     (row,) = net.rows(urls=[url], selectors={"keep": ["p"], "drop": ["p.ad"]})
     assert isinstance(row, Document) and row.text == STORY
     assert "selectors" not in WEB.bind_fetch({"urls": [url], "selectors": {"keep": ["p"]}})
-    with pytest.raises(RecipeError, match=r"selectors\.drop\[0\].*'p\[' is no CSS selector"):
-        net.rows(urls=[url], selectors={"drop": ["p["]})
     for slow in ("p:has(a)", "p ~ p", "*:nth-child(2)"):
         with pytest.raises(msgspec.ValidationError, match="selectors"):
             WEB.bind({"urls": [url], "selectors": {"keep": [slow]}})
 
 
-def test_nothing_named_is_the_recipes_mistake(shelf: Open) -> None:
-    with pytest.raises(RecipeError, match="at least one of urls, sitemaps, feeds"):
-        shelf({}).fetch()
+def test_addresses_are_those_of_the_web() -> None:
     for bad in ("ftp://a.example/", "/etc/passwd", "http://", "http:///x", "javascript:1"):
         with pytest.raises(msgspec.ValidationError):
             WEB.bind({"urls": [bad]})
