@@ -17,7 +17,8 @@ class Unsafe(ValueError):
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
+    """A pattern of a stranger's, for RE2. Raises Unsafe."""
     import re2  # type: ignore[import-untyped,unused-ignore]
 
     options = re2.Options()
@@ -25,13 +26,14 @@ def _compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options=options)
     except re2.error as e:
-        raise Unsafe(f"the pattern {pattern[:80]!r} cannot be used: {e}") from None
+        said = e.args[0].decode("utf-8", "replace") if isinstance(e.args[0], bytes) else e
+        raise Unsafe(f"the pattern {pattern[:80]!r} cannot be used: {said}") from None
 
 
 def _pattern(validator: Any, wanted: str, value: Any, schema: Any) -> Iterator[Any]:
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and not _compiled(wanted).search(value):
+    if isinstance(value, str) and not compiled(wanted).search(value):
         yield ValidationError(f"{value[:80]!r} does not match {wanted[:80]!r}")
 
 
@@ -40,7 +42,7 @@ def _pattern_properties(validator: Any, wanted: Mapping[str, Any], value: Any, s
         return
     for pattern, inner in wanted.items():
         for key, one in value.items():
-            if _compiled(pattern).search(key):
+            if compiled(pattern).search(key):
                 yield from validator.descend(one, inner, path=key, schema_path=pattern)
 
 
@@ -49,7 +51,7 @@ def _additional_properties(validator: Any, wanted: Any, value: Any, schema: Any)
 
     if not isinstance(value, dict):
         return
-    patterns = [_compiled(p) for p in schema.get("patternProperties", {})]
+    patterns = [compiled(p) for p in schema.get("patternProperties", {})]
     known = schema.get("properties", {})
     for key in value:
         if key in known or any(p.search(key) for p in patterns):

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from runner.toolschema import validator
+from runner.toolschema import Unsafe, compiled, validator
 
 
 class Unfit(ValueError):
@@ -116,19 +116,16 @@ def _validator(schema: str) -> Any:
 
 def schema_problem(schema: dict[str, Any]) -> str | None:
     """Why answers cannot be checked by this schema, or None: to be told before anything is asked."""
-    import re2  # type: ignore[import-untyped,unused-ignore]
     from jsonschema import SchemaError
 
-    options = re2.Options()
-    options.log_errors = False
     try:
         validator(schema)
         for pattern in _patterns(schema):
-            re2.compile(pattern, options=options)
+            compiled(pattern)
     except SchemaError as e:
         return f"not a JSON Schema: {e.message[:200]}"
-    except re2.error as e:
-        return f"a pattern that cannot be checked: {str(e)[:200]}"
+    except Unsafe as e:
+        return str(e)[:300]
     except RecursionError:
         return "nested too deep"
     return None
