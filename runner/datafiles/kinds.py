@@ -11,10 +11,11 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 from runner.datafiles.jsontext import Row, json_lines, json_rows
-from runner.datafiles.opened import LONGEST, Bad, Unreadable, ending, opened
+from runner.datafiles.opened import Bad, Unreadable, ending, opened
+from runner.datafiles.parquet import parquet_rows
 from runner.datafiles.tabular import Table
 from runner.record import Rejected
 
@@ -24,9 +25,6 @@ KINDS: dict[str, Kind] = {
     ".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html",
 }  # fmt: skip
 _HELD = 20  # rejected rows that wait for the first good one
-_BATCH = (
-    16  # rows of Parquet at once: its own account of their size says nothing, a cell may be meant many times
-)
 T = TypeVar("T")
 
 
@@ -52,7 +50,9 @@ def rows(
     Unreadable for a file that cannot be read, or not further.
     """
     if kind == "parquet":
-        yield from _parquet(path, name, wanted)
+        with _seekable(path, name) as file:
+            for number, value in enumerate(parquet_rows(file, lambda names: _columns(names, wanted, ())), 1):
+                yield number, b"", value
         return
     with opened(path, name, window=window) as stream:
         if kind in ("csv", "tsv"):
@@ -124,36 +124,3 @@ def _seekable(path: Path, name: str) -> Iterator[BinaryIO]:
             shutil.copyfileobj(stream, copy, 1 << 20)
             copy.seek(0)
             yield copy
-
-
-def _parquet(path: Path, name: str, wanted: Sequence[str]) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    with _seekable(path, name) as file:
-        try:
-            table = pq.ParquetFile(file)
-            _columns(table.schema_arrow.names, wanted, ())
-            for batch in table.iter_batches(_BATCH):
-                if batch.nbytes > _BATCH * LONGEST:
-                    raise Unreadable(f"cannot be read past row {number}: its rows are too large")
-                for value in _python(batch):
-                    number += 1
-                    yield number, b"", value
-        except pa.ArrowException as e:
-            raise Unreadable(f"is no Parquet that can be read: {str(e).splitlines()[0][:200]}") from None
-    if not number:
-        raise Unreadable("has no rows")
-
-
-def _python(batch: Any) -> Iterator[Any]:
-    """A batch's rows; where one of them is not UTF-8, that one alone is Bad."""
-    try:
-        yield from batch.to_pylist()
-    except ValueError:
-        for n in range(batch.num_rows):
-            try:
-                yield batch.slice(n, 1).to_pylist()[0]
-            except ValueError as e:
-                yield Bad(f"cannot be read: {e}"[:200])

@@ -151,7 +151,19 @@ def _pair(row: Mapping[str, Any], c: Columns) -> tuple[str, str, str]:
     for prompt, answer, more in PAIRS:
         if row.get(prompt) is not None and row.get(answer) is not None:
             return prompt, answer, more
+    if empty := _empty(row):
+        raise Unfit(f"column {empty!r} is empty")
     raise Unfit(f"no known shape; its columns are {', '.join(map(str, list(row)[:20]))} (name them: columns)")
+
+
+def _empty(row: Mapping[str, Any]) -> str | None:
+    """The column that holds nothing, of a row whose columns have a known shape: of a pair that has its half first."""
+    pairs = [(p, a) for p, a, _ in PAIRS if p in row and a in row]
+    pairs.sort(key=lambda pair: row[pair[0]] is None and row[pair[1]] is None)
+    names = [n for pair in pairs for n in pair] or [
+        n for n in ("messages", "conversations", "text") if n in row
+    ]
+    return next((n for n in names if not row[n]), None)
 
 
 def _history(row: Mapping[str, Any], c: Columns) -> list[Message]:
