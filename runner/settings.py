@@ -46,6 +46,10 @@ SETTINGS: dict[str, Setting] = {
     "teacher_key": Setting("", "The teacher endpoint's API key.", secret=True),
     "contact": Setting("", "E-mail or page that services can reach you at; part of the user agent."),
     "allow": Setting("", "HOST:PORT, several with commas: addresses that are not public but may be fetched."),
+    "filesystems": Setting(
+        "",
+        "s3, gs, az, sftp …, several with commas: what `files` may read with your credentials, wherever a recipe says.",
+    ),
     "proxy": Setting("", "HTTP proxy for all fetching.", address=True),
     "pace": Setting("1", "Requests a second to one host, at most."),
     "at_once": Setting("2", "Requests under way to one host at once, at most."),

@@ -1,4 +1,4 @@
-"""Source `files`: data files of the usual kinds, local or from an http(s) address."""
+"""Source `files`: data files of the usual kinds, local or from addresses."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from msgspec import Meta
 from runner.datafiles.kinds import KINDS, Kind, accounted, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
-from runner.errors import StepError
-from runner.fetching import Fetcher, Item, items_of
+from runner.errors import Problem, RecipeError, StepError
+from runner.fetching import Fetcher, Item, Unfetched, items_of
+from runner.net import filesystems
 from runner.record import Document, Record, Rejected
 from runner.registry import Files, SourceContext, source
 
@@ -29,17 +30,70 @@ Made = Iterator["Record | Document | Rejected"]
 
 
 def fetch(net: Fetcher, *, urls: list[str] | None) -> Iterator[Item]:
-    """Each address is one item."""
-    yield from items_of(net.get_all(urls or [], most=_DOWNLOAD))
+    """Each address is one item. Its label is settled here, over all that are asked: ids stay when another fails."""
+    asked = list(dict.fromkeys(urls or []))
+    _may_all(net, asked)
+    web = net.get_all([url for url in asked if _on_the_web(url)], most=_DOWNLOAD)
+    answers = (next(web) if _on_the_web(url) else (url, _stored(net, url)) for url in asked)
+    metas = [{"label": label} for label in _labels(asked)]
+    for meta, (url, got) in zip(metas, answers, strict=True):
+        if isinstance(got, str):
+            yield Item(url, got, {"origin": url} | meta)
+        else:
+            yield from items_of([(url, got)], [meta])
+
+
+def _may_all(net: Fetcher, urls: list[str]) -> None:
+    """Raises RecipeError where the user's settings do not allow an address."""
+    others = [url for url in urls if not _on_the_web(url)]
+    may = filesystems.allowed(net.setting(filesystems.SETTING)) if others else set()
+    problems = [
+        Problem(f"source {net.name!r}", 0, 0, "files.urls", _no_address(url))
+        for url in others
+        if filesystems.scheme_of(url) not in may
+    ]
+    if problems:
+        raise RecipeError(problems)
+
+
+def _no_address(url: str) -> str:
+    scheme = filesystems.scheme_of(url)
+    other = f", or allow it in your settings: {filesystems.SETTING} = {scheme!r}" if scheme else ""
+    return f"{url[:200]!r} is no http(s) address: download it first, and name it under `files`{other}"
+
+
+def _stored(net: Fetcher, url: str) -> str | Unfetched:
+    try:
+        return filesystems.read(net, url, _DOWNLOAD)
+    except Unfetched as e:
+        return e
+
+
+def _file_name(url: str) -> str:
+    return unquote(PurePosixPath(urlsplit(url).path).name) or "index"
+
+
+def _labels(urls: list[str]) -> Iterator[str]:
+    """For the ids of each address's rows: the stem of its file's name, whether or not a server unpacks that on the
+    way, and numbered where another has the same."""
+    taken: set[str] = set()
+    for url in urls:
+        name = _file_name(url)
+        name = name.removesuffix(name[len(name) - len(ending(name)[1]) :])
+        stem = PurePosixPath(name).stem or name
+        label = next(c for n in count(1) if (c := stem if n == 1 else f"{stem}~{n}") not in taken)
+        taken.add(label)
+        yield label
 
 
 def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if not options["files"] and not options["urls"]:
         yield (), "name `files` or `urls`, or both"
     for n, url in enumerate(options["urls"] or ()):
-        if not _on_the_web(url):
-            what = f"{url[:200]!r} is no http(s) address: download it first, and name it under `files`"
-            yield ("urls", n), what
+        if not _on_the_web(url) and not filesystems.scheme_of(url):  # those the user's settings may allow
+            yield ("urls", n), _no_address(url)
+        elif filesystems.secret_in(url):
+            yield ("urls", n), "holds a password, which is never part of a recipe"
     if options["columns"]:
         if problem := msgspec.convert(options["columns"], Columns).problem():
             yield ("columns",), problem
@@ -57,7 +111,7 @@ def _on_the_web(url: str) -> bool:
 
 @source(
     "files",
-    version=1,
+    version=2,
     fetch=fetch,
     fetches=lambda o: bool(o["urls"]),
     check=_wrong,
@@ -72,7 +126,8 @@ def files(
     urls: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=2000)]] | None,
         Meta(
-            description="http(s) addresses of such files. What lies elsewhere (s3://…) is downloaded first."
+            description="http(s) addresses of such files; others (s3://, sftp:// …) where the user's setting "
+            "`filesystems` allows it."
         ),
     ] = None,
     kind: Annotated[
@@ -90,7 +145,7 @@ def files(
     matter is left out, a text's Gutenberg wrapping too, of a web page only the main text is taken.
     """
     for file in _inputs(context):
-        yield from accounted(file.id, file.name, _read(context, file, kind, columns))
+        yield from accounted(file.id, file.meta["origin"], _read(context, file, kind, columns))
 
 
 @dataclass(frozen=True)
@@ -112,11 +167,12 @@ def _inputs(context: SourceContext) -> Iterator[_Input]:
             meta = {"origin": file.name}
             yield _Input(f"{context.name}/{label}", file.name, file.path, file.sha256, meta)
     for item in context.items:
-        name = _unpacked(unquote(PurePosixPath(urlsplit(item.key).path).name) or "index", context.raw(item))
-        stem = PurePosixPath(name).stem or name
-        label = next(c for n in count(1) if (c := stem if n == 1 else f"{stem}~{n}") not in taken)
-        taken.add(label)
-        yield _Input(f"{context.name}/{label}", name, context.raw(item), item.sha256, item.meta)
+        label = item.meta["label"]
+        while label in taken:  # a local file's
+            label += "~url"
+        name = _unpacked(_file_name(item.key), context.raw(item))
+        meta = {key: value for key, value in item.meta.items() if key != "label"}
+        yield _Input(f"{context.name}/{label}", name, context.raw(item), item.sha256, meta)
 
 
 def _unpacked(name: str, path: Path) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,7 @@ import zstandard
 
 from runner import contract
 from runner.datafiles.rows import Columns
+from runner.errors import RecipeError, UsageError
 from runner.fetching import Got, InputFile, Item, Unfetched
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, plugins
@@ -141,6 +142,28 @@ def test_nothing_empty_and_nothing_guessed_is_kept(tmp_path: Path, row: Any) -> 
     assert refused(rows)["s/a"].startswith("a.jsonl: nothing in it can be used")
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"prompt": "a", "response": None}, "column 'response' is empty"),
+        ({"prompt": None, "response": "b"}, "column 'prompt' is empty"),
+        ({"prompt": None, "response": None}, "column 'prompt' is empty"),
+        ({"instruction": "a", "input": None, "output": None}, "column 'output' is empty"),
+        ({"prompt": None, "completion": None, "query": "a", "response": None}, "column 'response' is empty"),
+        ({"messages": None}, "column 'messages' is empty"),
+        ({"text": None}, "column 'text' is empty"),
+        (
+            {"prompt": "a", "answer": None},
+            "no known shape; its columns are prompt, answer (name them: columns)",
+        ),
+    ],
+)
+def test_a_null_is_an_empty_column(tmp_path: Path, row: dict[str, Any], why: str) -> None:
+    assert refused(read(written(tmp_path, "a.jsonl", json.dumps(row))))["s/a/1"] == why
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "b.parquet")
+    assert refused(read(tmp_path / "b.parquet"))["s/b/1"] == why
+
+
 def test_columns_say_what_a_table_holds(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", " Headline ,by,n\nMan Buys Hat,Ann,1\n,Bob,2\n")
     rows = read(path, columns=Columns(text="headline", author="by"))
@@ -193,17 +216,31 @@ def test_a_row_too_many_times_over_is_no_trap(tmp_path: Path) -> None:
 
 
 class Net:
-    """Only what `fetch` uses: addresses that answer, and one that does not."""
+    """Only what `fetch` uses: addresses that answer, and those that do not."""
 
     name, seed = "s", 7
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *gone: str, filesystems: str = "") -> None:
+        self.raw, self.gone, self.filesystems = path, gone, filesystems
 
     def get_all(self, urls: Iterable[str], **_: Any) -> Iterator[tuple[str, Got | Unfetched]]:
         for url in urls:
-            gone = Unfetched("it answers 404") if url.endswith("gone.csv") else None
-            yield url, gone or Got(url, self.path, "0" * 64)
+            gone = Unfetched("it answers 404") if url.endswith(("gone.csv", *self.gone)) else None
+            yield url, gone or Got(url, self.raw, "0" * 64)
+
+    def setting(self, name: str) -> str:
+        assert name == "filesystems"
+        return self.filesystems
+
+    def store(self, chunks: Iterable[bytes]) -> str:
+        data = b"".join(chunks)
+        sha256 = hashlib.sha256(data).hexdigest()
+        (self.raw.parent / sha256).write_bytes(data)
+        return sha256
+
+
+def fetched(net: Net, *urls: str) -> list[Item]:
+    return list(fetch(net, urls=list(urls)))  # type: ignore[arg-type]
 
 
 def test_addresses_become_items_and_their_bytes_rows(tmp_path: Path) -> None:
@@ -221,12 +258,113 @@ def test_addresses_become_items_and_their_bytes_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://bucket/a.csv", "file:///etc/passwd", "a.csv", "gs://x/y", "https:///a", "http://["]
+    "url",
+    [
+        "file:///etc/passwd",
+        "a.csv",
+        "memory://x/y",
+        "https:///a",
+        "http://[",
+        "s3://[",
+        "s3:a",
+        "s3://a/b::file:///c",
+    ],
 )
 def test_other_addresses_are_downloaded_first(url: str) -> None:
     asked = {"files": None, "urls": ["https://a.test/a.csv", url], "columns": None, "kind": None}
     ((where, what),) = plugins("source")["files"].check(asked)
     assert where == ("urls", 1) and "download it first" in what
+
+
+def test_ids_do_not_hang_on_what_else_could_be_had(tmp_path: Path) -> None:
+    path = written(tmp_path, "raw", json.dumps(CHAT))
+    urls = [f"https://{host}.test/x.jsonl" for host in "abc"] + ["https://a.test/x.jsonl"]
+
+    def ids(*gone: str) -> dict[str, str]:
+        items = [i for i in fetched(Net(path, *gone), *urls) if not i.error]
+        rows = list(files(context(items=items, raw=lambda item: path), urls=urls))
+        assert all(isinstance(r, Record) and "label" not in r.meta for r in rows)
+        return {r.meta["origin"]: r.meta["id"] for r in rows if isinstance(r, Record)}
+
+    every = ids()
+    assert list(every.values()) == ["s/x/1", "s/x~2/1", "s/x~3/1"]
+    for host in "abc":
+        gone = f"{host}.test/x.jsonl"
+        assert ids(gone) == {url: id for url, id in every.items() if gone not in url}
+
+
+def test_a_local_file_keeps_its_label_from_addresses(tmp_path: Path) -> None:
+    path = written(tmp_path, "x.jsonl", json.dumps(CHAT))
+    items = fetched(Net(path), "https://a.test/x.jsonl", "https://b.test/x.jsonl")
+    rows = list(files(context(path, items=items, raw=lambda item: path), files=["x.jsonl"], urls=["…"]))
+    assert [r.meta["id"] for r in rows if isinstance(r, Record)] == ["s/x/1", "s/x~url/1", "s/x~2/1"]
+
+
+def test_what_came_from_an_address_is_refused_by_its_address(tmp_path: Path) -> None:
+    path = written(tmp_path, "raw", b"PAR1nonsensePAR1")
+    url = "https://a.test/data/x.parquet?v=2"
+    items = fetched(Net(path), url)
+    (row,) = files(context(items=items, raw=lambda item: path), urls=[url])
+    assert isinstance(row, Rejected) and row.id == "s/x" and row.raw == url
+    assert row.reason.startswith(f"{url}: is no Parquet")
+
+
+def test_other_stores_are_read_where_the_user_allows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = pytest.importorskip("fsspec.registry")
+    memory: Any = pytest.importorskip("fsspec.implementations.memory")
+
+    class Store(memory.MemoryFileSystem):  # type: ignore[misc,unused-ignore]
+        protocol = "s3"
+        store: ClassVar[dict[str, Any]] = {}
+        pseudo_dirs: ClassVar[list[str]] = [""]
+
+    monkeypatch.setitem(registry._registry, "s3", Store)
+    Store().pipe_file("s3://bucket/a.jsonl", json.dumps(CHAT).encode())
+    net = Net(tmp_path / "raw", filesystems="sftp, s3")
+    urls = [
+        "s3://bucket/a.jsonl",
+        "https://a.test/gone.csv",
+        "s3://bucket/b.jsonl",
+        "https://b.test/gone.csv",
+    ]
+    items = fetched(net, *urls)
+    assert [i.key for i in items] == urls
+    assert [bool(i.error) for i in items] == [False, True, True, True]
+    assert items[2].error.startswith("it cannot be read: FileNotFoundError: ")
+    rows = list(files(context(items=items[:1], raw=lambda item: tmp_path / item.sha256), urls=urls))
+    assert said(rows) == [["Say hi.", "Hi."]]
+    assert (
+        isinstance(rows[0], Record)
+        and rows[0].meta["origin"] == f"{urls[0]}:1"
+        and rows[0].meta["id"] == "s/a/1"
+    )
+    monkeypatch.setattr("runner.sources.files._DOWNLOAD", 10)
+    assert fetched(net, urls[0])[0].error == "it has more than the 10 bytes allowed"
+
+
+def test_other_stores_are_closed_unless_the_user_opens_them(tmp_path: Path) -> None:
+    plugin = plugins("source")["files"]
+    options = {"files": None, "urls": ["s3://bucket/a.csv"], "columns": None, "kind": None}
+    assert list(plugin.check(options)) == []  # the recipe is right; who runs it decides
+    with pytest.raises(
+        RecipeError, match=r"download it first.*or allow it in your settings: filesystems = 's3'"
+    ):
+        fetched(Net(tmp_path, filesystems="sftp"), "s3://bucket/a.csv")
+    for name in ("file", "memory", "http", "local", "simplecache", "zip"):
+        with pytest.raises(UsageError, match=f"setting filesystems: '{name}' is none of"):
+            fetched(Net(tmp_path, filesystems=f"s3,{name}"), "s3://bucket/a.csv")
+    ((_, what),) = plugin.check(options | {"urls": ["sftp://me:mine@a.test/a.csv"]})
+    assert "password" in what and "mine" not in what
+
+
+def test_a_driver_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = pytest.importorskip("fsspec.registry")
+    odd = {"class": "no_such_package_of_ours.Store", "err": "Install no-such-package to read oci"}
+    monkeypatch.setitem(registry.known_implementations, "oci", odd)
+    (item,) = fetched(Net(tmp_path, filesystems="oci"), "oci://bucket/a.csv")
+    assert item.error == "oci:// needs a driver: Install no-such-package to read oci"
 
 
 def test_options_name_files_and_addresses() -> None:
