@@ -43,7 +43,7 @@ def parquet_rows(file: BinaryIO, check: Callable[[list[str]], object]) -> Iterat
             else:
                 yield from (Bad(why) for _ in range(count))
             number += count
-    except pa.ArrowException as e:
+    except (pa.ArrowException, UnicodeDecodeError) as e:  # the latter where a column's name is no text
         raise Unreadable(f"is no Parquet that can be read: {str(e).splitlines()[0][:200]}") from None
     if not number:
         raise Unreadable("has no rows")

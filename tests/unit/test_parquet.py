@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.datafiles.kinds import rows
 from runner.datafiles.opened import LONGEST, Bad, Unreadable
+from runner.datafiles.parquet import parquet_rows
 
 MB = 1 << 20
 MOST_MB = 500
@@ -149,3 +153,16 @@ def test_a_row_that_is_no_utf8_costs_no_other(tmp_path: Path) -> None:
     found = [value for _, _, value in rows(written(tmp_path / "a.parquet", texts), "a.parquet", "parquet")]
     assert found[0] == {"text": "one"} and found[2] == {"text": "three"}
     assert isinstance(found[1], Bad) and found[1].reason.startswith("cannot be read: ")
+
+
+@given(st.lists(st.tuples(st.integers(4, 1500), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damage_is_told_in_words(changes: list[tuple[int, int]]) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"t{n}" for n in range(500)], "m": [[{"a": "b"}]] * 500}), file)
+    raw = bytearray(file.getvalue())
+    for back, byte in changes:
+        raw[-back] = byte
+    try:
+        assert all(isinstance(row, dict | Bad) for row in parquet_rows(io.BytesIO(raw), lambda names: None))
+    except (Unreadable, OSError) as e:  # `opened` makes the latter Unreadable
+        assert str(e)
