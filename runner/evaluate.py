@@ -37,6 +37,7 @@ def _job(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:
         "revision": model.revision,
         "end_of_turn": model.end_of_turn,
         "adapter": str(m.inputs["train"].file("adapter")) if "train" in m.inputs else None,
+        "nf4": m.plan.loaded.recipe.adapter.type == "qlora",
         "seed": m.plan.loaded.recipe.seed,
     }
     if m.plan.template is not None:

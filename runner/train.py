@@ -244,6 +244,8 @@ def _collect(m: Making, output: Path) -> None:
             "recipe": m.plan.loaded.recipe.name,
             "step": m.step.fingerprint,
             "template": digest(m.plan.template),
+            # An adapter trained on four bits belongs on a base in four bits; on its own weights it does worse.
+            "base_weights": "nf4" if m.plan.loaded.recipe.adapter.type == "qlora" else "as they are",
         },
     )
     config = _config(m, m.work / "prepared", output)

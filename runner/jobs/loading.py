@@ -3,7 +3,9 @@
 PEFT loads an adapter whose keys do not match the model without an error: the arm called "tuned" is
 then the base model. So the adapter must change the logits of a fixed prompt, and no LoRA B matrix
 may be all zero (they start at zero: one that still is was never trained or never loaded).
-Merging is done in float32 and cast afterwards, so both arms run at the same speed and dtype.
+Merging is done in float32 and cast afterwards, so both arms run at the same speed and dtype. A QLoRA
+adapter is put on the weights that it was trained on, the numbers that NF4 stands for: on a small model's
+own weights it is a different, worse model.
 """
 
 from __future__ import annotations
@@ -67,13 +69,16 @@ def load(job: Job) -> Loaded:
         )
         model = AutoModelForCausalLM.from_pretrained(
             job.model,
-            dtype=torch.float32 if job.adapter else dtype,
+            dtype=torch.float32 if job.adapter and not job.nf4 else dtype,
             revision=job.revision,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            **_quantized(job, dtype),
         )
-    except (OSError, ValueError, KeyError) as e:
+        if job.adapter and job.nf4:
+            model = model.dequantize().to(device="cpu", dtype=torch.float32)
+    except (OSError, ValueError, KeyError, ImportError) as e:
         raise StepError("load", f"{job.model}: {e}") from e
     model.eval()
     proof = None
@@ -84,6 +89,21 @@ def load(job: Job) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device=device, dtype=dtype)
     return Loaded(model, tokenizer, proof, stop_ids(model, tokenizer, job.end_of_turn))
+
+
+def _quantized(job: Job, dtype: Any) -> dict[str, Any]:
+    """What loads the base as QLoRA trains on it: NF4 with double quantization."""
+    if not (job.adapter and job.nf4):
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": nf4}
 
 
 def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]:

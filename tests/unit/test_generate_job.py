@@ -154,6 +154,26 @@ def test_the_adapter_is_proved_and_changes_answers(tiny: Path, probes: Path, tmp
     assert {a.arm for a in tuned} == {"tuned"} and [a.raw for a in base] != [a.raw for a in tuned]
 
 
+def test_a_qlora_adapter_is_put_on_the_weights_it_was_trained_on(
+    tiny: Path, probes: Path, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("bitsandbytes.functional")
+    lora = str(adapter(tiny, tmp_path / "lora", 0.5))
+    own = load(job(tiny, probes, tmp_path)).model.model.layers[0].mlp.up_proj.weight
+    packed, state = functional.quantize_4bit(
+        own.to(torch.bfloat16), quant_type="nf4", blocksize=64, compress_statistics=True
+    )
+    meant = functional.dequantize_4bit(packed, state).to(torch.float32)
+    assert not torch.equal(meant, own)
+    tuned = load(job(tiny, probes, tmp_path, adapter=lora, nf4=True, dtype="bfloat16"))
+    # The adapter is on q_proj and v_proj: up_proj is the base's, in four bits.
+    assert torch.equal(tuned.model.model.layers[0].mlp.up_proj.weight.float(), meant)
+    assert tuned.proof is not None
+    plain = load(job(tiny, probes, tmp_path, adapter=lora)).model.model.layers[0].mlp.up_proj.weight
+    assert torch.equal(plain, own)
+
+
 def test_an_adapter_of_zeros_is_refused_in_one_line(tiny: Path, probes: Path, tmp_path: Path) -> None:
     zero = adapter(tiny, tmp_path / "zero", 0.0)
     spec = tmp_path / "job.json"
