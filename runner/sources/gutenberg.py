@@ -15,10 +15,10 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec import Meta
 
-from runner.booktext import Unusable, decode, gutendex, header, read_book
-from runner.booktext.wanted import Wanted
+from runner import gutendex
 from runner.datafiles import jsontext
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
+from runner.gutendex.wanted import Wanted
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
 
@@ -253,6 +253,8 @@ def gutenberg(
     A book's chapters share its group, so that a split never tears it. What is no book is refused, and so is one
     whose own header says that it is copyrighted, whatever the catalogue said.
     """
+    from runner.booktext import Unusable, decode, header, read_book
+
     for item in context.items:
         book_id = f"{context.name}/{item.key}"
         try:

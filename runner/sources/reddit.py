@@ -13,8 +13,6 @@ from msgspec import Meta
 from runner.datafiles.kinds import Kind, accounted, kind_of, listed, rows
 from runner.datafiles.opened import Bad, Unreadable, ending
 from runner.fetching import Fetcher, Item, Unfetched, failed
-from runner.passages import draw
-from runner.passages.english import read, words
 from runner.posts import KNOWN, Post, PostColumns, of_site, post_of
 from runner.posts.api import Listing, Period, posts
 from runner.record import Message, Record, Rejected
@@ -266,6 +264,9 @@ def _record(post: Post, id: str, file: _File, number: int, wanted: _Wanted) -> R
 
 def _ask(shape: Shape, said: str, subreddit: str, seed: int, id: str) -> str:
     """One of the phrasings of datasets/prompts/reddit.yaml, by a hash that is the same everywhere."""
+    from runner.passages import draw
+    from runner.passages.english import read
+
     known = {"subreddit": subreddit, "words": _two_words(said)}
     texts: list[str] = [
         text for text in read("reddit")[shape] if all(v or f"{{{k}}}" not in text for k, v in known.items())
@@ -275,6 +276,8 @@ def _ask(shape: Shape, said: str, subreddit: str, seed: int, id: str) -> str:
 
 def _two_words(said: str) -> str:
     """The two longest words that say what it is about, in order; "" where there are not two."""
+    from runner.passages.english import words
+
     found = {w: None for w in _WORD.findall(said[:500]) if w.lower() not in words("function")}
     longest = sorted(found, key=len, reverse=True)[:2]
     first = [w for w in found if w in longest]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.booktext import Unusable, decode, header, read_book
 from runner.record import Document, Rejected
 from runner.registry import Files, SourceContext, source
 
@@ -20,6 +19,8 @@ def text(context: SourceContext, *, files: Files) -> Iterator[Document | Rejecte
     on one line. Kept, and `meta.remark` says so: a START without an END (it may be cut off), several books in one
     file (the licence between them goes).
     """
+    from runner.booktext import Unusable, decode, header, read_book
+
     for stem, file in context.labelled("files"):
         doc_id = f"{context.name}/{stem}"
         try:

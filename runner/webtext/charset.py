@@ -5,8 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 
-from runner.booktext import Unusable, decode
-
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -61,6 +59,8 @@ def to_text(data: bytes, claimed: str = "") -> tuple[str, str]:
 
 
 def _guess(data: bytes) -> str:
+    from runner.booktext import Unusable, decode  # rarely needed, and slow to import
+
     high = re.search(rb"[\x80-\xff]", data)
     start = max(0, high.start() - 1000) if high else 0
     try:

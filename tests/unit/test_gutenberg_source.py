@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.booktext.gutendex import (
+from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
+from runner.gutendex import (
     Book,
     author_match,
     name_keys,
@@ -24,7 +25,6 @@ from runner.booktext.gutendex import (
     title_match,
     title_of,
 )
-from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, plugins
 from runner.sources.gutenberg import fetch, gutenberg

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runner.booktext.gutendex import Book, author_match, title_match, topic_match
+from runner.gutendex import Book, author_match, title_match, topic_match
 
 _IDS_A_PAGE = 30
 
