@@ -164,14 +164,14 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
     mixed: dict[str, dict[str, list[str]]] = {}
     for recipe in recipes:
         try:
-            loaded, _ = _load(recipe, workspace, trust)
+            loaded, place = _load(recipe, workspace, trust)
         except errors.MirepoixError as e:
             code = max(code, e.exit_code)
             found += _described(e)
             if not as_json:
                 click.echo(safe(str(e)), err=True)
         else:
-            mixed[str(recipe)] = licences(loaded.recipe)
+            mixed[str(recipe)] = licences(loaded.recipe, place)
             if not as_json:
                 click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
                 for name, what in mixed[str(recipe)].items():
@@ -309,7 +309,7 @@ def show(
     trust: tuple[str, ...],
     workspace: Path,
     as_json: bool,
-) -> None:
+) -> int:
     """Print the effective recipe, `extends` merged, and which file set each key.
 
     With `sources`: the first records of each source, fetching no more than they need.
@@ -319,22 +319,25 @@ def show(
     if part == "sources":
         from runner.preview import preview, text
 
-        shown = preview(_plan(recipe, workspace, trust, None), _settings(allow), rows)
+        shown, code = [], errors.OK
+        for one in preview(_plan(recipe, workspace, trust, None), _settings(allow), rows):
+            code = code if one["records"] else errors.StepError.exit_code
+            shown.append(one)
+            if not as_json:
+                click.echo(safe(text(one)))
         if as_json:
-            emit({"sources": list(shown)})
-            return
-        for one in shown:
-            click.echo(safe(text(one)))
-        return
+            emit({"sources": shown})
+        return code
     loaded, _ = _load(recipe, workspace, trust)
     if as_json:
         emit({"recipe": loaded.document.data, "who": loaded.who})
-        return
+        return errors.OK
     click.echo(safe(dump(loaded.document.data)), nl=False)
     click.echo("\n# who set each key")
     width = max(map(len, loaded.who))
     for key, place in loaded.who.items():
         click.echo(safe(f"# {key:<{width}}  {place}"))
+    return errors.OK
 
 
 KINDS = ["sources", "filters", "judges", "suites", "models", "runs"]
