@@ -496,7 +496,7 @@ def test_an_own_prompt_and_schema(tmp_path: Path, serve: Any) -> None:
         ({"task": "paraphrase", "of": "b", "schema": {"type": "text"}}, "schema: not a JSON Schema"),
         (
             {"task": "paraphrase", "of": "b", "schema": {"pattern": "(?=a)"}},
-            "a pattern that cannot be checked",
+            "cannot be used: invalid perl operator",
         ),
     ],
 )
