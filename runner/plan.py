@@ -34,7 +34,8 @@ def _digests(files: dict[str, tuple[InputFile, ...]]) -> dict[str, list[list[str
 
 
 def _plugin(plugin: Plugin, options: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {plugin.name: options, "version": plugin.version}
+    # Not "version": the step that uses it has one of its own, and both decide.
+    out: dict[str, Any] = {plugin.name: options, "plugin_version": plugin.version}
     return out | ({"libraries": _versions(plugin.libraries)} if plugin.libraries else {})
 
 

@@ -158,6 +158,17 @@ def test_a_plugins_version_and_libraries_are_ingredients(home: Path, monkeypatch
     assert before["source.talk"] == after["source.talk"]
 
 
+@pytest.mark.parametrize("kind", ["source", "judge", "filter"])
+def test_a_steps_version_decides_beside_its_plugins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    before = prints(planned(home))
+    monkeypatch.setitem(plans.VERSIONS, kind, 99)
+    after = prints(planned(home))
+    names = {"source": "source.talk", "judge": "judge.tool-use", "filter": "filter"}
+    assert before[names[kind]] != after[names[kind]]
+
+
 def test_ingredients_survive_json(home: Path) -> None:
     for step in planned(home).steps:
         assert json.loads(json.dumps(step.ingredients)) == step.ingredients, step.name
