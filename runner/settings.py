@@ -7,6 +7,7 @@ Nothing here decides a fingerprint, and secrets are shown by nobody.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,8 +105,9 @@ def load(environ: Mapping[str, str] | None = None, *, allow: tuple[str, ...] = (
     written = _read(path, "MIREPOIX_SETTINGS" in environ)
     for name in written:
         if name not in SETTINGS:
-            known = ", ".join(SETTINGS)
-            raise UsageError(f"{path}: no setting {name!r}; there are {known}")
+            near = difflib.get_close_matches(name, SETTINGS, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else f"; there are {', '.join(SETTINGS)}"
+            raise UsageError(f"{path}: no setting {name!r}{hint}")
     values, origin = {}, {}
     for name, setting in SETTINGS.items():
         if (variable := _variable(name)) in environ:
