@@ -27,6 +27,7 @@ from msgspec import Struct
 
 from runner.errors import StepError
 from runner.fetching import Unfetched
+from runner.net.client import agent
 from runner.net.guard import Guard
 from runner.settings import Settings
 
@@ -69,7 +70,9 @@ def run(job: HubJob) -> None:
 
     import datasets
 
-    _guard(Guard(Settings(job.settings, {})))
+    settings = Settings(job.settings, {})
+    _guard(Guard(settings))
+    _name(agent(settings))
     resource.setrlimit(resource.RLIMIT_DATA, (_data() + MEMORY,) * 2)
     try:
         info = HfApi().dataset_info(job.path, revision=job.revision, timeout=60)
@@ -119,6 +122,19 @@ def _why(job: HubJob, what: str, error: BaseException) -> StepError:
         chain = chain.__cause__ or chain.__context__
     # The outermost words are the library's for the person; the innermost say which address or line it was.
     return StepError("hub", f"{job.path} {what}: {'; '.join(dict.fromkeys([said[0], said[-1]]))}")
+
+
+def _name(user_agent: str) -> None:
+    """Every request of the library says who we are, and not who it is."""
+    import httpx
+    from huggingface_hub import set_client_factory
+
+    def sign(request: httpx.Request) -> None:
+        request.headers["user-agent"] = user_agent
+
+    set_client_factory(
+        lambda: httpx.Client(follow_redirects=True, timeout=60, event_hooks={"request": [sign]})
+    )
 
 
 def _guard(guard: Guard) -> None:

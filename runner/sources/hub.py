@@ -52,8 +52,9 @@ def fetch(
     key = "/".join(x for x in (path, subset, split) if x)
     with tempfile.TemporaryDirectory(prefix="mirepoix-hub-") as folder:
         out, job = Path(folder, "rows.jsonl"), Path(folder, "job.json")
-        # Addresses only: secrets go through the environment, or not at all.
-        addresses = {n: net.setting(n) if s.address or n == "allow" else "" for n, s in SETTINGS.items()}
+        # No secrets: they go through the environment, or not at all.
+        told = ("allow", "contact")
+        addresses = {n: net.setting(n) if s.address or n in told else "" for n, s in SETTINGS.items()}
         asked = {"path": path, "revision": revision, "subset": subset, "split": split, "files": files}
         job.write_text(
             json.dumps(asked | {"limit": limit, "settings": addresses, "out": str(out)}), encoding="utf-8"

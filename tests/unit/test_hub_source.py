@@ -31,6 +31,7 @@ class Hub:
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.sent, self.seen, self.tokens = files, 0, list[str](), set[str]()
+        self.agents = set[str]()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,6 +40,7 @@ class Hub:
             def do_GET(self) -> None:
                 outer.seen.append(self.path)
                 outer.tokens.add(self.headers.get("Authorization", ""))
+                outer.agents.add(self.headers.get("User-Agent", ""))
                 path = self.path.partition("?")[0]
                 names = outer.files
                 if re.fullmatch(r"/api/datasets/o/d(/revision/[\w.-]+)?", path):
@@ -183,6 +185,8 @@ def test_a_split_comes_with_its_commit_and_licence(tmp_path: Path, serve: Any, m
     assert first.meta["id"] == "h/o/d/train/1" and first.meta["license"] == "cc0-1.0"
     assert isinstance(second, Rejected) and second.reason == "column 'a' is empty"
     assert server.tokens == {""} and not list(home.iterdir())
+    [agent] = server.agents
+    assert agent.startswith("mirepoix/")
 
 
 def test_a_limit_leaves_the_rest_where_it_is(tmp_path: Path, serve: Any) -> None:
