@@ -53,7 +53,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "proxy": Setting("", "HTTP proxy for all fetching.", address=True),
     "pace": Setting("1", "Requests a second to one host, at most."),
-    "at_once": Setting("2", "Requests under way to one host at once, at most."),
+    "at_once": Setting("1", "Requests under way to one host at once, at most."),
 }
 
 
