@@ -145,6 +145,13 @@ def test_no_fault_is_forgotten() -> None:
     assert named - {"body"} == {fault.name.partition(":")[0] for fault in FAULTS}
 
 
+def test_as_many_at_once_as_are_set_and_no_more(stand_in: StandIn, tmp_path: Path) -> None:
+    with stand_in("--latency", "0.3") as base:  # so that requests do meet, on any machine
+        with Client(settings(base), tmp_path, limits=QUICK) as client:
+            assert all(isinstance(a, Got) for _, a in client.get_all(base + p for p in TEXTS[:8]))
+        assert ask(f"{base}/__stats")["max_concurrent"] == AT_ONCE
+
+
 def test_several_at_once_are_polite(base: str, tmp_path: Path) -> None:
     urls = [f"{base}{path}?many" for path in TEXTS] + [f"{base}/pages/", f"{base}/pages/none.html"]
     with Client(settings(base), tmp_path, limits=QUICK) as client:
