@@ -33,11 +33,7 @@ def recipe(
         yield from sourcechecks.sources(doc, sources, mixed, workspace, trust)
     if sources is not None and mix is not None:
         yield from _weights(doc, sources, mix)
-    for n, use in enumerate(parts["filters"] or []):
-        low, high = use.options.get("min"), use.options.get("max")
-        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-            path: Path = ("filters", n, use.plugin, "min")
-            yield doc.problem(path, f"the least, {low}, is more than the most, {high}", at_value=True)
+    yield from _filters(doc, parts["filters"] or [])
     if parts["train"] is not None:
         yield from _train(doc, parts["train"])
     if model is not None:
@@ -51,6 +47,22 @@ def recipe(
             yield from _tasks(doc, suites)
         if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
+
+
+def _filters(doc: Yaml, uses: list[r.Use]) -> Iterator[Problem]:
+    for n, use in enumerate(uses):
+        plugin = plugins("filter")[use.plugin]
+        path: Path = ("filters", n, use.plugin)
+        low, high = use.options.get("min"), use.options.get("max")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            yield doc.problem(
+                (*path, "min"), f"the least, {low}, is more than the most, {high}", at_value=True
+            )
+        for inner, what in plugin.check(use.options):
+            where = (*path, *inner)
+            yield doc.problem(where, what, at_value=bool(inner) and where in doc.values)
+        if "tokens" in plugin.needs and doc.data.get("model") is None:
+            yield doc.problem(path, "tokens are counted by a model's tokenizer; name a model")
 
 
 def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ import msgspec
 from runner import basemodel, card, chat, contamination, dedup, ledger, mix, sourcing
 from runner import recipe as r
 from runner.making import Maker, Making, Rows, read_rows, write_json, write_rows
-from runner.record import Fate, Record
+from runner.record import Edited, Fate, Record
 from runner.registry import plugins
 from runner.steps import Fetch
 from runner.store import Store
@@ -82,7 +82,7 @@ def _all(m: Making) -> Iterator[Record]:
 def filter(m: Making) -> None:
     """Each filter in order, on each record."""
     uses = [(i, plugins("filter")[u.plugin], u) for i, u in enumerate(m.plan.loaded.recipe.filters)]
-    bound = [(f"filters[{i}].{p.name}", p.call, p.bind(u.options)) for i, p, u in uses]
+    bound = [(f"filters[{i}].{p.name}", p.at_work(u.options)) for i, p, u in uses]
     left_out = set(m.step.ingredients.get("left_out", ()))
     with Rows(m.out / "records.jsonl") as kept, Rows(m.out / "fates.jsonl") as fates:
         for n, record in enumerate(_all(m), 1):
@@ -90,15 +90,15 @@ def filter(m: Making) -> None:
                 fates.write(_fate(record, "mix", "its source has the weight 0"))
                 continue
             said: Any = True
-            for by, call, options in bound:
-                said = call(record, **options)
-                if isinstance(said, Record):
-                    record = said
+            for by, call in bound:
+                said = call([record])[0]
+                if isinstance(said, Record | Edited):
+                    record = said if isinstance(said, Record) else said.record
                 elif said is not True:
                     reason = said if isinstance(said, str) else "refused"
                     fates.write(_fate(record, by, reason))
                     break
-            if said is True or isinstance(said, Record):
+            if said is True or isinstance(said, Record | Edited):
                 kept.write(record)
             m.progress(n, 0, "records")
     if not kept.count:

@@ -59,6 +59,13 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         return "\n".join(m.content for m in self.messages if m.role == "assistant" and m.content)
 
 
+class Edited(Struct, frozen=True):
+    """What a filter gives back that changes a record; `what` says so in the ledger: "2 e-mail addresses redacted"."""
+
+    record: Record
+    what: str
+
+
 class Document(Struct, frozen=True):
     """Plain text that is not yet a conversation; `text` has paragraphs parted by blank lines."""
 

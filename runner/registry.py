@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from runner.fetching import InputFile, Item
-from runner.record import Answer, Document, Probe, Record, Rejected, Verdict
+from runner.record import Answer, Document, Edited, Probe, Record, Rejected, Verdict
 
 Kind = Literal["source", "filter", "judge"]
 FOLDERS: dict[Kind, str] = {"source": "sources", "filter": "filters", "judge": "judges"}
@@ -96,7 +96,8 @@ class JudgeContext:
 
 FetchFn = Callable[..., Iterator[Item]]
 SourceFn = Callable[..., Iterator[Record | Document | Rejected]]
-FilterFn = Callable[..., "bool | str | Record"]
+Said = bool | str | Record | Edited
+"""What a filter says of a record: True keeps it, a reason drops it, a Record or Edited takes its place."""
 JudgeFn = Callable[..., Verdict]
 CheckFn = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], str]]]
 
@@ -120,6 +121,7 @@ class Plugin:
     license: str = ""
     fetches: Callable[[Mapping[str, Any]], bool] = _always
     check: CheckFn = _nothing
+    needs: tuple[str, ...] = ()
 
     @cached_property
     def doc(self) -> str:
@@ -149,6 +151,22 @@ class Plugin:
         """Checked options, as a recipe holds them → keyword arguments for `call`."""
         typed = msgspec.convert(options, self.options)
         return {name: getattr(typed, name) for name in self.options.__struct_fields__}
+
+    def at_work(self, options: Mapping[str, Any]) -> Callable[[Sequence[Record]], list[Said]]:
+        """A filter with its options, in the form that all three ways of writing one come to: records → what it says.
+
+        A filter takes `record`; or `records`, and says as many things; or neither, and returns a function of a record.
+        """
+        bound = self.bind(options)
+        positional = [
+            n for n, p in inspect.signature(self.call).parameters.items() if p.kind is not p.KEYWORD_ONLY
+        ]
+        if positional == ["records"]:
+            return lambda records: list(self.call(records, **bound))
+        if positional:
+            return lambda records: [self.call(record, **bound) for record in records]
+        made = self.call(**bound)
+        return lambda records: [made(record) for record in records]
 
     @cached_property
     def file_options(self) -> dict[str, str]:
@@ -192,12 +210,15 @@ def _register(
     license: str = "",
     fetches: Callable[[Mapping[str, Any]], bool] = _always,
     check: CheckFn = _nothing,
+    needs: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
-        _plugins[kind, name] = Plugin(kind, name, version, call, libraries, fetch, license, fetches, check)
+        _plugins[kind, name] = Plugin(
+            kind, name, version, call, libraries, fetch, license, fetches, check, needs
+        )
         return call
 
     return add
@@ -225,9 +246,25 @@ def source(
     return _register("source", name, version, libraries, fetch, license, fetches, check)
 
 
-def filter(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
-    """Register `f(record, *, options…)`: True keeps, a reason (str) drops, a Record replaces."""
-    return _register("filter", name, version, libraries)
+def filter(
+    name: str,
+    *,
+    version: int,
+    libraries: tuple[str, ...] = (),
+    check: CheckFn = _nothing,
+    needs: tuple[Literal["tokens"], ...] = (),
+) -> Callable[[F], F]:
+    """Register a filter, written in one of three ways:
+
+    - `f(record, *, options…)`: True keeps, a reason (str) drops, an Edited (or a plain Record) takes its place;
+    - `f(records, *, options…)`: as many of these as there are records, where a batch is faster;
+    - `f(*, options…)`: returns the function of a record, where something must be set up first.
+
+    What it says of a record must not hang on other records: batches are cut where it suits. `check` is for what types
+    cannot say, as with sources. `needs=("tokens",)`: it runs once the model's own tokens are counted, and finds the
+    number in `meta["tokens"]`; a recipe without a model cannot use it.
+    """
+    return _register("filter", name, version, libraries, check=check, needs=needs)
 
 
 def judge(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
