@@ -13,6 +13,7 @@ Other modes: `--floor` what the parts of the work cost at least, `--start-up` a 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ LIMIT = 3 * 3600.0
 
 def main() -> None:
     args = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end, too, shows what was done
     if args.floor:
         import floor
 
@@ -50,9 +52,12 @@ def side_by_side(args: argparse.Namespace) -> None:
     for rows in args.rows:
         runs: dict[str, list[dict[str, Any]]] = {}
         results: dict[str, dict[str, Any]] = {}
-        for who, run in _rounds(args, rows, results):
-            runs.setdefault(who.name, []).append(run)
-            print(f"{who.name}: {run['cpu']:.2f} CPU s, {run['peak']:.0f} MB", file=sys.stderr)
+        try:
+            for who, made in _rounds(args, rows, results):
+                runs.setdefault(who.name, []).append(made)
+                print(f"{who.name}: {made['cpu']:.2f} CPU s, {made['peak']:.0f} MB", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("interrupted; what was done until then:", file=sys.stderr)
         results |= {name: table.summary(rows, done) for name, done in runs.items()}
         seeds = ", ".join(map(str, args.seeds))
         print(f"\n{rows:,} rows, seeds {seeds}, {args.repeat} runs each; {table.machine()}\n")
@@ -67,8 +72,12 @@ def _rounds(
     """All runs in order. Who cannot run goes into `results` with the reason, and is not tried again."""
     wanted = [ALL[name] for name in args.only] if args.only else [OURS, OUR_CHAIN, *PEERS]
     peers = [who for who in wanted if who in PEERS]
-    alone = [who for who in wanted if who not in PEERS and not any(who is _ours(p) for p in peers)]
-    able = [who for who in dict.fromkeys([*map(_ours, peers), *wanted]) if _works(who, results)]
+    paired = not args.unpaired
+    alone = [
+        who for who in wanted if who not in PEERS and not (paired and any(who is _ours(p) for p in peers))
+    ]
+    tried = dict.fromkeys([*(map(_ours, peers) if paired else ()), *wanted])
+    able = [who for who in tried if _works(who, results)]
     for _ in range(args.repeat):
         for seed in args.seeds:
             folder = corpus_of(rows, seed)
@@ -78,12 +87,12 @@ def _rounds(
             for peer in peers:
                 if peer not in able:
                     continue
-                paired: dict[str, Any] = {}
-                if _ours(peer) in able:
-                    paired = run(_ours(peer), folder)
-                    yield _ours(peer), paired
+                beside: dict[str, Any] = {}
+                if paired and _ours(peer) in able:
+                    beside = run(_ours(peer), folder)
+                    yield _ours(peer), beside
                 try:
-                    yield peer, run(peer, folder) | {"ours": paired.get("cpu")}
+                    yield peer, run(peer, folder) | {"ours": beside.get("cpu")}
                 except Failed as e:
                     results[peer.name] = {"error": f"failed: {e}"}
                     able.remove(peer)
@@ -178,6 +187,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, on each seed; default: 3")
     parser.add_argument("--only", type=names, help=f"of {', '.join(ALL)}")
     parser.add_argument("--json", type=Path, metavar="OUT", help="add the results there, not to results/")
+    parser.add_argument(
+        "--unpaired", action="store_true", help="no run of ours before each peer's, so no ratios"
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--floor", action="store_true")
     mode.add_argument("--start-up", action="store_true")

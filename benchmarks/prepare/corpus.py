@@ -60,9 +60,13 @@ class Plan(NamedTuple):
 
 def mixed(x: np.ndarray) -> np.ndarray:
     """A hash of 64-bit numbers (the finaliser of splitmix64)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    y = x >> np.uint64(30)
+    y ^= x
+    y *= np.uint64(0xBF58476D1CE4E5B9)
+    y ^= y >> np.uint64(27)
+    y *= np.uint64(0x94D049BB133111EB)
+    y ^= y >> np.uint64(31)
+    return y
 
 
 def plan(rows: int, seed: int) -> Plan:
@@ -135,7 +139,9 @@ class Maker:
             slot = (drawn >> np.uint64(64 - _SLOTS)).astype(np.int64)
             slot += np.repeat(language << _SLOTS, count)
             word = self.slots.take(slot)
-            hashes = _shingle_hashes(word)
+            near = plan.kind >= 3
+            hashes = _shingle_hashes(word[np.repeat(near, count)])
+            at = np.cumsum(np.where(near, count, 0)).tolist()
         for n, (kind, end) in enumerate(zip(plan.kind.tolist(), ends.tolist(), strict=True)):
             name = self.languages[language[n]]
             of, start = int(plan.group[n]), end - int(count[n])
@@ -144,7 +150,7 @@ class Maker:
                 continue
             ids = word[start:end]
             if kind >= 3:
-                ids = self._distinct(ids, hashes[start : end - NGRAM + 1], of, int(language[n]))
+                ids = self._distinct(ids, hashes[at[n] - len(ids) : at[n] - NGRAM + 1], of, int(language[n]))
                 if plan.member[n]:
                     ids = self._edited(ids, of, int(plan.member[n]), self._level(kind, of))
             yield " ".join(self.words.take(ids).tolist()), name

@@ -56,6 +56,9 @@ def cost(command: list[str], *, env: dict[str, str], cwd: Path, log: Path, limit
     timer.start()
     try:
         _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     finally:
         timer.cancel()
         watch.stop()
