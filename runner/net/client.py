@@ -73,6 +73,7 @@ class Client:
         self._cache.sweep()
         self._refresh = refresh
         self._asked: set[str] = set()
+        self._replayed: set[str] = set()
         self._stop = Stop()
 
     def __enter__(self) -> Client:
@@ -140,7 +141,10 @@ class Client:
             pool.shutdown(cancel_futures=True)
 
     def forget(self, got: Got) -> None:
-        """As `Fetcher.forget`. The bytes stay; another request may have brought the same."""
+        """As `Fetcher.forget`. The bytes stay; another request may have brought the same. A recording that was there
+        before stays too: who has no use for it need not be the one that recorded it."""
+        if got.request in self._replayed:
+            return
         self._cache.forget(got.request)
         self._asked.discard(got.request)
 
@@ -179,6 +183,8 @@ class Client:
 
     def _entry(self, ask: Ask, stop: Stop) -> Entry:
         if not self._anew(ask) and (kept := self._cache.kept(ask.key)):
+            if ask.keep == "recorded" and ask.key not in self._asked:
+                self._replayed.add(ask.key)
             return kept
         with self._cache.holding(ask.key, stop) as part:
             kept, anew = self._cache.kept(ask.key), self._anew(ask)

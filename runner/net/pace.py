@@ -54,12 +54,22 @@ def retry_after(value: str, date: str) -> float | None:
     return seconds + 1 if seconds > 0 else None
 
 
+def _long(seconds: float) -> str:
+    """A time in the largest unit that does not hide much of it."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"
+
+
 class _Host:
     def __init__(self, gap: float) -> None:
         self.gap = gap
         self.busy = 0
         self.next = 0.0
         self.closed = 0.0
+        self.asked = 0.0
+        """Seconds that it asked for when it closed for longest; unlike what is left of them, the same for all items."""
 
 
 class Pace:
@@ -83,9 +93,7 @@ class Pace:
                 stop.check()
                 now = time.monotonic()
                 if host.closed - now > self._longest:
-                    raise Unfetched(
-                        f"{place} asks to be left alone for {host.closed - now:.0f} s", transient=True
-                    )
+                    raise Unfetched(self.closed(place, host.asked), transient=True)
                 wait = max(host.next, host.closed) - now
                 if wait <= 0 and host.busy < self._at_once:
                     break
@@ -105,8 +113,16 @@ class Pace:
     def close(self, place: str, seconds: float) -> None:
         """The host asked to be left alone for so long."""
         with self._changed:
-            host = self._host(place)
-            host.closed = max(host.closed, time.monotonic() + seconds)
+            host, until = self._host(place), time.monotonic() + seconds
+            if until > host.closed:
+                host.closed, host.asked = until, seconds
+
+    def closed(self, place: str, seconds: float) -> str:
+        """In words: what it means that a host asks to be left alone for longer than we wait."""
+        return (
+            f"{place} asks to be left alone for {_long(seconds)} (Retry-After), longer than the {_long(self._longest)} "
+            "that are waited: it was not asked again in this run"
+        )
 
     def slow(self, place: str, gap: float) -> None:
         """The host asks for at least so many seconds between requests. Raises Unfetched where that is too much."""

@@ -35,6 +35,7 @@ from runner.store import digest
 REDIRECTS = {301, 302, 303, 307, 308}
 TRY_AGAIN = {408, 429, 500, 502, 503, 504}
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
+_NO_RANGE = re.compile(r"bytes \*/(\d{1,18})", re.ASCII)
 _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]{0,500}"')
 
 
@@ -61,7 +62,11 @@ class Ask:
 
     @cached_property
     def key(self) -> str:
-        """Names the request in the cache; secrets are no part of it."""
+        """Names the request in the cache; secrets are no part of it.
+
+        A recording is kept apart: no other request for the same address may replace it.
+        """
+        apart = {"keep": "recorded"} if self.keep == "recorded" else {}
         return digest(
             {
                 "method": self.method,
@@ -69,6 +74,7 @@ class Ask:
                 "accept": self.accept,
                 "body": self.content_sha256,
             }
+            | apart
         )
 
 
@@ -123,8 +129,9 @@ class Transfer:
             headers |= ask.secrets.headers
         facts = part.facts()
         if facts and facts.resume and facts.url == address.text:
-            # Of a part that has all its bytes the last is asked for again: nobody knows how the answer ended.
-            at = part.size() if facts.total < 0 else min(part.size(), facts.total - 1)
+            # Of a part that seems to have all its bytes the next one is asked for, which brings none: nobody knows how
+            # the answer ended, and a server that had announced too few tells so now.
+            at = part.size()
             if at > 0:
                 headers |= {"Range": f"bytes={at}-", "If-Range": facts.resume}
                 return Hop(address, headers, facts, at)
@@ -148,6 +155,10 @@ class Transfer:
     def _take(self, ask: Ask, hop: Hop, answer: Answer, part: Part) -> bool:
         if answer.status == 304 and hop.conditional:
             return False
+        if answer.status == 416 and hop.facts and _all_there(hop, hop.facts, answer):
+            answer.start(1 << 16)
+            part.complete()
+            return True
         if answer.status == 206 and hop.facts:
             end, total = self._range(hop, hop.facts, answer, part)
         elif answer.status == 200 or (answer.status == 201 and ask.content is not None):
@@ -205,10 +216,17 @@ class Transfer:
         if said := _said(answer):
             reason += f": {said}"
         if seconds is not None and seconds > self._limits.longest_closed:
-            return Unfetched(f"{reason}; {place} asks to be left alone for {seconds:.0f} s", transient=True)
+            return Unfetched(f"{reason}; {self._pace.closed(place, seconds)}", transient=True)
         if status in TRY_AGAIN:
             return Again(reason)
         return Refused(status, reason, transient=status >= 500)
+
+
+def _all_there(hop: Hop, facts: Facts, answer: Answer) -> bool:
+    """Whether a server that has nothing beyond a part says that the part is the whole."""
+    match = _NO_RANGE.fullmatch(answer.get("content-range").strip())
+    same = answer.get("etag") in ("", facts.etag)
+    return match is not None and int(match[1]) == hop.at and facts.total in (-1, hop.at) and same
 
 
 def stay_secure(here: Address, there: Address, guard: Guard) -> Address:

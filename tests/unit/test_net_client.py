@@ -24,7 +24,11 @@ import pytest
 
 from runner.errors import StepError, UsageError
 from runner.fetching import Got, Unfetched
+from runner.net.cache import Cache, Facts
 from runner.net.client import Client, agent
+from runner.net.pace import Stop
+from runner.net.transfer import Ask
+from runner.net.urls import Secrets, parse
 from runner.net.watched import Limits
 from runner.settings import SETTINGS, Settings
 
@@ -264,6 +268,30 @@ def test_recorded_is_never_asked_again_and_live_always(client: Make, server: Ups
     mine = client(refresh=True)
     assert [mine.get(url, keep="recorded").bytes() for _ in range(2)] == [b"0", b"0"]
     assert [mine.get(url, keep="live").bytes() for _ in range(2)] == [b"1", b"2"]
+
+
+def test_what_was_recorded_stays_whatever_else_fetches_it(client: Make, server: Upstream) -> None:
+    server.routes["/b"] = lambda r: reply(b"%d" % r.number)
+    url = f"{server.base}/b"
+    assert client().get(url, keep="recorded").bytes() == b"0"
+    assert client(refresh=True).get(url, keep="live").bytes() == b"1"
+    assert client(refresh=True).get(url).bytes() == b"2"
+    assert client(refresh=True).get(url, keep="recorded").bytes() == b"0"
+    assert len(server.asked()) == 3
+
+
+def test_a_bad_answer_is_not_recorded_but_a_recording_is_not_forgotten(
+    client: Make, server: Upstream
+) -> None:
+    server.routes["/b"] = lambda r: reply(b"%d" % r.number)
+    url = f"{server.base}/b"
+    first = client()
+    first.forget(first.get(url, keep="recorded"))
+    assert first.get(url, keep="recorded").bytes() == b"1"
+    later = client()
+    later.forget(later.get(url, keep="recorded"))  # another tool set, which has no use for that answer
+    assert later.get(url, keep="recorded").bytes() == client().get(url, keep="recorded").bytes() == b"1"
+    assert len(server.asked()) == 2
 
 
 def test_what_is_accepted_is_part_of_the_request(client: Make, server: Upstream) -> None:
@@ -703,6 +731,49 @@ def test_another_process_goes_on_too(client: Make, server: Upstream, tmp_path: P
     assert log[3:] == ['bytes=2000- "1"', 'bytes=2500- "1"']
 
 
+@pytest.mark.parametrize(
+    ("range", "length", "again"),
+    [
+        (f"bytes */{len(BOOK)}", True, 0),  # the server says that there is no more
+        (f"bytes */{len(BOOK)}", False, 0),  # nor had it said how much there would be
+        (f"bytes */{len(BOOK) + 1}", True, 1),
+        ("", True, 1),
+    ],
+)
+def test_killed_when_all_had_come_no_byte_comes_twice(
+    client: Make, server: Upstream, tmp_path: Path, range: str, length: bool, again: int
+) -> None:
+    sent: list[str] = []
+
+    def answer(request: Request) -> bytes:
+        sent.append(request.headers.get("range", "whole"))
+        if "range" in request.headers:
+            return reply(b"", "416 No", **({"Content_Range": range} if range else {}))
+        return reply(BOOK, ETag='"1"')
+
+    url = f"{server.base}/b"
+    ask = Ask(parse(url), "*/*", 1 << 20, "normal", Secrets({}, {}))
+    with Cache(tmp_path).holding(ask.key, Stop()) as part:  # as a kill leaves it
+        part.begin(Facts(url, resume='"1"', etag='"1"', total=len(BOOK) if length else -1, proven=True))
+        part.append(0, [BOOK], 1 << 20)
+    server.routes["/b"] = answer
+    assert client().get(url).bytes() == BOOK
+    assert sent == [f"bytes={len(BOOK)}-", *["whole"] * again]
+    nothing_half(tmp_path)
+
+
+def test_a_part_that_was_announced_too_short_is_not_the_whole(
+    client: Make, server: Upstream, tmp_path: Path
+) -> None:
+    url = f"{server.base}/b"
+    ask = Ask(parse(url), "*/*", 1 << 20, "normal", Secrets({}, {}))
+    with Cache(tmp_path).holding(ask.key, Stop()) as part:
+        part.begin(Facts(url, resume='"1"', etag='"1"', total=1000, proven=True))
+        part.append(0, [BOOK[:1000]], 1 << 20)
+    server.routes["/b"] = serve_ranges(BOOK)
+    assert client().get(url).bytes() == BOOK
+
+
 def test_long_downloads_may_be_cut_often(client: Make, server: Upstream) -> None:
     body = bytes(range(256)) * (6 << 12)
     server.routes["/b"] = serve_ranges(body, *[1 << 20] * 5)
@@ -847,10 +918,23 @@ def test_lasting_failures_are_not(client: Make, server: Upstream, status: int, t
 def test_a_host_that_wants_to_be_left_alone_for_long_is(client: Make, server: Upstream) -> None:
     server.routes["/b"] = fixed(reply(b"", "429 X", Retry_After="86400"))
     mine = client()
-    e = refused(mine, f"{server.base}/b", "HTTP 429 Too Many Requests; .* left alone for 86400 s")
+    closed = f"{server.place} asks to be left alone for 24 hours \\(Retry-After\\), longer than the 5 s that are waited"
+    e = refused(mine, f"{server.base}/b", f"HTTP 429 Too Many Requests; {closed}: it was not asked again")
     assert e.transient
-    assert refused(mine, f"{server.base}/c", "left alone for 86[34]").transient
+    assert refused(mine, f"{server.base}/c", f"^{closed}").transient
     assert server.asked() == ["/b"]
+
+
+def test_other_hosts_go_on_beside_one_that_is_closed(client: Make, server: Upstream, other: Upstream) -> None:
+    server.routes |= {f"/{n}": fixed(reply(b"", "429 X", Retry_After="604800")) for n in range(4)}
+    other.routes |= {f"/{n}": fixed(reply(b"%d" % n)) for n in range(4)}
+    urls = [f"{s.base}/{n}" for n in range(4) for s in (server, other)]
+    got = dict(client(other).get_all(urls))
+    assert [g.bytes() for u, g in got.items() if isinstance(g, Got)] == [b"0", b"1", b"2", b"3"]
+    why = [str(g) for g in got.values() if isinstance(g, Unfetched)]
+    assert len(why) == 4 and all("left alone for 7 days" in w for w in why)
+    assert len(set(why)) == 2  # the same words for all that came after the first
+    assert len(server.asked()) == 1
 
 
 def test_retry_after_holds_for_the_whole_host(client: Make, server: Upstream) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.fetching import Unfetched
+from runner.fetching import Keep, Unfetched
 from runner.net import robots
 from runner.net.cache import VERSION, Cache, Entry, Facts
 from runner.net.failures import Stopped
@@ -159,10 +159,16 @@ def test_threads_take_turns(tmp_path: Path) -> None:
 
 
 def test_what_names_a_request() -> None:
-    def key(url: str = "http://a/", body: bytes | None = None, accept: str = "*/*", **secret: str) -> str:
-        return Ask(parse(url), accept, 1, "normal", Secrets(secret, {"X-Key": "k"}), body).key
+    def key(
+        url: str = "http://a/",
+        body: bytes | None = None,
+        accept: str = "*/*",
+        keep: Keep = "normal",
+        **secret: str,
+    ) -> str:
+        return Ask(parse(url), accept, 1, keep, Secrets(secret, {"X-Key": "k"}), body).key
 
-    assert key() == key("http://A:80/#x") == key(appid="s3cret")
+    assert key() == key("http://A:80/#x") == key(appid="s3cret") == key(keep="live") != key(keep="recorded")
     assert (
         len(
             {
@@ -230,7 +236,7 @@ def test_a_closed_host_is_waited_for_or_given_up() -> None:
     assert said == ["waiting 4 s for a"]
     gentle.close("a", 86400)
     gentle.close("a", 1)
-    with pytest.raises(Unfetched, match="a asks to be left alone for 86400 s"), gentle.turn("a", Stop()):
+    with pytest.raises(Unfetched, match="a asks to be left alone for 24 hours"), gentle.turn("a", Stop()):
         pass
     with gentle.turn("b", Stop()):
         pass
