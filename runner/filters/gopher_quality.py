@@ -18,6 +18,7 @@ from runner.registry import filter
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Length = Annotated[float, Meta(ge=0, le=1000)]
+Few = Annotated[int, Meta(ge=0, le=100)]
 
 _BULLETS = ("•", "‣", "●", "▪", "◦", "○", "■", "·", "⁃")
 _FEWEST_LINES = 4  # of fewer lines a share says nothing: one of three would be too much
@@ -31,11 +32,13 @@ def gopher_quality(
     from_words: Annotated[
         int,
         Meta(
-            ge=1, le=100_000, description="Answers of fewer words are not judged. Gopher's shortest has 50."
+            ge=1,
+            le=100_000,
+            description="Answers of fewer words are not judged. Gopher's documents have at least 50.",
         ),
     ] = 50,
     symbols: Annotated[
-        float | None, Meta(ge=0, le=10, description="Most # a word, and most ellipses a word.")
+        Share | None, Meta(description="Most # to a word, and most ellipses to a word.")
     ] = 0.1,
     bullet_lines: Annotated[
         Share | None, Meta(description="Largest share of lines that begin with a bullet (•, ●, ▪ …).")
@@ -51,12 +54,10 @@ def gopher_quality(
     ] = 3,
     longest_mean_word: Annotated[Length | None, Meta(description="Most mean length of words.")] = 10,
     stop_words: Annotated[
-        int | None,
+        Few | None,
         Meta(
-            ge=0,
-            le=100,
             description="Fewest stop words: Gopher's eight of English, or as frequent ones of twenty other languages "
-            "in Latin letters. Other scripts are not judged by it.",
+            "in Latin letters. Other scripts are not judged by it."
         ),
     ] = 2,
 ) -> bool | str:
@@ -114,7 +115,13 @@ def _bulleted(line: str) -> bool:
 
 def _lettered(words: list[str], at_least: float) -> bool:
     """Whether so many of the words hold a letter or a digit."""
-    if sum(map(str.isalpha, words)) >= at_least * len(words):
+    missing = at_least * len(words) - sum(map(str.isalpha, words))
+    for word in words if missing > 0 else ():
+        if not word.isalpha() and any(map(str.isalnum, word)):
+            missing -= 1
+            if missing <= 0:
+                break
+    if missing <= 0:
         return True
     words = [word for word in words if word.strip("|-:+*/=<>()×÷·")]  # tables and sums
     return sum(any(map(str.isalnum, word)) for word in words) >= at_least * len(words)

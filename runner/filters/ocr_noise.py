@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from runner.prose.misread import ENGLISH_ONLY, kind
+from runner.prose.misread import ENGLISH_ONLY, LONGEST, kind
 from runner.prose.stopwords import ENGLISH
 from runner.prose.texts import without_code
 from runner.record import Record
@@ -30,6 +30,8 @@ class _Kinds(dict[str, str]):
     """What is odd about each word, remembered: text is made of few words."""
 
     def __missing__(self, word: str) -> str:
+        if len(word) > LONGEST:
+            return ""
         if len(self) >= _VOCABULARY:
             self.clear()
         self[word] = found = kind(word)
@@ -47,10 +49,10 @@ def ocr_noise(
         float, Meta(ge=0, le=1, description="Largest share of misread words.", examples=[0.05])
     ] = 0.01,
     from_words: Annotated[
-        int, Meta(ge=1, le=10_000, description="Texts of fewer words are not judged.")
+        int, Meta(ge=1, le=10_000, description="Texts of fewer words than this are not judged.")
     ] = 10,
     fewest: Annotated[
-        int, Meta(ge=1, le=10_000, description="So many misread words are never too many.")
+        int, Meta(ge=1, le=10_000, description="Fewer misread words than this are never too many.")
     ] = 2,
 ) -> bool | str:
     """Drop records of which more than a share of the words were misread by a scanner.
@@ -58,7 +60,7 @@ def ocr_noise(
     User and assistant text is looked at, without fenced code. Dialect, verse, names, addresses, tables and formulas
     are not noise; where a text is not English only the signs count that hold in all languages.
 
-    The default was measured: of 1,450,000 words of 30 well-read books, 1 in 20,000 looks misread; where a scanner
+    The default was measured: of 1,450,000 words of 30 well-read books, 1 in 30,000 looks misread; where a scanner
     gets every seventh word wrong, 1 in 10 does.
     """
     words = without_code(record.text).split(None, _WORDS)[:_WORDS]

@@ -3,14 +3,14 @@
 No model: the score is a product of six factors, each from 0 to 1 and straight between the two ends given here, of
 the assistant's text without its fenced code.
 
-| factor   | measured                                                       | 1 at       | its least at |
-|----------|----------------------------------------------------------------|------------|--------------|
-| signs    | share of letters and digits among characters (not spaces, | : -) | 0.75       | 0.3: 0       |
-| length   | characters a word (Gopher's limits are 3 and 10)                 | 3 to 8     | 1.5, 14: 0   |
-| variety  | share of different words among the first 200                     | 0.35       | 0.05: 0      |
-| calm     | share of capitals among the letters                             | 0.3        | 0.9: 0.5     |
-| finished | the last line ends as a sentence, a list or a verse may          | yes        | no: 0.7      |
-| own      | the answer is not what the user said, word for word               | yes        | no: 0.2      |
+| factor   | measured                                                       | 1 at   | the least at  |
+|----------|----------------------------------------------------------------|--------|---------------|
+| signs    | share of letters and digits among the characters, spaces aside | 0.75   | 0.3: 0        |
+| length   | characters a word (Gopher's limits are 3 and 10)               | 3 to 8 | 1.5 and 14: 0 |
+| variety  | share of different words among the first 100                   | 0.35   | 0.05: 0       |
+| calm     | share of capitals among the letters                            | 0.3    | 0.9: 0.5      |
+| finished | the last line ends as a sentence, a list or a verse may        | yes    | no: 0.7       |
+| own      | the answer is not what the user said, word for word            | yes    | no: 0.2       |
 
 Texts of fewer than 20 words are too short to measure: only the last factor holds, and only from 5 words on. A
 character outside ASCII counts as a letter, so all scripts are treated alike; `length` is left out where a language
@@ -28,12 +28,24 @@ from runner.record import Record
 from runner.registry import filter
 
 _MEASURED_FROM, _OWN_FROM = 20, 5  # words
-_VARIETY = 200  # words; in longer texts words come back, however good they are
+_VARIETY = 100  # words; in longer texts words come back, however good they are
 _CHARACTERS = 200_000  # looked at of one answer
-_UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_ASIDE = bytes(b for b in range(128) if not chr(b).isalpha())
-_NO_SIGNS = bytes(b for b in range(128) if not chr(b).isalnum())
-_BETWEEN = b" \t\n\r\v\f\x1c\x1d\x1e\x1f|:-"  # words, and the cells of Markdown's tables
+_CAPITAL, _LETTER, _DIGIT, _SPACE, _SIGN = b"CLDS."
+
+
+def _class(byte: int) -> int:
+    """What a byte of UTF-8 is; the rules of Markdown's tables part words as spaces do."""
+    character = chr(byte)
+    if byte >= 128 or character.islower():
+        return _LETTER
+    if character.isupper():
+        return _CAPITAL
+    if character.isdigit():
+        return _DIGIT
+    return _SPACE if character.isspace() or character in "|:-" else _SIGN
+
+
+_CLASSES = bytes(map(_class, range(256)))
 _ENDS = (*".!?:;\"'”’»“」』)]}*_`|。！？；：）।॥؟۔…—", "--")
 
 
@@ -62,12 +74,12 @@ def score(record: Record) -> float:
     value = 0.2 if len(words) >= _OWN_FROM and _echo(record, answer) else 1.0
     if len(words) < _MEASURED_FROM:
         return value
-    data = text.encode("utf-8", "surrogatepass")
-    seen = len(data.translate(None, _BETWEEN))
-    letters = len(data.translate(None, _ASIDE))
-    signs = len(data.translate(None, _NO_SIGNS))
-    capitals = letters - len(data.translate(None, _ASIDE + _UPPER))
-    value *= _between(signs / (seen or 1), 0.3, 0.75)
+    classes = text.encode("utf-8", "surrogatepass").translate(_CLASSES)
+    capitals = classes.count(_CAPITAL)
+    letters = classes.count(_LETTER) + capitals
+    signs = classes.count(_SIGN)
+    known = letters + classes.count(_DIGIT)
+    value *= _between(known / (known + signs or 1), 0.3, 0.75)
     value *= _between(len(set(words[:_VARIETY])) / min(len(words), _VARIETY), 0.05, 0.35)
     value *= 1 - 0.5 * _between(capitals / (letters or 1), 0.3, 0.9)
     mean = len(text) / len(words) - 1

@@ -30,28 +30,50 @@ def repetition(
     from_words: Annotated[
         int,
         Meta(
-            ge=1, le=100_000, description="Answers of fewer words are not judged. Gopher's shortest has 50."
+            ge=1,
+            le=100_000,
+            description="Answers of fewer words are not judged. Gopher's documents have at least 50.",
         ),
     ] = 50,
-    duplicate_lines: Annotated[Share | None, Meta(description="Largest share of lines.")] = 0.3,
-    duplicate_line_characters: Annotated[Share | None, Meta(description="… and of their characters.")] = 0.2,
-    duplicate_paragraphs: Annotated[Share | None, Meta(description="Largest share of paragraphs.")] = 0.3,
+    duplicate_lines: Annotated[
+        Share | None, Meta(description="Largest share of lines that stood before.")
+    ] = 0.3,
+    duplicate_line_characters: Annotated[
+        Share | None, Meta(description="Largest share of characters in lines that stood before.")
+    ] = 0.2,
+    duplicate_paragraphs: Annotated[
+        Share | None, Meta(description="Largest share of paragraphs that stood before.")
+    ] = 0.3,
     duplicate_paragraph_characters: Annotated[
-        Share | None, Meta(description="… and of their characters.")
+        Share | None, Meta(description="Largest share of characters in paragraphs that stood before.")
     ] = 0.2,
     top_2_gram: Annotated[
         Share | None, Meta(description="Largest share of characters in the commonest two words.")
     ] = 0.2,
-    top_3_gram: Annotated[Share | None, Meta(description="… in the commonest three words.")] = 0.18,
-    top_4_gram: Annotated[Share | None, Meta(description="… in the commonest four words.")] = 0.16,
+    top_3_gram: Annotated[
+        Share | None, Meta(description="Largest share of characters in the commonest three words.")
+    ] = 0.18,
+    top_4_gram: Annotated[
+        Share | None, Meta(description="Largest share of characters in the commonest four words.")
+    ] = 0.16,
     duplicate_5_grams: Annotated[
         Share | None, Meta(description="Largest share of characters in runs of five words that came before.")
     ] = 0.15,
-    duplicate_6_grams: Annotated[Share | None, Meta(description="… of six words.")] = 0.14,
-    duplicate_7_grams: Annotated[Share | None, Meta(description="… of seven words.")] = 0.13,
-    duplicate_8_grams: Annotated[Share | None, Meta(description="… of eight words.")] = 0.12,
-    duplicate_9_grams: Annotated[Share | None, Meta(description="… of nine words.")] = 0.11,
-    duplicate_10_grams: Annotated[Share | None, Meta(description="… of ten words.")] = 0.1,
+    duplicate_6_grams: Annotated[
+        Share | None, Meta(description="Largest share of characters in runs of six words that came before.")
+    ] = 0.14,
+    duplicate_7_grams: Annotated[
+        Share | None, Meta(description="Largest share of characters in runs of seven words that came before.")
+    ] = 0.13,
+    duplicate_8_grams: Annotated[
+        Share | None, Meta(description="Largest share of characters in runs of eight words that came before.")
+    ] = 0.12,
+    duplicate_9_grams: Annotated[
+        Share | None, Meta(description="Largest share of characters in runs of nine words that came before.")
+    ] = 0.11,
+    duplicate_10_grams: Annotated[
+        Share | None, Meta(description="Largest share of characters in runs of ten words that came before.")
+    ] = 0.1,
 ) -> bool | str:
     """Drop records in which an answer repeats lines, paragraphs or runs of words; null switches a rule off.
 

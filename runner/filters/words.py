@@ -22,14 +22,14 @@ def words(
     ] = None,
 ) -> bool | str:
     """Keep records in which user and assistant say so many words between them."""
-    # No further than what settles it: a text of many megabytes is not taken apart for `min: 20`.
-    enough = min if max is None else max + 1
+    said = [m.content for m in record.messages if m.content and m.role in ("user", "assistant")]
+    # Counted no further than what settles it. Of so many characters at most every other begins a word.
+    enough = min if max is None or sum(map(len, said)) + len(said) <= 2 * max else max + 1
     count = 0
-    for m in record.messages:
-        if m.content and m.role in ("user", "assistant"):
-            count += len(m.content.split(None, enough - count))
-            if count >= enough:
-                break
+    for text in said:
+        count += len(text.split(None, enough - count))
+        if count >= enough:
+            break
     if count < min:
         return "too few words"
     if max is not None and count > max:

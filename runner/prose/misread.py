@@ -50,7 +50,7 @@ def _likenesses(words: list[str]) -> Iterator[str]:
 
 _MISREAD = frozenset(w for w in _likenesses(_COMMON) if len(w) > 2) - _REAL - frozenset(_COMMON)
 
-_LONGEST = 40  # what is longer is an address, a number, a key, or another script's sentence
+LONGEST = 40  # what is longer is an address, a number, a key, or another script's sentence
 _AROUND = ".,;:!?\"'“”‘’«»()[]*_-–—…"
 _FORMAL = re.compile(r"[/@_=+#$%&{}\[\]()`\\]")  # of addresses, code, formulas
 _DIGIT = re.compile(
@@ -74,7 +74,7 @@ def kind(word: str) -> Kind:
 
     "break" and "letter" are odd only beside certain others: a hyphen at a line's end, a letter among letters.
     """
-    if len(word) > _LONGEST:
+    if len(word) > LONGEST:
         return ""
     word = word.lstrip(",")  # German and Polish quotations begin with two commas in plain text
     core = word.strip(_AROUND)

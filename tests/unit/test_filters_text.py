@@ -675,3 +675,14 @@ def test_other_detectors_are_used_or_named(name: Any) -> None:
 
 def test_the_default_detector_is_there() -> None:
     assert not list(plugins("filter")["language"].check({"keep": ["en"]}))
+
+
+def test_null_is_checked_as_a_recipe_would_have_it() -> None:
+    for name, options in {
+        "repetition": {"top_2_gram": None, "duplicate_lines": 0.5},
+        "gopher_quality": {"symbols": None, "stop_words": None, "longest_mean_word": 12},
+        "c4": {"lines": "drop", "sentences": 3},
+        "tokens": {"min": 1, "max": None},
+    }.items():
+        bound = plugins("filter")[name].bind(options)
+        assert {k: bound[k] for k in options} == options
