@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
+from runner.ledger import Tally
 from runner.recipe import Recipe
-from runner.record import Fate
 
 UNKNOWN = "not stated"
 ORIGINS = 40  # a card names so many origins of a source; the ledger has them all
 
 
-def text(fates: Sequence[Fate], summary: dict[str, Any], recipe: Recipe) -> str:
+def text(tally: Tally, summary: dict[str, Any], recipe: Recipe) -> str:
     """The card in Markdown; the same ledger gives the same bytes."""
     rows = summary["rows"]
     lines = [
@@ -27,22 +26,21 @@ def text(fates: Sequence[Fate], summary: dict[str, Any], recipe: Recipe) -> str:
         "| licence | source | attribution | rows used |",
         "|---|---|---|---|",
     ]
-    used = Counter(
-        (f.license or UNKNOWN, f.source, f.attribution) for f in fates if f.fate in ("trained", "validation")
-    )
+    used = Counter[tuple[str, str, str]]()
+    for (licence, source, by), n in tally.used.items():
+        used[licence or UNKNOWN, source, by] += n
     lines += [
         f"| {_plain(licence)} | {_plain(source)} | {_plain(by)} | {n:,} |"
         for (licence, source, by), n in sorted(used.items())
     ]
     lines += ["", "## Sources", ""]
-    for source in recipe.sources:
-        own = [f for f in fates if f.source == source.name]
-        counts = Counter(f.fate for f in own)
+    for spec in recipe.sources:
+        counts = {fate: tally.rows[spec.name, fate] for fate in ("trained", "validation", "dropped")}
         lines.append(
-            f"- **{source.name}** (`{source.plugin}`): {len(own):,} rows in, {counts['trained']:,} trained, "
+            f"- **{spec.name}** (`{spec.plugin}`): {sum(counts.values()):,} rows in, {counts['trained']:,} trained, "
             f"{counts['validation']:,} validation, {counts['dropped']:,} dropped"
         )
-        origins = sorted({_place(f.origin) for f in own if f.origin and f.fate != "dropped"})
+        origins = sorted(tally.origins.get(spec.name, ()))
         lines += [f"  - {_plain(o)}" for o in origins[:ORIGINS]]
         if len(origins) > ORIGINS:
             lines.append(f"  - … and {len(origins) - ORIGINS:,} more")
@@ -57,12 +55,6 @@ def text(fates: Sequence[Fate], summary: dict[str, Any], recipe: Recipe) -> str:
         asked = "" if share["asked"] is None else f"{share['asked']:.1%}"
         lines.append(f"| {_plain(share['name'])} | {asked} | {share['got']:.1%} | {share['records']:,} |")
     return "\n".join(lines) + "\n"
-
-
-def _place(origin: str) -> str:
-    """Where a row is from without its number: `posts.csv:1027` is of `posts.csv`."""
-    file, _, number = origin.rpartition(":")
-    return file if number.isdigit() and file else origin
 
 
 def _plain(value: str) -> str:

@@ -34,11 +34,16 @@ def recipe(
     if sources is not None and mix is not None:
         yield from _weights(doc, sources, mix)
     yield from _filters(doc, parts["filters"] or [])
+    yield from _whole_sets(doc, parts, workspace, trust)
     if parts["train"] is not None:
         yield from _train(doc, parts["train"])
     if model is not None:
         yield from guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
     none = doc.data.get("model") is None
+    if mix is not None and mix.order != "shuffled" and parts["train"] and parts["train"].group_by_length:
+        yield doc.problem(
+            ("mix", "order"), "train.group_by_length sorts the records anew; set one of the two"
+        )
     if mix is not None and mix.unit == "tokens" and none:
         yield doc.problem(("mix", "unit"), "tokens are counted by a model's tokenizer; name a model")
     if parts["evaluate"] is not None:
@@ -66,22 +71,66 @@ def _filters(doc: Yaml, uses: list[r.Use]) -> Iterator[Problem]:
 
 
 def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem]:
-    path: Path = ("mix", "weights")
-    total = sum(mix.weights.values())
-    if abs(total - 1) > 1e-6:
+    key = "weights" if mix.weights is not None else "amounts"
+    path: Path = ("mix", key)
+    if (mix.weights is None) == (mix.amounts is None):
+        yield doc.problem(("mix",), "give one of weights and amounts")
+        return
+    total = sum(mix.asked.values())
+    if mix.weights is not None and abs(total - 1) > 1e-6:
         yield doc.problem(path, f"the weights sum to {total:g}; they must sum to 1")
+    if mix.amounts is not None:
+        if mix.total is not None:
+            yield doc.problem(("mix", "total"), "the amounts say how many; leave total out")
+        if not total:
+            yield doc.problem(path, "the amounts are all 0: nothing would be trained")
+    for name in mix.repeats:
+        if name not in mix.asked:
+            what = f"{name!r} has no weight{nearest(name, mix.asked)}"
+            yield doc.problem(("mix", "repeats", name), what)
     if mix.by == "source":
         known = {s.name for s in sources}
     else:
         known = {s.common.tags[mix.by] for s in sources if mix.by in s.common.tags}
         if len(known) < len({s.name for s in sources}) and not all(mix.by in s.common.tags for s in sources):
             return  # some rows bring the tag themselves; the mix step looks at them
-    for name in mix.weights:
+    for name in mix.asked:
         if name not in known:
             what = "source" if mix.by == "source" else f"{mix.by} tag"
             yield doc.problem((*path, name), f"no {what} is called {show(name)}{nearest(name, known)}")
-    for name in sorted(known - set(mix.weights)):
+    for name in sorted(known - set(mix.asked)):
         yield doc.problem(path, f"{name!r} has no weight; 0 leaves it out")
+
+
+def _whole_sets(
+    doc: Yaml, parts: dict[str, Any], workspace: Workspace, trust: list[str]
+) -> Iterator[Problem]:
+    """Names and files in `dedup` and `fail_if`."""
+    sources = [s.name for s in parts["sources"]] if parts["sources"] is not None else None
+    dedup, budgets = parts["dedup"], parts["fail_if"]
+    for i, name in enumerate(dedup.prefer if dedup and sources is not None else []):
+        if name not in (sources or ()):
+            what = f"no source is called {show(name)}{nearest(name, sources or ())}"
+            yield doc.problem(("dedup", "prefer", i), what, at_value=True)
+    for i, glob in enumerate(dedup.against if dedup else []):
+        path: Path = ("dedup", "against", i)
+
+        def missing(glob: str = glob, path: Path = path) -> list[Problem]:
+            if workspace.named("glob", glob):
+                return []
+            return [doc.problem(path, f"no file {show(glob)}", at_value=True)]
+
+        yield from guard(doc, path, trust, missing)
+    for name in budgets.sources if budgets and sources is not None else ():
+        if name not in (sources or ()):
+            what = f"no source is called {show(name)}{nearest(name, sources or ())}"
+            yield doc.problem(("fail_if", "sources", name), what)
+    if budgets and parts["filters"] is not None:
+        known = [u.plugin for u in parts["filters"]] + ["dedup", "decontaminate", "render"]
+        for name in budgets.by:
+            if name not in known:
+                what = f"no filter of this recipe is called {show(name)}{nearest(name, known)}"
+                yield doc.problem(("fail_if", "by", name), what)
 
 
 def _train(doc: Yaml, train: r.Train) -> Iterator[Problem]:

@@ -69,6 +69,9 @@ class StepError(MirepoixError):
         self.step, self.message, self.log = step, message, log
         super().__init__(f"{step}: {message}" + (f" (log: {log})" if log else ""))
 
+    def __reduce__(self) -> tuple[type[StepError], tuple[str, str, str | None]]:
+        return StepError, (self.step, self.message, self.log)  # it may come from a process of ours
+
 
 class NeedsTrust(MirepoixError):
     """The recipe wants something that only the person at the command line may allow."""

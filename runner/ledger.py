@@ -1,135 +1,199 @@
-"""The ledger: one row for every input row of every source, and what became of it."""
+"""The ledger: one row for every input row, and what became of it. Written as it is read: block by block.
+
+`ledger.parquet` has one column for each field of `Fate`. Rows stand in the order of the recipe's sources, and within a
+source in the order in which it gave them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
-from runner.mix import key
 from runner.recipe import FailIf, Recipe
-from runner.record import Fate, Record
+from runner.record import Fate
 
 EDGES = [0, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096]
+BLOCK = 1 << 15  # rows written at once
+_NUMBERS = ("times", "tokens")
+USED = ("trained", "validation")
 
 
-def _tokens(record: Record) -> int | None:
-    return int(record.meta["tokens"]) if "tokens" in record.meta else None
+class Tally(Struct):
+    """What is counted while the ledger is written: for summary, budgets and data card."""
+
+    rows: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, fate)
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (source, by, reason)
+    aside: Counter[str] = field(default_factory=Counter)  # source → rows that nobody chose to drop
+    used: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (licence, source, attribution)
+    origins: dict[str, set[str]] = field(default_factory=dict)  # source → places its used rows are from
+
+    def add(self, fate: Fate, aside: bool = False) -> None:
+        """One row of the ledger."""
+        self.rows[fate.source, fate.fate] += 1
+        if fate.fate == "dropped":
+            self.reasons[fate.source, fate.by, fate.reason] += 1
+            self.aside[fate.source] += aside
+            return
+        self.used[fate.license, fate.source, fate.attribution] += 1
+        if fate.origin:
+            self.origins.setdefault(fate.source, set()).add(place(fate.origin))
 
 
-def complete(dropped: Iterable[Fate], train: Sequence[Record], validation: Sequence[Record]) -> list[Fate]:
-    """Every input row's fate, in order of source and id. Copies of a record make one row with `times`."""
-    out = list(dropped)
-    for fate, records in (("trained", train), ("validation", validation)):
-        times = Counter(x.id for x in records)
-        firsts = {x.id: x for x in reversed(records)}
-        for id, record in firsts.items():
-            meta = record.meta
-            out.append(
-                Fate(
-                    id,
-                    meta.get("source", ""),
-                    fate,  # type: ignore[arg-type]
-                    times=times[id],
-                    tokens=_tokens(record),
-                    license=meta.get("license", ""),
-                    origin=meta.get("origin", ""),
-                    attribution=meta.get("attribution", ""),
-                )
-            )
-    return sorted(out, key=lambda f: (f.source, f.id))
+def place(origin: str) -> str:
+    """Where a row is from without its number: `posts.csv:1027` is of `posts.csv`."""
+    file, _, number = origin.rpartition(":")
+    return file if number.isdigit() and file else origin
 
 
-def write(path: Path, fates: Sequence[Fate]) -> None:
-    """Parquet, one column a field of Fate."""
-    import pyarrow as pa
+class Writer:
+    """Writes Parquet, one column a field of Fate."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = Fate.__struct_fields__
+        self._pa = pa
+        self._schema = pa.schema([(n, pa.int64() if n in _NUMBERS else pa.string()) for n in names])
+        self._file = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._held: list[Fate] = []
+
+    def write(self, fates: Iterable[Fate]) -> None:
+        """More rows."""
+        self._held += fates
+        if len(self._held) >= BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows = list(map(msgspec.structs.astuple, self._held))
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._schema)
+        arrays = [self._pa.array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
+        self._file.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
+        self._held = []
+
+    def close(self) -> None:
+        """The last rows, and the end of the file."""
+        self._flush()
+        self._file.close()
+
+
+def write(path: Path, fates: Iterable[Fate]) -> None:
+    """A whole ledger."""
+    writer = Writer(path)
+    writer.write(fates)
+    writer.close()
+
+
+def read(path: Path) -> Iterator[Fate]:
+    """The rows of a ledger, one after the other."""
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [(n, pa.int64() if n in ("times", "tokens") else pa.string()) for n in Fate.__struct_fields__]
-    )
-    columns = {n: [getattr(f, n) for f in fates] for n in Fate.__struct_fields__}
-    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+    with pq.ParquetFile(path) as file:
+        for block in file.iter_batches(BLOCK):
+            for row in block.to_pylist():
+                yield msgspec.convert(row, Fate)
 
 
-def read(path: Path) -> list[Fate]:
-    """The rows of a ledger."""
-    import pyarrow.parquet as pq
-
-    return [msgspec.convert(row, Fate) for row in pq.read_table(path).to_pylist()]
-
-
-def summary(
-    fates: Sequence[Fate], train: Sequence[Record], validation: Sequence[Record], recipe: Recipe
-) -> dict[str, Any]:
-    """Counts for the report: rows by fate and reason, the mix asked and got, lengths."""
-    by_fate = Counter(f.fate for f in fates)
-    reasons = Counter((f.source, f.fate, f.by, f.reason) for f in fates if f.fate == "dropped")
-    tokens = [t for x in (*train, *validation) if (t := _tokens(x)) is not None]
-    names = ("source", "fate", "by", "reason")
+def summary(tally: Tally, shares: dict[str, Any], tokens: Any) -> dict[str, Any]:
+    """Counts for the report: rows by fate and reason, the mix asked and got, lengths (`tokens`: a column, or None)."""
+    by_fate = Counter[str]()
+    for (_, fate), n in tally.rows.items():
+        by_fate[fate] += n
+    by_source = Counter[str]()
+    for (source, _), n in tally.rows.items():
+        by_source[source] += n
     return {
         "rows": {
-            "in": len(fates),
-            **{fate: by_fate[fate] for fate in ("trained", "validation", "dropped")},
-            "rejected": sum(f.by == "source" for f in fates),
-            "by_reason": [dict(zip(names, k, strict=True)) | {"rows": n} for k, n in sorted(reasons.items())],
+            "in": sum(by_fate.values()),
+            **{fate: by_fate[fate] for fate in (*USED, "dropped")},
+            "rejected": sum(tally.aside.values()),
+            "by_source": [
+                {"source": s, "in": n, "rejected": tally.aside[s]} for s, n in sorted(by_source.items())
+            ],
+            "by_reason": [
+                {"source": s, "fate": "dropped", "by": by, "reason": reason, "rows": n}
+                for (s, by, reason), n in sorted(tally.reasons.items())
+            ],
         },
-        "mix": _mix(train, validation, recipe),
-        "lengths": _lengths(tokens) if tokens else None,
+        "mix": shares,
+        "lengths": None if tokens is None or not len(tokens) else _lengths(tokens),
     }
 
 
-def _mix(train: Sequence[Record], validation: Sequence[Record], recipe: Recipe) -> dict[str, Any]:
-    by = recipe.mix.by if recipe.mix else "source"
-    unit = recipe.mix.unit if recipe.mix else "records"
-    count, tokens = Counter[str](), Counter[str]()
-    for record in (*train, *validation):
-        name = key(record, by) or ""
-        count[name] += 1
-        tokens[name] += _tokens(record) or 0
-    measured = tokens if unit == "tokens" else count
+def shares(recipe: Recipe, names: list[str], records: list[int], tokens: list[int] | None) -> dict[str, Any]:
+    """The mix asked and got, by what the recipe mixes by. `records` and `tokens` stand in the order of `names`."""
+    mix = recipe.mix
+    unit = mix.unit if mix else "records"
+    measured = dict(zip(names, tokens if unit == "tokens" and tokens else records, strict=True))
     total = sum(measured.values()) or 1
-    asked = recipe.mix.weights if recipe.mix else {}
-    shares = [
-        {
-            "name": n,
-            "asked": asked.get(n),
-            "got": measured[n] / total,
-            "records": count[n],
-            "tokens": tokens[n],
-        }
-        for n in sorted({*asked, *count})
-    ]
-    return {"by": by, "unit": unit, "shares": shares}
+    asked = mix.asked if mix else {}
+    whole = (sum(asked.values()) or 1) if mix and mix.amounts is not None else 1
+    counted = dict(zip(names, zip(records, tokens or [0] * len(names), strict=True), strict=True))
+    return {
+        "by": mix.by if mix else "source",
+        "unit": unit,
+        "shares": [
+            {
+                "name": n,
+                "asked": asked[n] / whole if n in asked else None,
+                "got": measured.get(n, 0) / total,
+                "records": counted.get(n, (0, 0))[0],
+                "tokens": counted.get(n, (0, 0))[1],
+            }
+            for n in sorted({*asked, *names})
+        ],
+    }
 
 
-def _lengths(tokens: Sequence[int]) -> dict[str, list[int]]:
-    edges = [e for e in EDGES if e <= max(tokens)] or [0]
-    counts = [sum(a <= t < b for t in tokens) for a, b in zip(edges, [*edges[1:], 10**12], strict=True)]
-    return {"edges": edges, "counts": counts}
+def _lengths(tokens: Any) -> dict[str, list[int]]:
+    import numpy as np
+
+    edges = [e for e in EDGES if e <= int(tokens.max())] or [0]
+    counts, _ = np.histogram(tokens, [*edges, 10**12])
+    return {"edges": edges, "counts": counts.tolist()}
 
 
 def over_budget(rows: dict[str, Any], fail_if: FailIf) -> list[str]:
     """Which of the recipe's budgets are broken, in words."""
-    out = []
-    for name, budget in (("rejected", fail_if.rejected), ("dropped", fail_if.dropped)):
-        if budget is None:
-            continue
-        match = re.match(r">\s*([0-9.]+)\s*(%?)", budget)
-        assert match, budget
-        # Rows that the mix had no need of are not lost, and rejected rows have a budget of their own.
-        lost = (
-            rows["rejected"]
-            if name == "rejected"
-            else sum(x["rows"] for x in rows["by_reason"] if x["by"] not in ("mix", "source"))
-        )
-        share = 100 * lost / rows["in"] if rows["in"] else 0.0
-        if (share if match[2] else lost) > float(match[1]):
-            out.append(
-                f"fail_if.{name}: {lost:,} of {rows['in']:,} rows ({share:.1f}%) were {name}; the budget is {budget}"
-            )
-    return out
+    # Rows that the mix had no need of are not lost, and rejected rows have a budget of their own.
+    lost = [x for x in rows["by_reason"] if x["by"] != "mix"]
+    dropped = sum(x["rows"] for x in lost if x["by"] != "source") - _failed(rows)
+    out = [
+        _broken("fail_if.rejected", "rejected", rows["rejected"], rows["in"], fail_if.rejected),
+        _broken("fail_if.dropped", "dropped", dropped, rows["in"], fail_if.dropped),
+    ]
+    for name, budget in fail_if.by.items():
+        # Of a filter: what got as far as it would be fairer, but nobody could check that against the ledger.
+        n = sum(x["rows"] for x in lost if x["by"].split(".")[0 if name in _STEPS else -1] == name)
+        out.append(_broken(f"fail_if.by.{name}", f"dropped by {name}", n, rows["in"], budget))
+    for name, budget in fail_if.sources.items():
+        n = sum(x["rows"] for x in lost if x["source"] == name)
+        whole = sum(x["in"] for x in rows["by_source"] if x["source"] == name)
+        out.append(_broken(f"fail_if.sources.{name}", "lost", n, whole, budget))
+    return [said for said in out if said]
+
+
+_STEPS = ("dedup", "decontaminate", "render")
+
+
+def _failed(rows: dict[str, Any]) -> int:
+    """Rows that filters failed on: rejected, though not by their source."""
+    unread: int = sum(x["rows"] for x in rows["by_reason"] if x["by"] == "source")
+    return int(rows["rejected"]) - unread
+
+
+def _broken(where: str, what: str, lost: int, whole: int, budget: str | None) -> str | None:
+    if budget is None:
+        return None
+    match = re.match(r">\s*([0-9.]+)\s*(%?)", budget)
+    assert match, budget
+    share = 100 * lost / whole if whole else 0.0
+    if (share if match[2] else lost) <= float(match[1]):
+        return None
+    return f"{where}: {lost:,} of {whole:,} rows ({share:.1f}%) were {what}; the budget is {budget}"

@@ -10,7 +10,6 @@ from typing import TypeVar
 import msgspec
 
 from runner.errors import StepError
-from runner.record import Record
 from runner.steps import Plan, Step
 from runner.store import Artifact
 
@@ -30,6 +29,7 @@ class Making:
     work: Path
     log: Path
     progress: Progress
+    workers: int = 1  # processes or threads that it may take; never decides what comes out
 
     def fail(self, message: str, *, log: bool = False) -> StepError:
         """The error of this step, to be raised."""
@@ -40,10 +40,6 @@ class Making:
         root = self.plan.workspace.root.resolve()
         full = path.resolve()
         return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(path)
-
-    def records(self, step: str) -> Iterator[Record]:
-        """The records that an earlier step handed on."""
-        return read_rows(self.inputs[step].file("records.jsonl"), Record)
 
 
 Maker = Callable[[Making], None]
@@ -64,10 +60,10 @@ class Rows:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("wb")
         self._encoder = msgspec.json.Encoder()
-        self.count = 0
+        self.count = self.size = 0
 
     def write(self, row: object) -> None:
-        self._file.write(self._encoder.encode(row) + b"\n")
+        self.size += self._file.write(self._encoder.encode(row) + b"\n")
         self.count += 1
 
     def __enter__(self) -> Rows:

@@ -1,41 +1,46 @@
 """Which records go into training, how often and in which order; and which of them are held out.
 
-All choices come from stable hashes of the seed and a record's id: not from the order of arrival.
+All choices come from stable hashes of the seed and a record's id: not from the order of arrival. What is chosen from
+are columns, one number a record, so that ten million records are no burden.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
+from runner.hashes import ranks
 from runner.recipe import Mix, Split
 from runner.record import Record
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def rank(seed: int, *parts: object) -> bytes:
-    """A stable random key: sorting by it shuffles."""
-    return hashlib.sha256("\x1f".join(map(str, (seed, *parts))).encode()).digest()
-
-
-def key(record: Record, by: str) -> str | None:
-    """The value that `mix.by` or `split.stratify` means: the source's name or a tag."""
-    return record.meta.get("source") if by == "source" else record.tags.get(by)
+    U64 = NDArray[np.uint64]
+    Ints = NDArray[Any]
 
 
 class Impossible(Exception):
     """The mix that was asked for cannot be had from these records; `str()` says what could."""
 
 
-@dataclass(frozen=True)
-class Use:
-    """A record's part in the mix: its place in the input and how often it is used (0: left out)."""
+class Offer(Struct, frozen=True):
+    """What there is to choose from, a line a record.
 
-    index: int
-    times: int
+    `ids`: hashes of their ids. `sizes`: 1 for unit records, token counts for unit tokens. `name[i]` says where in
+    `names` stands what the mix goes by.
+    """
+
+    ids: Any  # U64
+    sizes: Any  # Ints
+    name: Any  # Ints
+    names: Sequence[str]
 
 
-def _shares(total: int, weights: dict[str, float]) -> dict[str, int]:
+def _shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     """Whole numbers in the ratio of the weights that sum to `total` (largest remainders)."""
     exact = {n: total * w for n, w in weights.items()}
     out = {n: int(x) for n, x in exact.items()}
@@ -45,81 +50,142 @@ def _shares(total: int, weights: dict[str, float]) -> dict[str, int]:
     return out
 
 
-def choose(records: Sequence[Record], sizes: Sequence[int], mix: Mix, seed: int) -> list[Use]:
-    """How often each record is used. `sizes` are 1 for unit records, token counts for unit tokens.
+def choose(offer: Offer, mix: Mix, seed: int) -> Ints:
+    """How often each record is used.
 
-    Without a `total` the mix is the largest that the data allow at `repeat_at_most`. Shares hold to within
-    one record. Raises Impossible where a share has no records, or too few for the total.
+    Without a `total` the mix is the largest that the data allow at `repeat_at_most`. Each share holds to within one
+    record. Raises Impossible where a share has no records, or too few for the total.
     """
-    members: dict[str, list[int]] = {name: [] for name in mix.weights}
-    for i, record in enumerate(records):
-        value = key(record, mix.by)
-        if value is None:
-            raise Impossible(f"record {record.id} has no tag {mix.by!r}; give its source one")
-        if value not in members:
-            raise Impossible(f"{mix.by} {value!r} has no weight; 0 leaves it out")
-        members[value].append(i)
-    whole = sum(mix.weights.values())  # 1, but for the rounding that checks allow
-    weights = {n: w / whole for n, w in mix.weights.items() if w > 0}
-    have = {n: sum(sizes[i] for i in members[n]) * mix.repeat_at_most for n in weights}
-    empty = sorted(n for n in weights if not have[n])
+    import numpy as np
+
+    for name in sorted(set(offer.names) - set(mix.asked)):
+        raise Impossible(f"{mix.by} {name!r} has no weight; 0 leaves it out")
+    members = {name: np.flatnonzero(offer.name == i) for i, name in enumerate(offer.names)}
+    sizes = {name: int(offer.sizes[rows].sum()) for name, rows in members.items()}
+    caps = {name: mix.cap(name) for name in mix.asked}
+    have = {name: sizes.get(name, 0) * caps[name] for name, share in mix.asked.items() if share}
+    empty = sorted(name for name in have if not have[name])
     if empty:
         raise Impossible(f"no records of {', '.join(empty)} are left; set the weight to 0 to go without")
+    times = np.zeros(len(offer.ids), dtype=np.uint32)
+    for name, amount in _wanted(mix, have, caps).items():
+        rows = members[name]
+        order = rows[np.lexsort((rows, ranks(offer.ids[rows], seed, "choose")))]
+        whole, rest = divmod(amount, sizes[name])
+        times[order] = whole
+        upto = np.cumsum(offer.sizes[order])
+        last = int(np.searchsorted(upto, rest))
+        # The last one is taken if that comes nearer to the amount than leaving it out.
+        if rest:
+            missing = rest - (int(upto[last - 1]) if last else 0)
+            times[order[: last + (2 * missing >= int(offer.sizes[order[last]]))]] += 1
+    return times
+
+
+def _wanted(mix: Mix, have: Mapping[str, int], caps: Mapping[str, int]) -> dict[str, int]:
+    """How much of each, in records or tokens."""
+    if mix.amounts is not None:
+        for name, amount in mix.amounts.items():
+            if amount > have.get(name, 0):
+                raise Impossible(
+                    f"{amount:,} {mix.unit} of {name} cannot be had: there are {have[name]:,} "
+                    f"(repeat_at_most {caps[name]})"
+                )
+        return {name: amount for name, amount in mix.amounts.items() if amount}
+    whole = sum(mix.asked.values())  # 1, but for the rounding that checks allow
+    weights = {n: w / whole for n, w in mix.asked.items() if w > 0}
     most = min(int(have[n] / w + 1e-6) for n, w in weights.items())
     total = mix.total or most
     short = sorted(weights, key=lambda n: have[n] / weights[n])[0]
     if total > most:
         raise Impossible(
             f"{total:,} {mix.unit} cannot be had: {short} has {have[short]:,} at weight {weights[short]:g} "
-            f"(repeat_at_most {mix.repeat_at_most}); at most {most:,} in all"
+            f"(repeat_at_most {caps[short]}); at most {most:,} in all"
         )
     if not most:
         raise Impossible(f"too few records of {short} for its weight of {weights[short]:g}")
-    wanted = _shares(total, weights)
-    times = [0] * len(records)
-    for name, amount in wanted.items():
-        order = sorted(members[name], key=lambda i: rank(seed, "choose", records[i].id))
-        got = 0
-        while got < amount:
-            for i in order:
-                # Stop where leaving the next one out comes nearer to the amount than taking it.
-                if got >= amount or 2 * (amount - got) < sizes[i]:
-                    got = amount
-                    break
-                times[i] += 1
-                got += sizes[i]
-    return [Use(i, n) for i, n in enumerate(times)]
+    return _shares(total, weights)
 
 
-def held_out(records: Sequence[Record], split: Split, seed: int) -> set[int]:
-    """Indices of the validation records: whole groups, each stratum's share as near as its groups allow."""
-    strata: dict[tuple[str | None, ...], dict[str, list[int]]] = {}
-    seen: dict[str, tuple[str | None, ...]] = {}
-    for i, record in enumerate(records):
-        group = record.meta.get("group", record.id) if split.group == "document" else record.id
-        # A group belongs to the stratum of its first record, so that it can never be torn.
-        stratum = seen.setdefault(group, tuple(key(record, by) for by in split.stratify))
-        strata.setdefault(stratum, {}).setdefault(group, []).append(i)
-    out: set[int] = set()
-    for stratum, groups in strata.items():
-        target = split.validation * sum(map(len, groups.values()))
-        order = sorted(groups, key=lambda g: rank(seed, "split", *stratum, g))
+def ordered(
+    offer: Offer, times: Ints, order: str, names: Sequence[str], lengths: Ints, seed: int
+) -> tuple[Ints, Ints]:
+    """(places in the offer, which copy) in the order of training: each record as often as it is used.
+
+    `shuffled`; `shortest_first` by `lengths`; or `in_turn`, one of `names` after the other, each shuffled.
+    """
+    import numpy as np
+
+    place = np.repeat(np.arange(len(times)), times)
+    first = np.repeat(np.cumsum(times) - times, times)
+    copy = (np.arange(len(place)) - first).astype(np.uint32)
+    key = (
+        ranks(offer.ids[place], seed, "order")
+        if not len(copy) or not copy.any()
+        else _by_copy(offer, place, copy, seed)
+    )
+    keys: list[Any] = [place, key]
+    if order == "shortest_first":
+        keys.append(lengths[place])
+    elif order == "in_turn":
+        turn = np.array([names.index(n) for n in offer.names] or [0])
+        keys.append(turn[offer.name[place]])
+    by = np.lexsort(keys) if len(keys) > 2 else np.argsort(key, kind="stable")
+    return place[by], copy[by]
+
+
+def _by_copy(offer: Offer, place: Ints, copy: Ints, seed: int) -> U64:
+    import numpy as np
+
+    key = np.empty(len(place), dtype=np.uint64)
+    for c in range(int(copy.max()) + 1):
+        mine = copy == c
+        key[mine] = ranks(offer.ids[place[mine]], seed, "order", *([c] if c else []))
+    return key
+
+
+def held_out(
+    groups: U64, stratum: Ints, strata: Sequence[object], split: Split, seed: int
+) -> NDArray[np.bool_]:
+    """Which records are held out: whole groups, each stratum's share as near as its groups allow.
+
+    A line a record: a hash of its group, and where in `strata` the name of its stratum stands. A group belongs to the
+    stratum of its first record, so that it can never be torn.
+    """
+    import numpy as np
+
+    held = np.zeros(len(groups), dtype=bool)
+    if not len(groups) or not split.validation:
+        return held
+    group, first, of, size = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    chosen = np.zeros(len(group), dtype=bool)
+    home = stratum[first]
+    for n, name in enumerate(strata):
+        mine = np.flatnonzero(home == n)
+        target = split.validation * int(size[mine].sum())
+        order = mine[np.argsort(ranks(group[mine], seed, "split", name), kind="stable")]
+        least = 0.5 * int(size[mine].min()) if len(mine) else 0.0
         got = 0
-        for group in order[: len(order) - 1]:  # never all of a stratum
-            size = len(groups[group])
-            if abs(got + size - target) < abs(got - target):
-                out.update(groups[group])
-                got += size
-    return out
+        for g, many in zip(
+            order[:-1].tolist(), size[order[:-1]].tolist(), strict=True
+        ):  # never all of a stratum
+            if target - got <= least:
+                break
+            if abs(got + many - target) < abs(got - target):
+                chosen[g] = True
+                got += many
+    return chosen[of]
 
 
 def by_length(records: Sequence[Record], batch: int, seed: int) -> list[Record]:
     """Records in batches of like length (least padding), the batches shuffled (no long-to-short drift)."""
+    from runner.hashes import text_hash
+
     order = sorted(
-        records, key=lambda r: (int(r.meta["tokens"]), rank(seed, "length", r.id, r.meta.get("copy")))
+        records, key=lambda r: (int(r.meta["tokens"]), text_hash(seed, "length", r.id, r.meta.get("copy")))
     )
     batches = [order[i : i + batch] for i in range(0, len(order), batch)]
     # The short batch, if there is one, stays last: anywhere else it would shift all batches after it.
     whole = [b for b in batches if len(b) == batch]
-    whole.sort(key=lambda b: rank(seed, "batch", b[0].id, b[0].meta.get("copy")))
+    whole.sort(key=lambda b: text_hash(seed, "batch", b[0].id, b[0].meta.get("copy")))
     return [r for b in [*whole, *(b for b in batches if len(b) < batch)] for r in b]

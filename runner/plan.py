@@ -53,8 +53,12 @@ def template_text(model: r.Model, workspace: Workspace) -> str | None:
     return found.read_text(encoding="utf-8")
 
 
+def _needs(shelf: list[str], last: str) -> list[str]:
+    return shelf if last in shelf else [*shelf, last]
+
+
 def _without_weight(mix: r.Mix) -> list[str]:
-    return sorted(name for name, weight in mix.weights.items() if not weight)
+    return sorted(name for name, share in mix.asked.items() if not share)
 
 
 class _Planner:
@@ -89,21 +93,35 @@ class _Planner:
     def prepare(self) -> str:
         recipe = self.recipe
         sources = [self._source(s) for s in recipe.sources]
-        filters = [_plugin(plugins("filter")[u.plugin], u.options) for u in recipe.filters]
+        known = plugins("filter")
+        uses = [(known[u.plugin], u.options) for u in recipe.filters]
+        # Those that count tokens wait until the model's own tokenizer has counted them.
+        late = [_plugin(p, options) for p, options in uses if p.needs]
+        # Where each stands in the recipe is part of what the ledger says of it.
+        filters = [{"at": i} | _plugin(p, o) for i, (p, o) in enumerate(uses) if not p.needs]
         options: dict[str, Any] = {"filters": filters}
         # What only serves as material (for a teacher, say) must not make others its duplicates.
         if recipe.mix and recipe.mix.by == "source" and (none := _without_weight(recipe.mix)):
             options["left_out"] = none
-        last = self.add("filter", "filter", "prepare", sources, options)
-        last = self.add("dedup", "dedup", "prepare", [last], {"dedup": msgspec.to_builtins(recipe.dedup)})
-        last = self._decontaminate(last)
+        # Every step from here on reads the records where the sources and the filters left them.
+        shelf = [*sources, self.add("filter", "filter", "prepare", sources, options)]
+        last = self._dedup(shelf)
+        last = self._decontaminate(shelf, last)
         if recipe.model:
-            last = self._render(recipe.model, last)
+            last = self._render(recipe.model, shelf, last, late)
         mix = {"mix": msgspec.to_builtins(recipe.mix), "seed": recipe.seed}
-        last = self.add("mix", "mix", "prepare", [last], mix)
+        last = self.add("mix", "mix", "prepare", _needs(shelf, last), mix)
         split = {"split": msgspec.to_builtins(recipe.split), "seed": recipe.seed}
         before = [n for n in self.steps if self.steps[n].stage == "prepare" and n != "model"]
         return self.add("split", "split", "prepare", before, split)
+
+    def _dedup(self, shelf: list[str]) -> str:
+        wanted = self.recipe.dedup
+        if not wanted.exact and wanted.near is None:
+            return shelf[-1]
+        files = {"against": self.workspace.inputs("glob", wanted.against) if wanted.against else ()}
+        options = {"dedup": msgspec.to_builtins(wanted), "files": _digests(files)}
+        return self.add("dedup", "dedup", "prepare", shelf, options, files=files)
 
     def _source(self, source: r.Source) -> str:
         plugin = plugins("source")[source.plugin]
@@ -153,7 +171,7 @@ class _Planner:
         fetch: Fetch | None = self.steps[step].details["fetch"]
         return fetch is not None and fetch.items is None
 
-    def _decontaminate(self, last: str) -> str:
+    def _decontaminate(self, shelf: list[str], last: str) -> str:
         against: list[InputFile] = []
         if self.recipe.decontaminate.against == "evals":
             for suite in self.suites:
@@ -161,15 +179,19 @@ class _Planner:
                 against += [f for n in names for f in self.workspace.inputs("evals", n)]
                 for task in suite.common.lm_eval.tasks if suite.common.lm_eval else []:
                     against += task_files(task, self.workspace)
+        if not against:
+            return last
         files = {"against": tuple(dict.fromkeys(against))}
         options = {
             "decontaminate": msgspec.to_builtins(self.recipe.decontaminate),
             "files": _digests(files),
         }
-        return self.add("decontaminate", "decontaminate", "prepare", [last], options, files=files)
+        return self.add(
+            "decontaminate", "decontaminate", "prepare", _needs(shelf, last), options, files=files
+        )
 
-    def _render(self, model: r.Model, last: str) -> str:
-        needs = [last]
+    def _render(self, model: r.Model, shelf: list[str], last: str, late: list[dict[str, Any]]) -> str:
+        needs = _needs(shelf, last)
         if model.base.startswith("embedded/"):
             options = {
                 "embedded": model.base,
@@ -189,7 +211,8 @@ class _Planner:
                 "max_length": model.max_length,
                 "end_of_turn": model.end_of_turn,
                 "libraries": _versions(RENDERING),
-            },
+            }
+            | ({"filters": late} if late else {}),
         )
 
     def _model(self, model: r.Model) -> dict[str, Any]:

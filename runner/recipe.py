@@ -149,16 +149,42 @@ class Near(Part, frozen=True, kw_only=True):
         float, Meta(ge=0.3, le=1, description="True Jaccard similarity from which two are one.")
     ] = 0.8
     permutations: Annotated[int, Meta(ge=16, le=1024, description="MinHash permutations.")] = 128
-    ngram: Annotated[int, Meta(ge=1, le=20, description="Words a shingle.")] = 5
+    ngram: Annotated[int, Meta(ge=1, le=20, description="Words or characters a shingle.")] = 5
+    unit: Annotated[
+        Literal["words", "characters"],
+        Meta(description="`characters` for scripts without spaces between words; with an ngram of 5 to 10."),
+    ] = "words"
 
 
 class Dedup(Part, frozen=True, kw_only=True):
-    """Removal of repeated records over all sources; the first one stays."""
+    """Removal of repeated records; of each group of them one stays.
+
+    Compared is what the assistant says, or, where that is 30 words or fewer, what user and assistant say.
+    """
 
     exact: Annotated[bool, Meta(description="Equal after normalising case and spaces.")] = True
     near: Annotated[Near | None, Meta(description="Near-duplicates; null for none.")] = field(
         default_factory=Near
     )
+    within: Annotated[
+        Literal["all", "source"],
+        Meta(description="`all`: over all sources together. `source`: each by itself."),
+    ] = "all"
+    keep: Annotated[
+        Literal["first", "longest"],
+        Meta(description="Which of a group stays: the first, or the one of most words (then the first)."),
+    ] = "first"
+    prefer: Annotated[
+        list[Name],
+        Meta(description="Sources whose records stay before those of others, in this order."),
+    ] = field(default_factory=list)
+    against: Annotated[
+        list[str],
+        Meta(
+            description="Files of records trained on before, or globs of them: what repeats one of them goes.",
+            examples=[["runs/twain-v1/data/train.jsonl"]],
+        ),
+    ] = field(default_factory=list)
 
 
 class Decontaminate(Part, frozen=True, kw_only=True):
@@ -180,19 +206,50 @@ class Mix(Part, frozen=True, kw_only=True):
         Meta(description="`source`, or a tag that every record carries.", examples=["source"]),
     ] = "source"
     weights: Annotated[
-        dict[Annotated[str, Meta(min_length=1, max_length=200)], Fraction],
+        Annotated[dict[Annotated[str, Meta(min_length=1, max_length=200)], Fraction], Meta(min_length=1)]
+        | None,
         Meta(
-            min_length=1,
             description="Share of each source or tag value; they sum to 1. 0 leaves one out.",
             examples=[{"twain": 0.7, "weather": 0.3}],
         ),
-    ]
+    ] = None
+    amounts: Annotated[
+        Annotated[
+            dict[Annotated[str, Meta(min_length=1, max_length=200)], Annotated[int, Meta(ge=0, le=10**12)]],
+            Meta(min_length=1),
+        ]
+        | None,
+        Meta(
+            description="In place of `weights` and `total`: how many records or tokens of each. 0 leaves one out.",
+            examples=[{"twain": 3000, "weather": 1000}],
+        ),
+    ] = None
     unit: Annotated[Literal["records", "tokens"], Meta(description="What the shares count.")] = "records"
     total: Annotated[
         Count | None,
         Meta(description="How many records or tokens in all. Default: the most that the data allow."),
     ] = None
     repeat_at_most: Annotated[int, Meta(ge=1, le=1000, description="How often one record may be used.")] = 1
+    repeats: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=200)], Annotated[int, Meta(ge=1, le=1000)]],
+        Meta(description="In place of `repeat_at_most` for those it names.", examples=[{"twain": 3}]),
+    ] = field(default_factory=dict)
+    order: Annotated[
+        Literal["shuffled", "shortest_first", "in_turn"],
+        Meta(
+            description="In which order they are trained. `in_turn`: one source (or tag value) after the other as the "
+            "weights name them, each shuffled."
+        ),
+    ] = "shuffled"
+
+    @property
+    def asked(self) -> dict[str, float]:
+        """What is asked of each, as a share or an amount; 0 leaves it out."""
+        return dict(self.weights if self.weights is not None else self.amounts or {})
+
+    def cap(self, name: str) -> int:
+        """How often one record of it may be used."""
+        return self.repeats.get(name, self.repeat_at_most)
 
 
 class Split(Part, frozen=True, kw_only=True):
@@ -221,8 +278,24 @@ Budget = Annotated[
 class FailIf(Part, frozen=True, kw_only=True):
     """Budgets: the run fails if more rows are lost than this."""
 
-    rejected: Annotated[Budget | None, Meta(description="Rows that could not be read.")] = None
+    rejected: Annotated[
+        Budget | None, Meta(description="Rows that could not be read, or that a filter failed on.")
+    ] = None
     dropped: Annotated[Budget | None, Meta(description="Rows dropped by filters, dedup or length.")] = None
+    by: Annotated[
+        dict[Name, Budget],
+        Meta(
+            description="Rows dropped by one filter, or by `dedup`, `decontaminate` or `render`.",
+            examples=[{"language": ">10%"}],
+        ),
+    ] = field(default_factory=dict)
+    sources: Annotated[
+        dict[Name, Budget],
+        Meta(
+            description="Rows of one source that are lost, for whatever reason but the mix.",
+            examples=[{"onion": ">50%"}],
+        ),
+    ] = field(default_factory=dict)
 
 
 class Model(Part, frozen=True, kw_only=True):

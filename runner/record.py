@@ -139,3 +139,4 @@ class Fate(Struct, frozen=True, omit_defaults=True):
     license: str = ""
     origin: str = ""
     attribution: str = ""  # what a source asks to be named with it
+    edits: str = ""  # what filters changed in it

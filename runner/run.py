@@ -77,9 +77,10 @@ def before(plan: Plan) -> dict[str, Any]:
 class _Walk:
     """One execution: the steps made so far, and who is told."""
 
-    def __init__(self, plan: Plan, store: Store, tell: Tell) -> None:
+    def __init__(self, plan: Plan, store: Store, tell: Tell, workers: int) -> None:
         self.plan, self.store, self.tell = plan, store, tell
         self.made: dict[str, Artifact] = {}
+        self.workers = workers
         self.executed = self.kept = 0
         self.remembered = before(plan)
         self.whys = self._whys()
@@ -96,7 +97,7 @@ class _Walk:
             self.tell(
                 Event("starts", step.name, step.stage, self.whys[step.name] or "its artifact is damaged")
             )
-            artifact = _make(self.plan, self.store, step, self.made, self.tell)
+            artifact = _make(self.plan, self.store, step, self.made, self.tell, self.workers)
             self.executed += 1
             self.tell(Event("made", step.name, step.stage))
         else:
@@ -165,8 +166,9 @@ def run(
     """
     store = Store(plan.workspace.root)
     with store.locked():
-        walk = _Walk(plan, store, tell)
-        walk.fetch(settings or load_settings(), refresh)
+        settings = settings or load_settings()
+        walk = _Walk(plan, store, tell, settings.workers)
+        walk.fetch(settings, refresh)
         plan = walk.plan
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
@@ -187,7 +189,9 @@ def run(
         return Outcome(out, walk.executed, walk.kept, failed, html)
 
 
-def _make(plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell) -> Artifact:
+def _make(
+    plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell, workers: int
+) -> Artifact:
     log = folder(plan) / "logs" / f"{step.name}.log"
     with store.making(step.name, step.fingerprint, step.ingredients) as out:
         work = store.work(step.fingerprint)
@@ -197,7 +201,7 @@ def _make(plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell:
 
         inputs = {name: made[name] for name in _inputs(step, made)}
         try:
-            MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress))
+            MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, workers))
         except OSError as e:
             where = f" ({Path(str(e.filename)).name})" if e.filename else ""
             raise StepError(step.name, f"{e.strerror or e}{where}") from e

@@ -54,6 +54,7 @@ SETTINGS: dict[str, Setting] = {
     "proxy": Setting("", "HTTP proxy for all fetching.", address=True),
     "pace": Setting("1", "Requests a second to one host, at most."),
     "at_once": Setting("1", "Requests under way to one host at once, at most."),
+    "workers": Setting("", "Processes that prepare data; they decide no byte of it. Default: one a core."),
 }
 
 
@@ -93,6 +94,16 @@ class Settings:
 
     def __getitem__(self, name: str) -> str:
         return self.values[name]
+
+    @property
+    def workers(self) -> int:
+        """How many processes may work. Raises UsageError where the setting is no such number."""
+        said = self.values["workers"]
+        if not said:
+            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= 1024:
+            raise UsageError(f"the setting workers must be a number from 1 to 1024, not {said!r}")
+        return int(said)
 
 
 def load(environ: Mapping[str, str] | None = None, *, allow: tuple[str, ...] = ()) -> Settings:

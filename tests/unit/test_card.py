@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner import card, ledger
 from runner.load import load_recipe
-from runner.record import Fate, Message, Record
+from runner.record import Fate
 from runner.workspace import Workspace
 
 RECIPE = """\
@@ -22,26 +22,20 @@ def test_a_card(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE)
     (tmp_path / "a.jsonl").write_text("{}\n")
     recipe = load_recipe(tmp_path / "r.yaml", Workspace(tmp_path)).recipe
-    used = [
-        Record(
-            [Message("user", "Hi."), Message("assistant", "Ho.")],
-            tags={"source": "a"},
-            meta={
-                "id": f"a/{n}",
-                "source": "a",
-                "origin": f"posts.csv:{n}",
-                "license": "CC-BY-4.0",
-                "attribution": "A. Writer",
-            },
-        )
-        for n in (1, 2)
-    ]
-    lost = [Fate("a/3", "a", "dropped", "filters[0].words", "too few words")]
-    fates = ledger.complete(lost, used, [])
-    text = card.text(fates, ledger.summary(fates, used, [], recipe), recipe)
+    about = {"license": "CC-BY-4.0", "attribution": "A. Writer"}
+    fates = [Fate(f"a/{n}", "a", "trained", origin=f"posts.csv:{n}", **about) for n in (1, 2)]
+    fates.append(Fate("a/3", "a", "dropped", "filters[0].words", "too few words"))
+
+    def written(rows: list[Fate]) -> str:
+        tally = ledger.Tally()
+        for fate in rows:
+            tally.add(fate)
+        return card.text(tally, ledger.summary(tally, ledger.shares(recipe, ["a"], [2], None), None), recipe)
+
+    text = written(fates)
     assert "3 rows came in: 2 are trained, 0 held out" in text
     assert "| CC-BY-4.0 | a | A. Writer | 2 |" in text
     assert "  - posts.csv\n" in text
     assert "posts.csv:1" not in text
     assert "| filters\\[0\\].words | too few words | 1 |" in text
-    assert text == card.text(list(reversed(fates)), ledger.summary(fates, used, [], recipe), recipe)
+    assert text == written(fates[::-1])

@@ -87,14 +87,14 @@ def test_check() -> None:
 def test_plan_says_what_would_run_and_why() -> None:
     steps = answer("plan", "r.yaml")["steps"]
     assert [s["step"] for s in steps] == [
-        "source.talk", "source.river", "filter", "dedup", "decontaminate", "mix", "split", "report",
+        "source.talk", "source.river", "filter", "dedup", "mix", "split", "report",
     ]  # fmt: skip
     assert all(s["run"] and s["why"] == "never made" for s in steps)
     assert not Path("runs").exists()
     assert not Path(".mirepoix").exists()
     recipe("run", "r.yaml", "--to", "prepare")
-    assert "7 of 8" not in recipe("plan", "r.yaml").stdout
-    assert recipe("plan", "r.yaml").stdout.endswith("1 of 8 steps to run\n")
+    assert "6 of 7" not in recipe("plan", "r.yaml").stdout
+    assert recipe("plan", "r.yaml").stdout.endswith("1 of 7 steps to run\n")
     change("min: 12", "min: 11")
     text = recipe("plan", "r.yaml").stdout
     assert "filters[0].words.min 12→11" in text
@@ -114,7 +114,7 @@ def test_compile_writes_a_file_a_step() -> None:
 
 def test_a_run_leaves_what_others_lean_on() -> None:
     said = answer("run", "r.yaml", "--to", "prepare")
-    assert (said["ok"], said["executed"], said["kept"], said["report"]) == (True, 7, 0, None)
+    assert (said["ok"], said["executed"], said["kept"], said["report"]) == (True, 6, 0, None)
     run = Path("runs/small")
     train = [json.loads(x) for x in (run / "data/train.jsonl").read_text().splitlines()]
     held = [json.loads(x) for x in (run / "data/validation.jsonl").read_text().splitlines()]
@@ -142,7 +142,7 @@ def test_a_second_run_executes_nothing_and_changes_nothing() -> None:
     recipe("run", "r.yaml", "--to", "prepare")
     before = {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()}
     said = answer("run", "r.yaml", "--to", "prepare")
-    assert (said["executed"], said["kept"]) == (0, 7)
+    assert (said["executed"], said["kept"]) == (0, 6)
     assert {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()} == before
     done = recipe("run", "r.yaml", "--to", "prepare")
     assert "0 steps executed, 7 kept" in done.stdout
@@ -156,7 +156,7 @@ def test_the_effective_recipe_gives_the_same_bytes() -> None:
     shutil.copy("runs/small/recipe.yaml", "again.yaml")
     assert answer("run", "again.yaml", "--to", "prepare")["executed"] == 0
     shutil.rmtree(".mirepoix")
-    assert answer("run", "again.yaml", "--to", "prepare")["executed"] == 7
+    assert answer("run", "again.yaml", "--to", "prepare")["executed"] == 6
     assert Path("runs/small/data/train.jsonl").read_bytes() == first
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_artifact_is_made_anew() -> None:
 
 def test_a_whole_run_of_data_only_reports() -> None:
     said = answer("run", "r.yaml")
-    assert (said["ok"], said["executed"]) == (True, 8)
+    assert (said["ok"], said["executed"]) == (True, 7)
     assert Path(said["report"]).read_text(encoding="utf-8").startswith("<!")
     report = answer("report", "small")
     assert (report["name"], report["exit"], report["gates"]) == ("small", "no gates", [])

@@ -6,57 +6,54 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from runner import ledger
 from runner.recipe import FailIf
-from runner.record import Fate, Message, Record
-
-SAID = [Message("user", "q"), Message("assistant", "a")]
-
-
-def record(source: str, n: int, **meta: str) -> Record:
-    return Record(SAID, meta={"source": source, "id": f"{source}/{n}", "license": "CC0-1.0"} | meta)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("ab"), st.sampled_from(["t", "v", "d"]), st.integers(1, 4)), max_size=40
-    )
-)
-def test_every_row_stands_there_exactly_once(rows: list[tuple[str, str, int]]) -> None:
-    train, validation, dropped = [], [], []
-    for n, (source, fate, times) in enumerate(rows):
-        if fate == "d":
-            dropped.append(Fate(f"{source}/{n}", source, "dropped", "filters[0].words", "too few words"))
-        elif fate == "t":
-            train += [record(source, n, tokens="7", **({"copy": str(c)} if c else {})) for c in range(times)]
-        else:
-            validation.append(record(source, n))
-    fates = ledger.complete(dropped, train, validation)
-    assert [f.id for f in fates] == [
-        i for _, i in sorted((s, f"{s}/{n}") for n, (s, _, _) in enumerate(rows))
-    ]
-    by_id = {f.id: f for f in fates}
-    for n, (source, fate, times) in enumerate(rows):
-        row = by_id[f"{source}/{n}"]
-        assert row.fate == {"t": "trained", "v": "validation", "d": "dropped"}[fate]
-        assert row.times == (times if fate == "t" else 1)
-        assert row.tokens == (7 if fate == "t" else None)
+from runner.record import Fate
 
 
 def test_parquet_gives_back_what_was_written(tmp_path: Path) -> None:
     fates = [
         Fate("a/1", "a", "trained", times=3, tokens=12, license="CC0-1.0", origin="a.jsonl:1"),
         Fate("a/2", "a", "dropped", "dedup.near", "near duplicate", of="a/1"),
-        Fate("b/ü\u202e", "b", "validation"),
+        Fate("b/ü\u202e", "b", "validation", edits="normalize: 2 quotes"),
     ]
     ledger.write(tmp_path / "l.parquet", fates)
-    assert ledger.read(tmp_path / "l.parquet") == fates
+    assert list(ledger.read(tmp_path / "l.parquet")) == fates
     ledger.write(tmp_path / "none.parquet", [])
-    assert ledger.read(tmp_path / "none.parquet") == []
+    assert list(ledger.read(tmp_path / "none.parquet")) == []
+
+
+def test_budgets_of_a_filter_and_of_a_source() -> None:
+    reasons = [
+        ("a", "source", "rejected: not JSON", 2),
+        ("a", "filters[0].words", "too few words", 3),
+        ("a", "filters[2].words", "too many words", 1),
+        ("b", "filters[1].pii", "the filter failed on it: ValueError", 1),
+        ("b", "dedup.near", "near duplicate", 4),
+        ("b", "mix", "not needed for the weights", 9),
+    ]
+    counts = {
+        "in": 40,
+        "rejected": 3,
+        "by_source": [{"source": "a", "in": 10, "rejected": 2}, {"source": "b", "in": 30, "rejected": 1}],
+        "by_reason": [
+            {"source": s, "fate": "dropped", "by": b, "reason": r, "rows": n} for s, b, r, n in reasons
+        ],
+    }
+
+    def said(**budgets: Any) -> list[str]:
+        return ledger.over_budget(counts, FailIf(**budgets))
+
+    assert said(rejected=">3", dropped=">8") == []
+    assert said(dropped=">7") == ["fail_if.dropped: 8 of 40 rows (20.0%) were dropped; the budget is >7"]
+    assert said(by={"words": ">4", "dedup": ">4", "pii": ">1"}, sources={"a": ">6", "b": ">5"}) == []
+    assert said(by={"words": ">9%", "dedup": ">3"}, sources={"a": ">50%", "b": ">16%"}) == [
+        "fail_if.by.words: 4 of 40 rows (10.0%) were dropped by words; the budget is >9%",
+        "fail_if.by.dedup: 4 of 40 rows (10.0%) were dropped by dedup; the budget is >3",
+        "fail_if.sources.a: 6 of 10 rows (60.0%) were lost; the budget is >50%",
+        "fail_if.sources.b: 5 of 30 rows (16.7%) were lost; the budget is >16%",
+    ]
 
 
 def rows(total: int, rejected: int, filtered: int, unneeded: int) -> dict[str, Any]:

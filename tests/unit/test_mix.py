@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from runner import mix
+from runner.hashes import text_hash
 from runner.recipe import Mix, Split
 from runner.record import Message, Record
 
@@ -21,6 +23,26 @@ def record(source: str, n: int, **meta: str) -> Record:
     return Record(said, tags={"tone": source}, meta={"source": source, "id": f"{source}/{n}"} | meta)
 
 
+def offer(records: list[Record], sizes: list[int], by: str = "source") -> mix.Offer:
+    values = [r.meta["source"] if by == "source" else r.tags[by] for r in records]
+    names = sorted(set(values))
+    ids = np.array([text_hash(r.id) for r in records], dtype=np.uint64)
+    return mix.Offer(ids, np.array(sizes), np.array([names.index(v) for v in values]), names)
+
+
+def choose(records: list[Record], sizes: list[int], wanted: Mix, seed: int) -> list[int]:
+    return mix.choose(offer(records, sizes, wanted.by), wanted, seed).tolist()
+
+
+def held_out(records: list[Record], split: Split, seed: int) -> set[int]:
+    values = [tuple(r.meta[by] for by in split.stratify) for r in records]
+    strata = sorted(set(values))
+    groups = [r.meta.get("group", r.id) if split.group == "document" else r.id for r in records]
+    hashes = np.array([text_hash(g) for g in groups], dtype=np.uint64)
+    held = mix.held_out(hashes, np.array([strata.index(v) for v in values]), strata, split, seed)
+    return set(np.flatnonzero(held).tolist())
+
+
 @st.composite
 def mixes(draw: st.DrawFn) -> tuple[list[Record], list[int], Mix]:
     parts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=4))
@@ -29,7 +51,9 @@ def mixes(draw: st.DrawFn) -> tuple[list[Record], list[int], Mix]:
     unit = draw(st.sampled_from(["records", "tokens"]))
     sizes = [draw(st.integers(1, 50)) if unit == "tokens" else 1 for _ in records]
     by = draw(st.sampled_from(["source", "tone"]))
-    return records, sizes, Mix(by=by, weights=weights, unit=unit, repeat_at_most=draw(st.integers(1, 4)))
+    repeats = draw(st.dictionaries(st.sampled_from(list(weights)), st.integers(1, 5)))
+    most = draw(st.integers(1, 4))
+    return records, sizes, Mix(by=by, weights=weights, unit=unit, repeat_at_most=most, repeats=repeats)
 
 
 @relaxed
@@ -37,23 +61,21 @@ def mixes(draw: st.DrawFn) -> tuple[list[Record], list[int], Mix]:
 def test_shares_hold_and_caps_too(case: tuple[list[Record], list[int], Mix], seed: int) -> None:
     records, sizes, wanted = case
     try:
-        uses = mix.choose(records, sizes, wanted, seed)
+        uses = choose(records, sizes, wanted, seed)
     except mix.Impossible as e:
         assert "too few records" in str(e)
         return
     got, biggest = Counter[str](), Counter[str]()
-    for use in uses:
-        name, size = records[use.index].meta["source"], sizes[use.index]
-        assert 0 <= use.times <= wanted.repeat_at_most
-        got[name] += use.times * size
+    for record_, size, times in zip(records, sizes, uses, strict=True):
+        name = record_.meta["source"]
+        assert 0 <= times <= wanted.cap(name)
+        got[name] += times * size
         biggest[name] = max(biggest[name], size)
     total = min(
-        sum(s for r, s in zip(records, sizes, strict=True) if r.meta["source"] == n)
-        * wanted.repeat_at_most
-        / w
-        for n, w in wanted.weights.items()
+        sum(s for r, s in zip(records, sizes, strict=True) if r.meta["source"] == n) * wanted.cap(n) / w
+        for n, w in wanted.asked.items()
     )
-    for name, weight in wanted.weights.items():
+    for name, weight in wanted.asked.items():
         # Within one record of the share of the total, which is itself rounded down to a whole number.
         assert abs(got[name] - weight * int(total + 1e-6)) <= max(1, biggest[name] / 2 + 1), name
 
@@ -69,10 +91,10 @@ def test_the_order_of_arrival_decides_nothing(
 
     def chosen(rows: list[tuple[Record, int]]) -> dict[str, int] | str:
         try:
-            uses = mix.choose([r for r, _ in rows], [s for _, s in rows], wanted, 1)
+            uses = choose([r for r, _ in rows], [s for _, s in rows], wanted, 1)
         except mix.Impossible as e:
             return str(e)
-        return {rows[u.index][0].id: u.times for u in uses}
+        return {r.id: times for (r, _), times in zip(rows, uses, strict=True)}
 
     assert chosen(both) == chosen(list(zip(records, sizes, strict=True)))
 
@@ -83,14 +105,15 @@ def test_a_total_is_met_or_refused_in_words(case: tuple[list[Record], list[int],
     records, sizes, wanted = case
     assume(wanted.unit == "records")
     asked = Mix(by=wanted.by, weights=wanted.weights, total=total, repeat_at_most=wanted.repeat_at_most)
+    assert asked.cap("a") == wanted.repeat_at_most
     try:
-        uses = mix.choose(records, sizes, asked, 5)
+        uses = choose(records, sizes, asked, 5)
     except mix.Impossible as e:
         assert "cannot be had" in str(e)
         assert "at most" in str(e)
     else:
-        assert sum(u.times for u in uses) == total
-        assert max(u.times for u in uses) <= wanted.repeat_at_most
+        assert sum(uses) == total
+        assert max(uses) <= wanted.repeat_at_most
 
 
 @relaxed
@@ -105,8 +128,8 @@ def test_shares_are_whole_and_sum_up(total: int, parts: list[int]) -> None:
 def test_weights_a_hair_off_one_still_give_the_total() -> None:
     records = [record(n, i) for n in "ab" for i in range(3_000)]
     for weights in ({"a": 0.5000004, "b": 0.5000004}, {"a": 0.4999996, "b": 0.4999996}):
-        uses = mix.choose(records, [1] * 6_000, Mix(weights=weights, total=5_000_000, repeat_at_most=1000), 1)
-        assert sum(u.times for u in uses) == 5_000_000
+        uses = choose(records, [1] * 6_000, Mix(weights=weights, total=5_000_000, repeat_at_most=1000), 1)
+        assert sum(uses) == 5_000_000
 
 
 @pytest.mark.parametrize(
@@ -125,19 +148,63 @@ def test_weights_a_hair_off_one_still_give_the_total() -> None:
 def test_impossible_mixes_say_why(weights: dict[str, float], total: int | None, what: str) -> None:
     records = [record("a", i) for i in range(3)] + [record("b", i) for i in range(5)]
     with pytest.raises(mix.Impossible) as e:
-        mix.choose(records, [1] * 8, Mix(weights=weights, total=total), 1)
+        choose(records, [1] * 8, Mix(weights=weights, total=total), 1)
     assert what in str(e.value)
-
-
-def test_a_missing_tag_is_named() -> None:
-    with pytest.raises(mix.Impossible, match="record a/0 has no tag 'mood'; give its source one"):
-        mix.choose([record("a", 0)], [1], Mix(by="mood", weights={"x": 1.0}), 1)
 
 
 def test_weight_zero_leaves_out() -> None:
     records = [record(n, i) for n in "ab" for i in range(4)]
-    uses = mix.choose(records, [1] * 8, Mix(weights={"a": 1.0, "b": 0.0}), 1)
-    assert [u.times for u in uses] == [1] * 4 + [0] * 4
+    assert choose(records, [1] * 8, Mix(weights={"a": 1.0, "b": 0.0}), 1) == [1] * 4 + [0] * 4
+
+
+@relaxed
+@given(mixes(), st.dictionaries(st.sampled_from(NAMES), st.integers(0, 200), min_size=1), st.integers(0, 3))
+def test_amounts_are_met_or_refused_in_words(
+    case: tuple[list[Record], list[int], Mix], amounts: dict[str, int], seed: int
+) -> None:
+    records, sizes, drawn = case
+    there = {r.meta["source"] for r in records}
+    amounts = dict.fromkeys(there, 0) | amounts
+    asked = Mix(by=drawn.by, amounts=amounts, unit=drawn.unit, repeat_at_most=drawn.repeat_at_most)
+    try:
+        uses = choose(records, sizes, asked, seed)
+    except mix.Impossible as e:
+        assert "cannot be had" in str(e) or "no records of" in str(e)
+        return
+    for name, amount in amounts.items():
+        own = [(s, t) for r, s, t in zip(records, sizes, uses, strict=True) if r.meta["source"] == name]
+        got, biggest = sum(s * t for s, t in own), max((s for s, _ in own), default=0)
+        assert abs(got - amount) <= biggest / 2 if drawn.unit == "tokens" else got == amount
+
+
+@relaxed
+@given(mixes(), st.sampled_from(["shuffled", "shortest_first", "in_turn"]), st.integers(0, 3))
+def test_the_order_holds_each_use_once(
+    case: tuple[list[Record], list[int], Mix], order: str, seed: int
+) -> None:
+    records, sizes, wanted = case
+    made = offer(records, sizes, wanted.by)
+    times = np.array([i % 4 for i in range(len(records))], dtype=np.uint32)
+    names = list(wanted.asked)
+    place, copy = mix.ordered(made, times, order, names, np.array(sizes), seed)
+    uses = list(zip(place.tolist(), copy.tolist(), strict=True))
+    assert sorted(uses) == [(i, c) for i, n in enumerate(times.tolist()) for c in range(n)]
+    if order == "shortest_first":
+        assert [sizes[i] for i, _ in uses] == sorted(sizes[i] for i, _ in uses)
+    if order == "in_turn":
+        turns = [names.index(records[i].meta["source"]) for i, _ in uses]
+        assert turns == sorted(turns)
+
+
+def test_the_order_is_a_shuffle_that_stays_when_rows_are_added() -> None:
+    records = [record("a", i) for i in range(400)]
+    ones = np.ones(400, dtype=np.uint32)
+    place, _ = mix.ordered(offer(records, [1] * 400), ones, "shuffled", [], ones, 17)
+    assert place.tolist() != list(range(400))
+    other, _ = mix.ordered(offer(records, [1] * 400), ones, "shuffled", [], ones, 18)
+    assert place.tolist() != other.tolist()
+    fewer, _ = mix.ordered(offer(records[:300], [1] * 300), ones[:300], "shuffled", [], ones[:300], 17)
+    assert fewer.tolist() == [p for p in place.tolist() if p < 300]
 
 
 @st.composite
@@ -149,7 +216,7 @@ def grouped(draw: st.DrawFn) -> list[Record]:
 @relaxed
 @given(grouped(), st.floats(0, 0.9), st.sampled_from(["document", "record"]), st.integers(0, 3))
 def test_held_out(records: list[Record], share: float, group: str, seed: int) -> None:
-    held = mix.held_out(records, Split(validation=share, group=group), seed)  # type: ignore[arg-type]
+    held = held_out(records, Split(validation=share, group=group), seed)  # type: ignore[arg-type]
     if share == 0:
         assert not held
     groups: dict[str, set[bool]] = {}
@@ -172,5 +239,5 @@ def test_held_out(records: list[Record], share: float, group: str, seed: int) ->
 @relaxed
 @given(grouped(), st.integers(0, 5))
 def test_by_record_the_share_is_exact(records: list[Record], seed: int) -> None:
-    held = mix.held_out(records, Split(validation=0.25, group="record", stratify=[]), seed)
+    held = held_out(records, Split(validation=0.25, group="record", stratify=[]), seed)
     assert abs(len(held) - 0.25 * len(records)) <= 0.5

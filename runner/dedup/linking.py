@@ -1,0 +1,186 @@
+"""From columns of keys to groups: rows that share a key are candidates, and each pair of them is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import shingles
+from runner.dedup.groups import Groups
+from runner.hashes import final64
+
+if TYPE_CHECKING:
+    from runner.dedup import Better, Finder, Found, Reader
+
+Rows = NDArray[Any]
+_PAIRS = 1 << 11  # pairs checked at once: at most twice as many texts in memory
+_HELD = 1 << 18  # pairs that wait to be checked, when all pairs of a bucket are
+_SMALL = 256  # members of a bucket whose pairs are listed at once
+
+
+def find(finder: Finder, read: Reader, better: Better | None) -> Found:
+    """See Finder.find."""
+    rows = finder.whole.rows
+    same = Groups(rows)  # exact copies
+    _exact(finder, read, same)
+    copy = same.parent != np.arange(rows, dtype=np.uint32)
+    groups = Groups(rows)
+    links = _Links(finder, read, groups)
+    if finder.near:
+        links.find(copy)
+    copies = np.flatnonzero(copy)
+    if finder.exact or finder.near:
+        groups.join(copies, same.parent[copies])
+    return _found(finder, groups, same, links, better)
+
+
+def _exact(finder: Finder, read: Reader, same: Groups) -> None:
+    """Join the rows whose texts are equal. Equal hashes alone are not believed."""
+    for rows, ends in finder.whole.repeated():
+        first = np.repeat(rows[np.append(0, ends[:-1])], np.diff(ends, prepend=0)) if len(ends) else rows
+        one, other = first[first != rows], rows[first != rows]
+        for n in range(0, len(one), _PAIRS):
+            i, j = one[n : n + _PAIRS], other[n : n + _PAIRS]
+            both, place = np.unique(np.concatenate((i, j)), return_inverse=True)
+            digests = np.array([_digest(text) for text in read(both.astype(np.int64))], dtype="S16")
+            equal = digests[place[: len(i)]] == digests[place[len(i) :]]
+            same.join(i[equal], j[equal])
+
+
+def _digest(text: str) -> bytes:
+    whole = " ".join(shingles.words(text)).encode("utf-8", "surrogatepass")
+    return blake2b(whole, digest_size=15).digest() + b"\1"  # numpy cuts trailing zeros off
+
+
+class _Links:
+    """The pairs that were checked, and what they came to."""
+
+    def __init__(self, finder: Finder, read: Reader, groups: Groups) -> None:
+        self.finder, self.read, self.groups = finder, read, groups
+        self.pairs: list[Rows] = []  # as one number, i << 32 | j, with i < j
+        self.similarity: list[Rows] = []
+        self.failed = np.zeros(0, np.uint64)
+
+    def find(self, skip: NDArray[np.bool_]) -> None:
+        """All links. First each bucket's first row with the others; then, where that leaves a bucket in several
+        groups, all pairs of rows from different groups."""
+        pairs = np.zeros(0, np.uint64)
+        seen = np.zeros(0, np.uint64)
+        larger: list[tuple[Rows, Rows]] = []
+        for band in self.finder.bands:
+            for rows, ends in band.repeated(skip):
+                begins = np.append(0, ends[:-1])[: len(ends)]
+                size = ends - begins
+                first = np.repeat(rows[begins], size)
+                star = _pair(first[first != rows], rows[first != rows])
+                pairs = np.union1d(pairs, star)
+                # Near-identical rows meet in every band: one of their equal buckets is enough.
+                sums = _sums(rows, begins) if len(ends) else seen[:0]
+                new = (size > 2) & ~np.isin(sums, seen)
+                seen = np.union1d(seen, sums[new])
+                larger.append((rows[np.repeat(new, size)], np.cumsum(size[new])))
+        self._check(pairs)
+        waiting = np.zeros(0, np.uint64)
+        for rows, ends in larger:
+            for more in self._apart(rows, ends):
+                waiting = np.union1d(waiting, more)
+                if len(waiting) >= _HELD:
+                    self._check(waiting)
+                    waiting = waiting[:0]
+        self._check(waiting)
+
+    def _apart(self, rows: Rows, ends: Rows) -> Iterator[Rows]:
+        """Pairs of rows of one bucket that are in different groups by now."""
+        if not len(ends):
+            return
+        begins = np.append(0, ends[:-1])
+        roots = self.groups.roots(rows)
+        torn = np.minimum.reduceat(roots, begins) != np.maximum.reduceat(roots, begins)
+        for begin, end in zip(begins[torn].tolist(), ends[torn].tolist(), strict=True):
+            bucket = rows[begin:end]
+            step = _SMALL if len(bucket) > _SMALL else len(bucket)
+            for low in range(0, len(bucket), step):
+                block = bucket[low : low + step]
+                one, other = np.meshgrid(bucket, block, indexing="ij")
+                wanted = (one < other) & (self.groups.roots(one) != self.groups.roots(other))
+                yield _pair(one[wanted], other[wanted])
+
+    def _check(self, pairs: Rows) -> None:
+        """Check pairs that were not checked yet, and join those that are near enough."""
+        assert self.finder.near
+        pairs = pairs[~np.isin(pairs, self.failed)] if len(self.failed) else pairs
+        failed = []
+        for n in range(0, len(pairs), _PAIRS):
+            some = pairs[n : n + _PAIRS]
+            one, other = _rows(some)
+            similarity = self._similarity(one, other)
+            near = similarity >= self.finder.near.jaccard
+            failed.append(some[~near])
+            self.pairs.append(some[near])
+            self.similarity.append(similarity[near])
+            self.groups.join(one[near], other[near])
+        self.failed = np.union1d(self.failed, np.concatenate(failed)) if failed else self.failed
+
+    def _similarity(self, one: Rows, other: Rows) -> Rows:
+        both, place = np.unique(np.concatenate((one, other)), return_inverse=True)
+        shingler = self.finder.shingler
+        sets, ends = shingler.sets(shingles.batch(self.read(both.astype(np.int64))))
+        found: Rows = shingler.similarities(sets, ends, place[: len(one)], place[len(one) :])
+        return found
+
+
+def _pair(one: Rows, other: Rows) -> Rows:
+    return (one.astype(np.uint64) << np.uint64(32)) | other.astype(np.uint64)
+
+
+def _rows(pairs: Rows) -> tuple[Rows, Rows]:
+    return (pairs >> np.uint64(32)).astype(np.uint32), (pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+
+
+def _sums(rows: Rows, begins: Rows) -> Rows:
+    """A number for each bucket's set of rows."""
+    sums: Rows = np.add.reduceat(final64(rows.astype(np.uint64)), begins)
+    return sums
+
+
+def _found(finder: Finder, groups: Groups, same: Groups, links: _Links, better: Better | None) -> Found:
+    from runner.dedup import Found
+
+    members = groups.members().astype(np.int64)
+    roots = groups.roots(members)
+    order = np.lexsort((members, better(members), roots)) if better else np.lexsort((members, roots))
+    members, roots = members[order], roots[order]
+    first = np.append(True, roots[1:] != roots[:-1])[: len(roots)]
+    kept = members[first][np.cumsum(first) - 1] if len(members) else members
+    row, of = members[~first], kept[~first]
+    order = np.argsort(row)
+    row, of = row[order], of[order]
+    exact = same.roots(row) == same.roots(of)
+    similarity = np.where(exact, 1.0, _linked(links, same.roots(row), same.roots(of)))
+    # Without `exact`, copies are near-duplicates like others.
+    return Found(row, of, exact & finder.exact, similarity)
+
+
+def _linked(links: _Links, row: Rows, of: Rows) -> Rows:
+    """The similarity of each row to the other, or else the highest that links it to any."""
+    if not links.pairs:
+        return np.zeros(len(row))
+    pairs, similarity = np.concatenate(links.pairs), np.concatenate(links.similarity)
+    order = np.argsort(pairs)
+    pairs, similarity = pairs[order], similarity[order]
+    if not len(pairs):
+        return np.zeros(len(row))
+    one, other = _rows(pairs)
+    rows, place = np.unique(np.concatenate((one, other)), return_inverse=True)
+    highest = np.zeros(len(rows))
+    np.maximum.at(highest, place, np.concatenate((similarity, similarity)))
+    at = np.minimum(np.searchsorted(rows, row), len(rows) - 1)
+    best = np.where(rows[at] == row, highest[at], 0.0)
+    wanted = _pair(np.minimum(row, of), np.maximum(row, of))
+    at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+    found: Rows = np.where(pairs[at] == wanted, similarity[at], best)
+    return found

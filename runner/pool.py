@@ -1,0 +1,84 @@
+"""Work on many pieces at once, in processes of our own; results come in the order of the pieces.
+
+What is computed never hangs on how many work: pieces are cut by their content alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+def mapped(work: Callable[[P], R], pieces: Iterable[P], workers: int) -> Iterator[R]:
+    """`work` of each piece, in order; a few are always under way. With one worker, here and now.
+
+    `work` and the pieces go to other processes by pickle. Workers end with us, however we end.
+    """
+    if workers < 2:
+        yield from map(work, pieces)
+        return
+    import multiprocessing
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+    # A fork of this process would copy locks that its threads hold; a fork of a fresh server does not.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["runner.pool", "runner.rows", "runner.registry"])
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
+    try:
+        under_way: deque[Future[R]] = deque()
+        for piece in pieces:
+            under_way.append(pool.submit(_do, piece))
+            if len(under_way) > 2 * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ahead(work: Callable[[P], R], pieces: Iterable[P], threads: int) -> Iterator[R]:
+    """As `mapped`, in threads: for work that lets go of the interpreter."""
+    if threads < 2:
+        yield from map(work, pieces)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        under_way: deque[Future[R]] = deque()
+        for piece in pieces:
+            under_way.append(pool.submit(work, piece))
+            if len(under_way) > 2 * threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+_work: Callable[[Any], Any]
+
+
+def _start(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave us the work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import connection, parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _do(piece: Any) -> Any:
+    return _work(piece)

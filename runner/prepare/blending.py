@@ -1,0 +1,170 @@
+"""Steps `mix` and `split`: how often each record is used, in which order, what is held out; the data and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from runner import card, ledger, mix
+from runner.drops import Drops, Why
+from runner.drops import write as write_drops
+from runner.making import Making, write_json
+from runner.prepare.accounts import accounts
+from runner.prepare.selected import Selected, selected, shelf
+from runner.rows import Shelf, load, save
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class _Tagged(Struct):
+    """The part of a record that says its tags and its name."""
+
+    tags: dict[str, str] = {}
+    meta: dict[str, str] = {}
+
+
+def _values(
+    found: Shelf, rows: NDArray[Any], by: str, sources: list[str]
+) -> tuple[NDArray[Any], list[str], list[int]]:
+    """What each row is called where things go by `by`, as (place in the names, names, rows that have none)."""
+    import numpy as np
+
+    if by == "source":
+        return found.source(rows).astype(np.int64), sources, []
+    numbers: dict[str, int] = {}
+    out, none = np.zeros(len(rows), dtype=np.int64), []
+    decoder = msgspec.json.Decoder(_Tagged)
+    for n, line in enumerate(found.read(rows)):
+        value = decoder.decode(line).tags.get(by)
+        if value is None:
+            none.append(int(rows[n]))
+            value = ""
+        out[n] = numbers.setdefault(value, len(numbers))
+    return out, list(numbers), none
+
+
+def _sources(m: Making) -> list[str]:
+    return [s.name for s in m.plan.loaded.recipe.sources]
+
+
+def blend(m: Making) -> None:
+    """Choose by weights. Writes `times.npy` (of each row before it), and `order.npy` and `copies.npy`: which of those
+    rows are trained, by their place among them, in order; and the how manieth use of it each is."""
+    import numpy as np
+
+    recipe, before = m.plan.loaded.recipe, selected(m)
+    ids = before.shelf.column("ids")[before.rows]
+    wanted = recipe.mix
+    ones = np.ones(len(ids), dtype=np.uint32)
+    if wanted is None:
+        times, offer, order = ones, mix.Offer(ids, ones, ones, []), "shuffled"
+    else:
+        by_token = wanted.unit == "tokens" and before.tokens is not None
+        name, names, none = _values(before.shelf, before.rows, wanted.by, _sources(m))
+        there = np.bincount(name, minlength=len(names))
+        offer = mix.Offer(ids, before.tokens if by_token else ones, *_present(name, names, there))
+        try:
+            if none:
+                id = msgspec.json.decode(before.shelf.one(none[0]), type=_Tagged).meta["id"]
+                raise mix.Impossible(f"record {id} has no tag {wanted.by!r}; give its source one")
+            times, order = mix.choose(offer, wanted, recipe.seed), wanted.order
+        except mix.Impossible as e:
+            raise m.fail(str(e)) from None
+    lengths = before.tokens if before.tokens is not None else _bytes(before)
+    turns = list(wanted.asked) if wanted else []
+    place, copy = mix.ordered(offer, times, order, turns, lengths, recipe.seed)
+    left = before.rows[times == 0]
+    why = np.zeros(len(left), dtype=np.uint32)
+    write_drops(m.out, Drops(left, why, [Why("mix", "not needed for the weights")]))
+    save(m.out / "kept.npy", before.rows)
+    save(m.out / "times.npy", times.astype(np.uint32))
+    save(m.out / "order.npy", place.astype(np.uint32))
+    save(m.out / "copies.npy", copy.astype(np.uint16))
+    if before.tokens is not None:
+        save(m.out / "tokens.npy", before.tokens)
+
+
+def _present(name: NDArray[Any], names: list[str], there: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """Names that no record has any more, taken out."""
+    import numpy as np
+
+    new = np.cumsum(there > 0) - 1
+    return new[name], [n for n, many in zip(names, there.tolist(), strict=True) if many]
+
+
+def _bytes(before: Selected) -> NDArray[Any]:
+    import numpy as np
+
+    sizes = [np.diff(table.lines) for table in before.shelf.tables]
+    found: NDArray[Any] = np.concatenate(sizes)[before.rows]
+    return found
+
+
+def split(m: Making) -> None:
+    """Hold out validation records, write the data and the ledger."""
+    import numpy as np
+
+    recipe, before = m.plan.loaded.recipe, selected(m)
+    mixed = m.inputs["mix"].path
+    times, order, copies = (load(mixed / f"{n}.npy") for n in ("times", "order", "copies"))
+    used = np.flatnonzero(times)
+    held = np.zeros(len(times), dtype=bool)
+    groups = before.shelf.column("groups" if recipe.split.group == "document" else "ids")[before.rows[used]]
+    stratum, strata = _strata(m, before, before.rows[used])
+    held[used] = mix.held_out(groups, stratum, strata, recipe.split, recipe.seed)
+    side = held[order]
+    if side.all():
+        raise m.fail("nothing is left to train on")
+    train = order[~side], copies[~side]
+    # A repeated record is held out once: its copies would count its loss twice.
+    once = side & (copies == 0)
+    validation = order[once], copies[once]
+    (m.out / "data").mkdir()
+    for half, (place, copy) in (("train", train), ("validation", validation)):
+        with (m.out / "data" / f"{half}.jsonl").open("wb", buffering=1 << 20) as file:
+            file.writelines(_lines(before, place, copy))
+    uses = np.where(held, np.minimum(times, 1), times)
+    tally = accounts(m, shelf(m, edits=False), before.rows, uses, held, before.tokens)
+    by = recipe.mix.by if recipe.mix else "source"
+    name, names, _ = _values(before.shelf, before.rows[used], by, _sources(m))
+    records = np.bincount(name, weights=uses[used], minlength=len(names)).astype(np.int64).tolist()
+    tokens = None
+    if before.tokens is not None:
+        weight = uses[used].astype(np.int64) * before.tokens[used]
+        tokens = np.bincount(name, weights=weight, minlength=len(names)).astype(np.int64).tolist()
+    got = [n for n, many in zip(names, records, strict=True) if many]
+    keep = [names.index(n) for n in got]
+    shares = ledger.shares(recipe, got, [records[i] for i in keep], tokens and [tokens[i] for i in keep])
+    lengths = None if before.tokens is None else before.tokens[np.concatenate((train[0], validation[0]))]
+    summary = ledger.summary(tally, shares, lengths)
+    write_json(m.out / "summary.json", summary)
+    (m.out / "data-card.md").write_text(card.text(tally, summary, recipe), encoding="utf-8")
+
+
+def _strata(m: Making, before: Selected, rows: NDArray[Any]) -> tuple[NDArray[Any], list[tuple[str, ...]]]:
+    """Of each row, which stratum it is of, and what the strata are called."""
+    import numpy as np
+
+    place: NDArray[Any] = np.zeros(len(rows), dtype=np.int64)
+    strata: list[tuple[str, ...]] = [()]
+    for by in m.plan.loaded.recipe.split.stratify:
+        value, names, _ = _values(before.shelf, rows, by, _sources(m))
+        pairs, place = np.unique(place * len(names) + value, return_inverse=True)
+        strata = [(*strata[p // len(names)], names[p % len(names)]) for p in pairs.tolist()]
+    return place, strata
+
+
+def _lines(before: Selected, place: NDArray[Any], copy: NDArray[Any]) -> Iterator[bytes]:
+    """Records as they are trained: with how many tokens they have, and which copy each is."""
+    tokens = before.tokens[place].tolist() if before.tokens is not None else None
+    copies = copy.tolist()
+    for n, line in enumerate(before.shelf.scattered(before.rows[place])):
+        more = f',"tokens":"{tokens[n]}"' if tokens else ""
+        if copies[n]:
+            more += f',"copy":"{copies[n]}"'
+        # A record's line ends with its meta, which is never empty: `…"meta":{…}}` and a line end.
+        yield line[:-3] + more.encode() + b"}}\n" if more else line

@@ -1,0 +1,208 @@
+"""Step `filter`: each filter in the recipe's order on each record, in as many processes as there are cores.
+
+A filter that fails on a record keeps that one aside, with the filter's name and what went wrong; the recipe's budget
+for rejected rows decides how much of that is too much.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from runner import contract, pool
+from runner import recipe as r
+from runner.drops import Dropper, Why
+from runner.errors import MirepoixError
+from runner.making import Making, Rows
+from runner.prepare.selected import Selected, selected, workers
+from runner.record import Edited, Record
+from runner.registry import Said, plugins
+from runner.rows import Shelf, save
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BATCH = 64  # records that a filter sees at once
+
+
+class Outcome(Struct):
+    """What the filters made of some rows: those kept, those dropped and why, and those changed and how."""
+
+    kept: list[int]
+    dropped: list[tuple[int, Why]]
+    edited: list[tuple[int, str, bytes]]
+
+
+class Filters:
+    """Filters with their options, ready for any number of records."""
+
+    def __init__(self, uses: Sequence[tuple[int, r.Use]]) -> None:
+        self.uses = list(uses)
+        self._ready: list[tuple[str, str, Callable[[Sequence[Record]], list[Said]]]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"uses": self.uses, "_ready": None}
+
+    def judge(self, rows: Sequence[int], records: Sequence[Record], out: Outcome) -> list[tuple[int, Record]]:
+        """Those that pass all, as they are then; the others and the changes are told to `out`."""
+        if self._ready is None:  # in the process that does the work: what a filter sets up stays there
+            known = plugins("filter")
+            self._ready = [
+                (f"filters[{i}].{u.plugin}", u.plugin, known[u.plugin].at_work(u.options))
+                for i, u in self.uses
+            ]
+        left = list(zip(rows, records, strict=True))
+        changes: dict[int, list[str]] = {}
+        for by, name, call in self._ready:
+            left = list(self._one(by, name, call, left, changes, out.dropped))
+        whole = []
+        for row, record in left:
+            if row in changes:
+                if (reason := contract.broken(record)) is not None:
+                    out.dropped.append((row, Why("filters", f"after its edits: {reason}", aside=True)))
+                    continue
+                out.edited.append((row, "; ".join(changes[row]), msgspec.json.encode(record) + b"\n"))
+            whole.append((row, record))
+        return whole
+
+    def _one(
+        self,
+        by: str,
+        name: str,
+        call: Callable[[Sequence[Record]], list[Said]],
+        left: list[tuple[int, Record]],
+        changes: dict[int, list[str]],
+        dropped: list[tuple[int, Why]],
+    ) -> Iterator[tuple[int, Record]]:
+        for (row, record), said in zip(left, _said(call, [x for _, x in left]), strict=True):
+            if said is True:
+                yield row, record
+            elif isinstance(said, Edited | Record):
+                new, what = (said.record, said.what) if isinstance(said, Edited) else (said, "edited")
+                if new != record:
+                    changes.setdefault(row, []).append(what if what.startswith(name) else f"{name}: {what}")
+                yield row, new
+            elif isinstance(said, BaseException):
+                what = str(said).splitlines()[0][:200] if str(said) else ""
+                why = f"the filter failed on it: {type(said).__name__}{': ' + what if what else ''}"
+                dropped.append((row, Why(by, why, aside=True)))
+            else:
+                dropped.append((row, Why(by, said if isinstance(said, str) else "refused")))
+
+
+def _said(call: Callable[[Sequence[Record]], list[Said]], records: list[Record]) -> list[Said | Exception]:
+    """What a filter says of each record, or the exception that it raised on it."""
+    try:
+        said = call(records)
+        if len(said) == len(records):
+            return list(said)
+        failure: Exception = ValueError(f"said {len(said)} things of {len(records)} records")
+    except MirepoixError:  # something is not installed, say: no matter of this record
+        raise
+    except Exception as e:
+        failure = e
+    if len(records) == 1:
+        return [failure]
+    return [_said(call, [record])[0] for record in records]
+
+
+class Filtering:
+    """The work of one process: rows → Outcome."""
+
+    def __init__(self, shelf: Shelf, filters: Filters) -> None:
+        self.shelf, self.filters = shelf, filters
+
+    def __call__(self, rows: NDArray[Any]) -> Outcome:
+        out = Outcome([], [], [])
+        decoder = msgspec.json.Decoder(Record)
+        lines = zip(rows.tolist(), map(decoder.decode, self.shelf.read(rows)), strict=True)
+        while batch := list(islice(lines, _BATCH)):
+            passed = self.filters.judge([n for n, _ in batch], [x for _, x in batch], out)
+            out.kept += [row for row, _ in passed]
+        out.dropped.sort(key=lambda d: d[0])
+        return out
+
+
+def without_tokens(uses: Iterable[r.Use]) -> list[tuple[int, r.Use]]:
+    """The filters of this step, with their place in the recipe; the others wait until tokens are counted."""
+    return [(i, u) for i, u in enumerate(uses) if not plugins("filter")[u.plugin].needs]
+
+
+def filter(m: Making) -> None:
+    """All filters but those that count tokens; and the rows of sources that have no weight are left out."""
+    import numpy as np
+
+    before = selected(m)
+    uses = without_tokens(m.plan.loaded.recipe.filters)
+    drops, kept = Dropper(), array("L")
+    with Edits(m) as edits:
+        if uses or m.step.ingredients.get("left_out"):
+            for out in _outcomes(m, before, Filters(uses)):
+                kept.extend(out.kept)
+                for row, why in out.dropped:
+                    drops.add(row, why)
+                edits.write(out.edited)
+                m.progress(len(kept) + len(drops), len(before.rows), "records")
+            rows = np.array(kept, dtype=np.uint32)
+        else:
+            rows = before.rows
+    save(m.out / "kept.npy", rows)
+    drops.write(m.out)
+    if not len(rows):
+        worst = sorted(drops.counts().items(), key=lambda c: -c[1])[:3]
+        what = "; ".join(f"{n} by {why.by}: {why.reason}" for why, n in worst)
+        raise m.fail(f"the filters dropped every record ({what})")
+
+
+def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome]:
+    """What the filters make of each piece; rows of sources without weight never get to them."""
+    left_out = set(m.step.ingredients.get("left_out", ()))
+    sources = [s.name for s in m.plan.loaded.recipe.sources]
+    why = Why("mix", "its source has the weight 0")
+    work = Filtering(before.shelf, filters)
+    ends = before.shelf.ends.tolist()
+    for n, name in enumerate(sources):
+        begin = ends[n - 1] if n else 0
+        own = Selected(before.shelf, before.rows[begin : ends[n]], None)
+        if name in left_out:
+            for piece in own.pieces():
+                yield Outcome([], [(row, why) for row in piece.tolist()], [])
+        elif not filters.uses:
+            for piece in own.pieces():
+                yield Outcome(piece.tolist(), [], [])
+        else:
+            yield from pool.mapped(work, own.pieces(), workers(m, len(own.rows)))
+
+
+class Edits:
+    """Writes the rows that filters changed: edited.jsonl, where each begins, their numbers, and what was changed."""
+
+    def __init__(self, m: Making) -> None:
+        self.out = m.out
+        self.rows, self.lines = array("L"), array("q", [0])
+        self._records = (m.out / "edited.jsonl").open("wb")
+        self._whats = Rows(m.out / "edits.jsonl")
+
+    def write(self, edited: Iterable[tuple[int, str, bytes]]) -> None:
+        """More of them, by ascending row."""
+        for row, what, line in edited:
+            self.rows.append(row)
+            self.lines.append(self.lines[-1] + len(line))
+            self._records.write(line)
+            self._whats.write(what)
+
+    def __enter__(self) -> Edits:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import numpy as np
+
+        self._records.close()
+        self._whats.__exit__()
+        save(self.out / "edited.npy", np.array(self.rows, dtype=np.uint32))
+        save(self.out / "edited.lines.npy", np.array(self.lines, dtype=np.int64))

@@ -1,0 +1,83 @@
+"""What a step of this stage gets from the one before it: numbers of rows, and the shelf they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from runner.making import Making
+from runner.rows import Shelf, load
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PIECE = 2048  # rows that are worked on at once; what comes out does not hang on it
+LONG = 30  # words from which an answer alone tells what a record teaches
+MANY = 20_000  # rows from which processes of their own pay
+
+
+class Turn(Struct):
+    """The part of a message that says something."""
+
+    role: str
+    content: str | None = None
+
+
+class Said(Struct):
+    """The part of a record that dedup and decontaminate look at."""
+
+    messages: list[Turn]
+
+    @property
+    def turns(self) -> list[str]:
+        return [m.content for m in self.messages if m.role in ("user", "assistant") and m.content]
+
+    @property
+    def compared(self) -> str:
+        """What is compared with other records: what the assistant says, where that is long enough to be told by.
+
+        A passage that is asked for in two ways is one passage; a short answer is told from its like by its question.
+        """
+        said = "\n".join(m.content for m in self.messages if m.role == "assistant" and m.content)
+        return said if len(said.split(None, LONG)) > LONG else "\n".join(self.turns)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """`rows` are numbers of rows on the shelf, ascending; `tokens`, once rendered, says how long each is."""
+
+    shelf: Shelf
+    rows: NDArray[Any]
+    tokens: NDArray[Any] | None
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """The rows, a piece at a time."""
+        for n in range(0, len(self.rows), PIECE):
+            yield self.rows[n : n + PIECE]
+
+
+def shelf(m: Making, *, edits: bool = True) -> Shelf:
+    """All rows of all sources, as the filters left them."""
+    sources = [m.inputs[f"source.{s.name}"].path for s in m.plan.loaded.recipe.sources]
+    return Shelf(sources, m.inputs["filter"].path if edits and "filter" in m.inputs else None)
+
+
+def selected(m: Making) -> Selected:
+    """What the step before this one handed on; all rows where that is a source."""
+    import numpy as np
+
+    found = shelf(m)
+    before = [n for n in m.step.needs if n != "model"][-1]
+    if before.startswith("source."):
+        return Selected(found, np.arange(len(found), dtype=np.uint32), None)
+    folder = m.inputs[before].path
+    tokens = load(folder / "tokens.npy") if (folder / "tokens.npy").is_file() else None
+    return Selected(found, load(folder / "kept.npy"), tokens)
+
+
+def workers(m: Making, rows: int, many: int = MANY) -> int:
+    """How many processes a step takes for so many rows."""
+    return m.workers if rows >= many else 1

@@ -1,0 +1,68 @@
+"""Step `source`: a source at work. It writes records.jsonl and, for what is no record, rejected.jsonl and fates.jsonl.
+
+Columns beside them: `lines.npy` (where each record begins in the file), `ids.npy` and `groups.npy` (hashes of those),
+and `fates.at.npy` (how many records stood before each row that is none).
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from runner import recipe as r
+from runner import sourcing
+from runner.hashes import text_hash
+from runner.making import Making, Rows, write_json
+from runner.record import Fate, Record
+from runner.rows import save
+from runner.steps import Fetch
+from runner.store import Store
+
+
+def source(m: Making) -> None:
+    """Run one source; shape its rows into records; keep aside, with their reasons, those that are none."""
+    import numpy as np
+
+    spec: r.Source = m.step.details["source"]
+    fetch: Fetch | None = m.step.details["fetch"]
+    recipe, root = m.plan.loaded.recipe, Store(m.plan.workspace.root).root
+    items = (fetch.items if fetch else None) or ()
+    first, limit = "", spec.common.limit
+    licenses = set[str]()
+    lines, ids, groups, at = array("q", [0]), array("Q"), array("Q"), array("Q")
+    with (
+        Rows(m.out / "records.jsonl") as kept,
+        Rows(m.out / "fates.jsonl") as fates,
+        Rows(m.out / "rejected.jsonl") as rejected,
+    ):
+        for n, row in enumerate(sourcing.rows(spec, m.step.details["files"], items, root, recipe.seed)):
+            if isinstance(row, Record):
+                kept.write(row)
+                licenses.add(row.meta.get("license", ""))
+                lines.append(kept.size)
+                own = text_hash(row.id)
+                ids.append(own)
+                groups.append(text_hash(g) if (g := row.meta.get("group", row.id)) != row.id else own)
+            else:
+                first = first or f"{row.id}: {row.reason}"
+                rejected.write(row)
+                by, why = (f"source.{spec.name}", "") if row.left_out else ("source", "rejected: ")
+                fates.write(Fate(row.id, spec.name, "dropped", by, why + row.reason))
+                at.append(kept.count)
+            if not n % 64:
+                m.progress(kept.count, limit or 0, "rows")
+            if limit and kept.count >= limit:
+                break
+    if not kept.count:
+        n = rejected.count
+        all_of_them = "its one row was" if n == 1 else f"all {n:,} rows were"
+        what = f"{all_of_them} rejected; {first}" if first else "it is empty"
+        document, sources = m.plan.loaded.document, recipe.sources
+        raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
+    save(m.out / "lines.npy", np.array(lines, dtype=np.int64))
+    save(m.out / "ids.npy", hashes := np.array(ids, dtype=np.uint64))
+    save(m.out / "groups.npy", np.array(groups, dtype=np.uint64))
+    save(m.out / "fates.at.npy", np.array(at, dtype=np.uint32))
+    counts = {"records": kept.count, "rejected": rejected.count, "licenses": sorted(licenses)}
+    if len(np.unique(hashes)) < len(hashes):
+        raise m.fail("gave two records of one id; its plug-in must tell them apart")
+    write_json(m.out / "counts.json", counts)

@@ -1,0 +1,182 @@
+"""The rows of a run, by number: the records of all its sources, in order, where they lie on disk.
+
+Steps after the sources hand on numbers of rows and columns of facts about them, not the records over and over. A row's
+number is its place among all records of all sources; 4 bytes hold it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.uint32]
+
+_SPAN = 1 << 20  # bytes read at once
+_AT_ONCE = 1 << 14  # rows looked up at once
+_GAP = 1 << 14  # bytes between two wanted rows that are read rather than jumped
+
+
+def save(path: Path, values: NDArray[Any]) -> None:
+    """A column, as .npy."""
+    import numpy as np
+
+    np.save(path, values, allow_pickle=False)
+
+
+def load(path: Path) -> NDArray[Any]:
+    """A column, as it lies on disk: nothing is read before it is used."""
+    import numpy as np
+
+    values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return values
+
+
+class Table:
+    """Lines of one file, found by where they begin: `lines` has one number more than there are lines."""
+
+    def __init__(self, path: Path, lines: Path) -> None:
+        self.path, self.lines = path, load(lines)
+        self._file: int | None = None
+
+    def __len__(self) -> int:
+        return max(len(self.lines) - 1, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "lines": self.lines.filename}  # type: ignore[attr-defined]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"], Path(state["lines"]))  # type: ignore[misc]
+
+    def one(self, row: int) -> bytes:
+        """One line."""
+        begin, end = int(self.lines[row]), int(self.lines[row + 1])
+        return os.pread(self._fd(), end - begin, begin)
+
+    def read(self, rows: NDArray[Any]) -> Iterator[bytes]:
+        """Lines, in ascending order of their numbers."""
+        import numpy as np
+
+        if not len(rows):
+            return
+        rows = rows.astype(np.int64)
+        begins, ends = self.lines[rows], self.lines[rows + 1]
+        far = (begins[1:] - ends[:-1] > _GAP) | (begins[1:] // _SPAN != begins[:-1] // _SPAN)
+        cuts = [0, *(np.flatnonzero(far) + 1).tolist(), len(rows)]
+        for low, high in pairwise(cuts):
+            base = int(begins[low])
+            block = _read(self._fd(), int(ends[high - 1]) - base, base)
+            stops = (ends[low:high] - base).tolist()
+            for begin, end in zip((begins[low:high] - base).tolist(), stops, strict=True):
+                yield block[begin:end]
+
+    def _fd(self) -> int:
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDONLY)
+        return self._file
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            os.close(self._file)  # type: ignore[arg-type]
+
+
+def _read(fd: int, size: int, at: int) -> bytes:
+    data = os.pread(fd, size, at)
+    while len(data) < size:  # a call gives 2 GiB at most
+        more = os.pread(fd, size - len(data), at + len(data))
+        if not more:
+            raise OSError("a file of records is shorter than its index says")
+        data += more
+    return data
+
+
+class Shelf:
+    """All rows of a run. `sources` are folders with records.jsonl and lines.npy; `edits`, if any, one with the rows
+    that filters changed: edited.jsonl, edited.lines.npy, edited.npy (their numbers, ascending)."""
+
+    def __init__(self, sources: Sequence[Path], edits: Path | None = None) -> None:
+        import numpy as np
+
+        self.folders = list(sources)
+        self.tables = [Table(folder / "records.jsonl", folder / "lines.npy") for folder in sources]
+        self.ends = np.cumsum([len(table) for table in self.tables]).astype(np.int64)
+        self.edited: NDArray[Any] = np.zeros(0, np.uint32)
+        if edits is not None and (edits / "edited.npy").is_file():
+            self.edited = load(edits / "edited.npy")
+            self.edits = Table(edits / "edited.jsonl", edits / "edited.lines.npy")
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def source(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Which source each row is of, by its place in the recipe."""
+        import numpy as np
+
+        return np.searchsorted(self.ends, rows, side="right")
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column that every source has, for all rows."""
+        import numpy as np
+
+        parts = [load(folder / f"{name}.npy") for folder in self.folders]
+        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+    def original(self, rows: NDArray[Any]) -> Iterator[bytes]:
+        """Lines of rows in ascending order, as the sources gave them."""
+        import numpy as np
+
+        cuts = np.searchsorted(rows, self.ends).tolist()
+        begin = first = 0
+        for table, cut, end in zip(self.tables, cuts, self.ends.tolist(), strict=True):
+            yield from table.read(rows[begin:cut].astype(np.int64) - first)
+            begin, first = cut, end
+
+    def read(self, rows: NDArray[Any]) -> Iterator[bytes]:
+        """Lines of rows in ascending order, as the filters left them."""
+        import numpy as np
+
+        if not len(self.edited):
+            yield from self.original(rows)
+            return
+        at = np.minimum(np.searchsorted(self.edited, rows), len(self.edited) - 1)
+        changed = self.edited[at] == rows
+        edits, others = self.edits.read(at[changed]), self.original(rows[~changed])
+        for edited in changed.tolist():
+            yield next(edits if edited else others)
+
+    def scattered(self, rows: NDArray[Any]) -> Iterator[bytes]:
+        """Lines of rows in any order, as the filters left them."""
+        import numpy as np
+
+        for n in range(0, len(rows), _AT_ONCE):
+            some = rows[n : n + _AT_ONCE].astype(np.int64)
+            table = self.source(some)
+            place = some - np.append(0, self.ends)[table]
+            if len(self.edited):
+                at = np.minimum(np.searchsorted(self.edited, some), len(self.edited) - 1)
+                changed = self.edited[at] == some
+                table, place = np.where(changed, len(self.tables), table), np.where(changed, at, place)
+            begin, size = np.empty_like(some), np.empty_like(some)
+            tables = [*self.tables, self.edits] if len(self.edited) else self.tables
+            for t, one in enumerate(tables):
+                mine = table == t
+                begin[mine] = one.lines[place[mine]]
+                size[mine] = one.lines[place[mine] + 1] - begin[mine]
+            for t, at_, many in zip(table.tolist(), begin.tolist(), size.tolist(), strict=True):
+                yield _read(tables[t]._fd(), many, at_)
+
+    def one(self, row: int) -> bytes:
+        """One row's line, as the filters left it."""
+        import numpy as np
+
+        at = int(np.searchsorted(self.edited, row))
+        if at < len(self.edited) and int(self.edited[at]) == row:
+            return self.edits.one(at)
+        n = int(np.searchsorted(self.ends, row, side="right"))
+        return self.tables[n].one(row - (int(self.ends[n - 1]) if n else 0))

@@ -1,0 +1,190 @@
+"""Words of a text, hashes of its n-grams (shingles), and MinHash signatures of them, banded.
+
+What a word is: text is normalised (NFKC, casefold, curly quotes and dashes made plain), words are what white space
+parts. In scripts written without it, characters are the better unit. A text of fewer than n words has one shingle, all
+its words; the hash of a shingle holds its length, so a short text never equals a part of a longer one.
+
+Two kernels give the same bits: numpy, always there, and a compiled one (numba, extra `fast`) that is taken where there
+is enough to do. All hashes are polynomials modulo 2**64 over bytes, then over words, each with a finalizer.
+
+Sources: Broder, "On the resemblance and containment of documents" (1997); permutations as in datasketch 2.0 (scheme
+`affine32`); finalizers of MurmurHash3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import is_normalized, normalize
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    U8 = NDArray[np.uint8]
+    U32 = NDArray[np.uint32]
+    U64 = NDArray[np.uint64]
+    Ints = NDArray[np.int64]
+
+Unit = Literal["words", "characters"]
+BATCH = 1 << 17  # bytes hashed at once: so much that arrays stay in the processor's cache
+# Two editions of one book differ in these.
+_TYPESET = (("‘", "'"), ("’", "'"), ("“", '"'), ("”", '"'), ("—", "--"), ("–", "-"), ("\u00ad", ""))
+ENOUGH = 4 << 20  # bytes of text from which loading the compiled kernel pays
+
+
+def words(text: str) -> list[str]:
+    """The words of a text after normalisation."""
+    return text.lower().split() if text.isascii() else _folded(text).split()
+
+
+def _folded(text: str) -> str:
+    if not (is_normalized("NFKC", text) and is_normalized("NFKC", folded := text.casefold())):
+        # Casefolding can undo NFKC (U+0390 falls apart), hence the second time.
+        folded = normalize("NFKC", normalize("NFKC", text).casefold())
+    for typeset, plain in _TYPESET:
+        folded = folded.replace(typeset, plain)
+    return folded
+
+
+def _bytes(text: str) -> bytes:
+    """A text as the kernels take it: they lower ASCII letters and know ASCII's white space themselves."""
+    if text.isascii():
+        return text.encode()
+    # Texts out of JSON can hold half a surrogate pair, which plain UTF-8 refuses.
+    return " ".join(_folded(text).split()).encode("utf-8", "surrogatepass")
+
+
+class Batch(Struct, frozen=True):
+    """Normalised texts end to end; `ends[i]` is where text i ends in `data`."""
+
+    data: Any  # U8
+    ends: Any  # Ints
+
+    @property
+    def rows(self) -> int:
+        return len(self.ends)
+
+
+def batch(texts: Iterable[str]) -> Batch:
+    """Texts, made ready for the kernels."""
+    import numpy as np
+
+    parts = [_bytes(text) for text in texts]
+    ends = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
+    return Batch(np.frombuffer(b"".join(parts), dtype=np.uint8), ends)
+
+
+def batches(texts: Iterable[str]) -> Iterator[Batch]:
+    """Texts in batches of a size that suits the kernels."""
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= BATCH:
+            yield batch(held)
+            held, size = [], 0
+    if held:
+        yield batch(held)
+
+
+class Scan(Struct, frozen=True):
+    """What a scan says of each row: a hash of the whole, how many words, and a key a band.
+
+    Shapes: `whole` (rows,), `length` (rows,), `keys` (bands, rows).
+    """
+
+    whole: Any  # U64
+    length: Any  # U32
+    keys: Any  # U64
+
+
+class Shingler:
+    """Hashes batches of texts: `ngram` words or characters a shingle, `bands` of `width` of the permutations a row.
+
+    The numpy kernel serves until ENOUGH bytes have come by, then the compiled one if it is installed.
+    """
+
+    def __init__(
+        self, ngram: int, unit: Unit = "words", *, count: int = 0, bands: int = 0, width: int = 0
+    ) -> None:
+        self.ngram, self.characters = ngram, unit == "characters"
+        self.bands, self.width = bands, width
+        a, b = permutations(count)
+        self.a, self.b = a[: bands * width], b[: bands * width]
+        self._seen = 0
+
+    def _kernel(self, batch: Batch) -> Any:
+        self._seen += len(batch.data)
+        return _compiled() if self._seen >= ENOUGH else _numpy()
+
+    def scan(self, batch: Batch) -> Scan:
+        """Whole hashes, lengths and band keys."""
+        found = self._kernel(batch).scan(
+            batch.data, batch.ends, self.ngram, self.characters, self.a, self.b, self.bands, self.width
+        )
+        return Scan(*found)
+
+    def hashes(self, batch: Batch) -> tuple[U64, Ints]:
+        """A 64-bit hash of every shingle of every row, in order, and where each row's begin (at least one each)."""
+        shingle, starts = self._kernel(batch).shingles(batch.data, batch.ends, self.ngram, self.characters)
+        return shingle, starts
+
+    def sets(self, batch: Batch) -> tuple[U64, Ints]:
+        """As `hashes`, but each row's ascending and without repetitions; and where each row's end."""
+        shingle, ends = self._kernel(batch).sets(batch.data, batch.ends, self.ngram, self.characters)
+        return shingle, ends
+
+    def similarities(self, sets: U64, ends: Ints, one: Ints, other: Ints) -> NDArray[np.float64]:
+        """The Jaccard similarity of the rows `one[i]` and `other[i]` of such sets."""
+        kernel = _compiled() if self._seen >= ENOUGH else _numpy()
+        similarity: NDArray[np.float64] = kernel.similarities(sets, ends, one, other)
+        return similarity
+
+
+def permutations(count: int) -> tuple[U32, U32]:
+    """(a, b) of datasketch's `affine32` with its seed 1: h → a·h + b modulo 2**32, a odd."""
+    import numpy as np
+
+    # RandomState's stream is frozen (NEP 19): these numbers never change. All of `a` is drawn first, so `b` hangs on
+    # how many there are.
+    random = np.random.RandomState(1)
+    a = random.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    b = random.randint(0, 1 << 32, count, dtype=np.uint32)
+    return a, b
+
+
+def signatures(texts: Sequence[str], ngram: int, count: int, *, unit: Unit = "words") -> U32:
+    """MinHash signatures, a line a text: bit for bit `datasketch.MinHash(count, scheme="affine32")` of the shingles.
+
+    datasketch must be given the same 32-bit hashes: the low halves of `Shingler.hashes`.
+    """
+    import numpy as np
+
+    a, b = permutations(count)
+    shingle, starts = Shingler(ngram, unit).hashes(batch(texts))
+    mixed = _numpy().mixed32(shingle)
+    out = np.empty((len(starts), count), dtype=np.uint32)
+    for i in range(count):
+        out[:, i] = np.minimum.reduceat(mixed * a[i] + b[i], starts)
+    return out
+
+
+@cache
+def _numpy() -> Any:
+    from runner.shingles import numpy_kernel
+
+    return numpy_kernel
+
+
+@cache
+def _compiled() -> Any:
+    try:
+        from runner.shingles import numba_kernel
+    except ImportError:  # numba comes with the extra `fast`; the same bits come out without it
+        return _numpy()
+    return numba_kernel
