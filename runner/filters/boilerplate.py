@@ -136,7 +136,7 @@ def boilerplate(
     removed = sum(map(len, found.values()))
     if not removed:
         return True
-    lines = sum(len(prose_lines(text)) for _, text in spoken)
+    lines = sum(1 for _, text in spoken for _ in prose_lines(text))
     if removed > at_most * lines:
         return "boilerplate: too many lines"
     left = {n: without_lines(text, found[n]) for n, text in spoken if found[n]}
@@ -150,7 +150,7 @@ def boilerplate(
 
 def _furniture(text: str, role: str) -> set[int]:
     """The numbers of a message's lines that are furniture."""
-    lines = prose_lines(text)
+    lines = list(prose_lines(text))
     if role == "user" and len(lines) < 2:
         return set()
     patterns = _patterns()

@@ -68,7 +68,8 @@ def gopher_quality(
     """
     for answer in answers(record):
         text = without_code(answer)
-        words = text.split(None, _WORDS)[:_WORDS]
+        words = text.split(None, _WORDS)
+        del words[_WORDS:]
         count = len(words)
         if count < from_words:
             continue

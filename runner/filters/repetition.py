@@ -94,7 +94,8 @@ def repetition(
             found = found or _duplicates("line", text.split("\n"), *lines, from_words)
             if found:
                 return found
-        words = text.split(None, _WORDS)[:_WORDS]
+        words = text.split(None, _WORDS)
+        del words[_WORDS:]
         if len(words) >= from_words:
             reason = _top(words, len(text), top) or _runs(words, len(text), runs)
             if reason:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -52,16 +52,15 @@ def reword(record: Record, texts: Mapping[int, str]) -> Record | None:
     return replace(record, messages=messages)
 
 
-def prose_lines(text: str) -> list[tuple[int, str]]:
+def prose_lines(text: str) -> Iterator[tuple[int, str]]:
     """(number from 0, line without spaces around it) for each line that is neither blank nor fenced code."""
-    found, fenced = [], False
+    fenced = False
     for n, line in enumerate(text.split("\n")):
         line = line.strip()
         if line.startswith("```"):
             fenced = not fenced
         elif line and not fenced:
-            found.append((n, line))
-    return found
+            yield n, line
 
 
 def without_lines(text: str, numbers: Container[int]) -> str:
