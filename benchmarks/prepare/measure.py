@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-EVERY = 0.1  # seconds; a look costs the looked-at some milliseconds
+EVERY = 0.1  # seconds between two looks at memory
+SHARE = 0.03  # most of a processor that looking may take: the larger the processes, the rarer the looks
 _SUBREAPER = 36
 
 
@@ -98,10 +99,13 @@ class _Watch(threading.Thread):
         self.peak = self.largest = 0.0
 
     def run(self) -> None:
-        while not self.done.wait(EVERY):
+        pause = EVERY
+        while not self.done.wait(pause):
+            start = time.thread_time()
             members = _members(self.session)
             self.peak = max(self.peak, sum(_megabytes(pid, "smaps_rollup", "Pss:") for pid in members))
             self.largest = max(self.largest, *(_megabytes(pid, "status", "VmHWM:") for pid in members), 0.0)
+            pause = max(EVERY, (time.thread_time() - start) / SHARE)
 
     def stop(self) -> None:
         self.done.set()
