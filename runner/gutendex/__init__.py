@@ -40,6 +40,10 @@ class Book(Struct, frozen=True):
     copyright: bool | None = None
     media_type: str = "Text"
     formats: dict[str, str] = field(default_factory=dict)
+    # Only to name them: what is odd here costs no book.
+    translators: Any = None
+    illustrators: Any = None
+    editors: Any = None
 
 
 class Page(Struct, frozen=True):
@@ -98,6 +102,16 @@ def spoken(name: str) -> str:
     parts = [p.strip() for p in plain.split(",")]
     parts = [p for p in parts if p and not re.search(r"\d{3}", p) and not _HONORIFICS.issuperset(words(p))]
     return ", ".join([" ".join(parts[1:2] + parts[:1]), *parts[2:]])
+
+
+def names(people: Any) -> str:
+    """Up to three of the catalogue's people as they are named in a sentence, "" where it has none that can be read."""
+    entries = people if isinstance(people, list) else []
+    found = [
+        p.get("name") if isinstance(p, dict) else p.name for p in entries if isinstance(p, dict | Author)
+    ]
+    said = [s[:100] for n in found if isinstance(n, str) and (s := spoken(n))]
+    return " and ".join(said[:3]) + (" and others" if len(said) > 3 else "")
 
 
 def title_of(book: Book) -> str:

@@ -213,19 +213,31 @@ def _is_page(got: Got) -> bool:
 
 
 def _meta(book: gutendex.Book, by: str) -> dict[str, str]:
-    names = [gutendex.spoken(a.name) for a in book.authors if a.name]
     rights = {False: "public domain (USA)", True: _COPYRIGHTED, None: "not stated by the catalogue"}
     meta = {
         "title": gutendex.title_of(book),
-        "author": " and ".join(names[:3]),
+        "author": gutendex.names(book.authors),
+        "translator": gutendex.names(book.translators),
+        "illustrator": gutendex.names(book.illustrators),
+        "editor": gutendex.names(book.editors),
         "language": ", ".join(book.languages),
         "license": rights[book.copyright],
         "origin": f"https://www.gutenberg.org/ebooks/{book.id}",
-        # Of a book in the public domain Project Gutenberg asks that its name be taken off.
-        "attribution": "" if book.copyright is False else "Project Gutenberg",
         "matched": by,
     }
     return {key: value for key, value in meta.items() if value}
+
+
+def _attribution(meta: Mapping[str, str], number: str) -> str:
+    """Whom to name with a book, and where it is from.
+
+    Project Gutenberg asks that its name be taken off the text of a book in the public domain; it may be said where a
+    text was found, in the plain words that a bibliography uses.
+    """
+    by = ", ".join(x for x in (meta.get("author"), meta.get("title")) if x) or "a book without title"
+    roles = {"translator": "translated", "illustrator": "illustrated", "editor": "edited"}
+    hands = "".join(f", {done} by {meta[role]}" for role, done in roles.items() if meta.get(role))
+    return f"{by}{hands}; Project Gutenberg, eBook {number}"
 
 
 def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -233,7 +245,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (), "name authors, titles, ids or a topic; without any of them it would be all books"
 
 
-@source("gutenberg", version=1, fetch=fetch, check=_wrong, license="public domain (USA)")
+@source("gutenberg", version=2, fetch=fetch, check=_wrong, license="public domain (USA)")
 def gutenberg(
     context: SourceContext,
     *,
@@ -266,13 +278,14 @@ def gutenberg(
         except Unusable as error:
             yield Rejected(book_id, str(error), raw=item.key)
             continue
-        rights = {"license": _COPYRIGHTED, "attribution": "Project Gutenberg"} if head.copyrighted else {}
+        rights = {"license": _COPYRIGHTED} if head.copyrighted else {}
         meta = {"title": head.title, "author": head.author, **item.meta, **rights}
         meta |= {"license": context.license} if context.license else {}
         meta |= {
             "source": context.name,
             "group": f"gutenberg/{item.key}",
             "sha256": item.sha256,
+            "attribution": _attribution(meta, item.key),
             "charset": charset,
             "remark": body.remark,
         }

@@ -241,8 +241,11 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
         ("6", ""),
     ]
     first, second, *_ = fetch(Net(tmp_path, answers), authors=["Example, Ann"], copyrighted=True, at_most=2)
-    assert first.sha256 and first.meta["attribution"] == "Project Gutenberg"
-    assert first.meta["license"].startswith("copyrighted") and second.meta["license"].startswith("not stated")
+    assert (
+        first.sha256
+        and first.meta["license"].startswith("copyrighted")
+        and second.meta["license"].startswith("not stated")
+    )
 
 
 @pytest.mark.parametrize(
@@ -408,6 +411,7 @@ def test_chapters_are_documents_of_one_group(tmp_path: Path) -> None:
         "source": "books",
         "group": "gutenberg/5",
         "sha256": "ab" * 32,
+        "attribution": "Example, The Ferry; Project Gutenberg, eBook 5",
         "charset": "ascii",
         "chapter": "CHAPTER I. The Ice",
     }
@@ -419,6 +423,41 @@ def test_chapters_are_documents_of_one_group(tmp_path: Path) -> None:
 def test_a_book_without_chapters_is_one_document(tmp_path: Path) -> None:
     (only,) = documents(tmp_path, f"THE FERRY\n\n{PROSE}", license="mine")
     assert (only.meta["id"], only.meta["license"]) == ("books/5", "mine")
+
+
+def test_who_made_a_book_is_named_and_where_it_is_from(tmp_path: Path) -> None:
+    people = {
+        "translators": [{"name": "Brunner, H.", "birth_year": None}, {"name": "Other, Ann (Ann B.)"}],
+        "illustrators": [{"name": "Kemble, E. W."}],
+        "editors": [],
+    }
+    text = TEXT.format(title="The Ferry", mark=START, body=PROSE, end=END).encode()
+    net = Net(tmp_path, {"page 1": page(book(2, **people)), at(2): text})
+    (item,) = fetch(net, ids=[2])
+    context = SourceContext("books", 1, {}, "", items=[item], raw=lambda i: net.path(i.sha256))
+    (found,) = gutenberg(context, ids=[2])
+    assert isinstance(found, Document)
+    assert found.meta["attribution"] == (
+        "Ann Example, Book 2, translated by H. Brunner and Ann Other, illustrated by E. W. Kemble; "
+        "Project Gutenberg, eBook 2"
+    )
+    assert "Gutenberg" not in found.text
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "Brunner", [None], ["Brunner"], [{"name": 7}], [{"name": ""}], {"name": "x"}, 5]
+)
+def test_odd_translators_cost_no_book(tmp_path: Path, odd: Any) -> None:
+    net = Net(tmp_path, {"page 1": page(book(2, translators=odd, illustrators=odd)), at(2): b"text"})
+    (item,) = fetch(net, ids=[2])
+    assert item.sha256 and "translator" not in item.meta
+
+
+def test_many_hands_are_named_in_short(tmp_path: Path) -> None:
+    many = [{"name": f"{c}{'x' * 300}, A."} for c in "PQRST"]
+    net = Net(tmp_path, {"page 1": page(book(2, editors=many)), at(2): b"text"})
+    (item,) = fetch(net, ids=[2])
+    assert item.meta["editor"].endswith(" and others") and len(item.meta["editor"]) < 340
 
 
 def test_what_is_no_book_is_refused(tmp_path: Path) -> None:
@@ -437,7 +476,7 @@ def test_a_header_that_says_copyrighted_counts(tmp_path: Path) -> None:
     assert isinstance(refused, Rejected) and "copyrighted" in refused.reason
     (kept,) = gutenberg(context, ids=[5], copyrighted=True)
     assert isinstance(kept, Document) and kept.meta["license"].startswith("copyrighted")
-    assert kept.meta["attribution"] == "Project Gutenberg"
+    assert kept.meta["attribution"] == "Ann Example, The Ferry; Project Gutenberg, eBook 5"
 
 
 def test_options_are_checked_by_their_types() -> None:
