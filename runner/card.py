@@ -1,10 +1,13 @@
-"""The data card of a run: which sources, under which licences, how many rows, what was dropped and why."""
+"""The data card of a run: which sources, under which licences, how many rows, what was lost and why, what was paid."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from runner.fetching import Item, paid
 from runner.ledger import Tally
 from runner.recipe import Recipe
 
@@ -12,8 +15,13 @@ UNKNOWN = "not stated"
 ORIGINS = 40  # a card names so many origins of a source; the ledger has them all
 
 
-def text(tally: Tally, summary: dict[str, Any], recipe: Recipe) -> str:
-    """The card in Markdown; the same ledger gives the same bytes."""
+def text(
+    tally: Tally,
+    summary: dict[str, Any],
+    recipe: Recipe,
+    fetched: Mapping[str, Iterable[Item]] = MappingProxyType({}),
+) -> str:
+    """The card in Markdown; the same ledger, and the same items `fetched` by each source, give the same bytes."""
     rows = summary["rows"]
     lines = [
         "# Data card",
@@ -40,6 +48,8 @@ def text(tally: Tally, summary: dict[str, Any], recipe: Recipe) -> str:
             f"- **{spec.name}** (`{spec.plugin}`): {sum(counts.values()):,} rows in, {counts['trained']:,} trained, "
             f"{counts['validation']:,} validation, {counts['dropped']:,} dropped"
         )
+        if spent := paid(fetched.get(spec.name, ())):
+            lines.append(f"  - paid for a model's answers, also for those that were no good: {spent}")
         origins = sorted(tally.origins.get(spec.name, ()))
         lines += [f"  - {_plain(o)}" for o in origins[:ORIGINS]]
         if len(origins) > ORIGINS:

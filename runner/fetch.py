@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import lock
 from runner.errors import StepError
-from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
+from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched, paid
 from runner.record import Record
 from runner.registry import plugins
 from runner.settings import Settings
@@ -104,7 +104,7 @@ def items(fetch: Fetch, net: Net) -> Iterator[Item]:
 
 
 def run(fetch: Fetch, net: Net, root: Path, log: Path, shown: str) -> tuple[int, int]:
-    """Fetch all, lock it, and name in `log` what could not be had; how many came, and how many did not.
+    """Fetch all, lock it, and name in `log` what could not be had and what was paid; how many came, and how many not.
 
     Raises StepError where the fetch as a whole cannot go on, or where nothing at all could be had: that is no lock to
     keep, so the next run asks again.
@@ -115,10 +115,22 @@ def run(fetch: Fetch, net: Net, root: Path, log: Path, shown: str) -> tuple[int,
             got.append(item)
     except Unfetched as e:
         raise StepError(fetch.name, str(e)) from None
-    failures = [f"{i.key}: {i.error}" for i in got if i.error]
-    write_atomic(log, "".join(f"{line}\n" for line in failures).encode("utf-8", "backslashreplace"))
+    finally:  # what was paid for is told of a fetch that breaks off too
+        failures = [f"{i.key}: {i.error}" for i in got if i.error]
+        lines = failures + ([f"paid: {spent}"] if (spent := paid(got)) else [])
+        write_atomic(log, "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
     if got and not any(i.sha256 or i.left_out for i in got):
         more = f" (and {len(got) - 1:,} more)" if len(got) > 1 else ""
         raise StepError(fetch.name, f"nothing could be had: {failures[0]}{more}", shown)
     lock.write(root, fetch.request, got)
     return len(got) - len(failures), len(failures)
+
+
+def told(items: Sequence[Item], shown: str) -> str:
+    """What a fetch came to, on one line; `shown` is where its log is."""
+    had = sum(not i.error for i in items)
+    out, missing = sum(i.left_out for i in items), sum(bool(i.error) and not i.left_out for i in items)
+    parts = [f"{had:,} had"] + [f"{out:,} left out"] * (out > 0) + [f"{missing:,} not"] * (missing > 0)
+    said = ", ".join(parts) + (f": see {shown}" if out or missing else "")
+    said += "; --refresh failed asks again" if missing else ""
+    return said + (f"; paid: {spent}" if (spent := paid(items)) else "")

@@ -47,6 +47,45 @@ class Item(Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True)
+class Paid:
+    """What answers of a model came to, of which some may have been no good: they were paid for all the same.
+
+    It stands in each item's `meta`, as the endpoint counted it in the answers that are kept; so the same answers, newly
+    asked for or not, make the same records. `cost` is in the recipe's currency, None where it names no price.
+    """
+
+    rows: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+
+    def meta(self) -> dict[str, str]:
+        """As it stands in an item."""
+        tokens = {"tokens_in": str(self.tokens_in), "tokens_out": str(self.tokens_out)}
+        return tokens if self.cost is None else tokens | {"cost": f"{self.cost:.9f}".rstrip("0").rstrip(".")}
+
+    def __str__(self) -> str:
+        tokens = (
+            f"{self.tokens_in + self.tokens_out:,} tokens ({self.tokens_in:,} in, {self.tokens_out:,} out)"
+        )
+        return (
+            tokens
+            + ("" if self.cost is None else f", cost {self.cost:.4f}")
+            + f", for {self.rows:,} row{'s' * (self.rows != 1)}"
+        )
+
+
+def paid(items: Iterable[Item]) -> Paid | None:
+    """What the items of a source came to in all; None where nothing was to be paid."""
+    metas = [i.meta for i in items if "tokens_in" in i.meta]
+    if not metas:
+        return None
+    tokens_in, tokens_out = (sum(int(m[k]) for m in metas) for k in ("tokens_in", "tokens_out"))
+    cost = sum(float(m["cost"]) for m in metas) if "cost" in metas[0] else None
+    return Paid(len(metas), tokens_in, tokens_out, cost)
+
+
+@dataclass(frozen=True)
 class Got:
     """An answer, whole and kept: `path` holds its raw bytes, decompressed, named by their `sha256`.
 

@@ -60,11 +60,12 @@ def check_type(kind: str, accept: str) -> None:
         raise Unfetched("a web page came instead (a block or login page?)", transient=True)
 
 
-def check_bytes(path: Path, accept: str, *, proven: bool) -> None:
+def check_bytes(path: Path, accept: str, *, proven: bool, posted: bool = False) -> None:
     """Whether a whole body may be what was asked for. Raises Unfetched.
 
     `proven`: its end was announced. JSON whose end was not must at least be JSON; and so must any where nothing
-    but JSON was asked for, lest a broken answer be kept for good.
+    but JSON was asked for, lest a broken answer be kept for good. `posted`: it answers a POST, which may have cost
+    something; as long as it is whole, who asked decides whether it is any good.
     """
     with path.open("rb") as f:
         head = f.read(1024)
@@ -72,7 +73,8 @@ def check_bytes(path: Path, accept: str, *, proven: bool) -> None:
         raise Unfetched("the answer is empty", transient=True)
     if not wants_page(accept) and is_html(head):
         raise Unfetched("a web page came instead (a block or login page?)", transient=True)
-    if wants_json(accept) or (not proven and head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")):
+    only_json = wants_json(accept) and not (posted and proven)
+    if only_json or (not proven and head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")):
         try:
             msgspec.json.decode(path.read_bytes().removeprefix(_BOM), type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError) as e:

@@ -234,7 +234,8 @@ class Client:
                 bodies.unpack(part.whole, part.plain, facts.encoding, ask.most)
                 came = part.plain
             if ask.robots != "is it":
-                bodies.check_bytes(came, ask.accept, proven=facts.proven)
+                posted = ask.content is not None
+                bodies.check_bytes(came, ask.accept, proven=facts.proven, posted=posted)
         except Unfetched:
             part.clear()
             raise

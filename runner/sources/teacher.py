@@ -17,12 +17,12 @@ from msgspec import Meta
 
 from runner import contract, teaching
 from runner.errors import StepError
-from runner.fetching import Fetcher, Item, Unfetched, failed
+from runner.fetching import Fetcher, Item, Paid, Unfetched, failed
 from runner.record import Record, Rejected
 from runner.registry import SourceContext, SourceName, ToolSetName, source
 from runner.teaching import Asked, Exchange, Format, Task, answers
 from runner.teaching.prompting import BadPrompt, Prompt
-from runner.teaching.spending import Budget, Price, Purse, Spent
+from runner.teaching.spending import Budget, Price, Purse, Spent, estimate
 
 MOST = 4 << 20  # bytes of an answer
 GIVE_UP = 5  # requests that fail one after the other: the endpoint is down, or will have nothing of us
@@ -65,10 +65,13 @@ def fetch(
     rows = _rows(net, task, of, count, variables or {}, _definitions(net) if tools else [], samples)
     total = (count or 0) * samples or at_most or 0
     rows = islice(rows, at_most)
-    broken = 0
+    broken, over = 0, ""
     for n, asked in enumerate(rows, 1):
         if isinstance(asked, Item):
             yield asked
+            continue
+        if over:
+            yield Item(asked.key, error=over, left_out=True)
             continue
         try:
             yield asker.ask(asked, purse)
@@ -76,18 +79,14 @@ def fetch(
         except BadPrompt as e:
             yield Item(asked.key, error=f"the prompt cannot be made for it: {e}")
         except Spent as e:
-            left = 1 + sum(1 for _ in rows)
-            yield Item(
-                f"budget/{asked.key}",
-                error=f"stopped asking: {e}; {left} rows were not asked about",
-                left_out=True,
-            )
-            return
+            over = f"not asked: {e}"  # the same words for all that follow: they are one reason
+            yield Item(asked.key, error=over, left_out=True)
         except Unfetched as e:
             broken += 1
             if broken == GIVE_UP:
                 what = f"{GIVE_UP} requests failed one after the other, the last: {e}"
-                raise StepError(net.name, f"{what}. Answers are kept; run it again to go on") from None
+                kept = f"Answers are kept (spent: {purse}); run it again to go on"
+                raise StepError(net.name, f"{what}. {kept}") from None
             yield failed(asked.key, e, {"origin": model})
         net.progress(n, min(total, at_most or total), f"{model}: {purse}")
 
@@ -115,7 +114,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("budget", "cost"), "say what tokens cost (price)"
 
 
-@source("teacher", version=1, libraries=("jinja2", "jsonschema"), fetch=fetch, check=_wrong)
+@source("teacher", version=2, libraries=("jinja2", "jsonschema"), fetch=fetch, check=_wrong)
 def teacher(
     context: SourceContext,
     *,
@@ -163,7 +162,13 @@ def teacher(
     max_tokens: Annotated[int, Meta(ge=1, le=200_000, description="Longest answer.")] = 1024,
     samples: Annotated[int, Meta(ge=1, le=100, description="Answers for each row.")] = 1,
     at_most: Annotated[int, Meta(ge=1, description="Ask for the first so many rows only.")] | None = None,
-    budget: Annotated[Budget | None, Meta(description="What may be spent.")] = None,
+    budget: Annotated[
+        Budget | None,
+        Meta(
+            description="What may be spent. Rows that it does not hold are left out, each named in the ledger. A "
+            "request is taken to need `max_tokens` and what its prompt is estimated at."
+        ),
+    ] = None,
     price: Annotated[Price | None, Meta(description="For the cost.")] = None,
 ) -> Iterator[Record | Rejected]:
     """Records written by a model behind an OpenAI-compatible endpoint: back-translated requests for passages,
@@ -230,7 +235,6 @@ class _Asker:
                 max_tokens=self.max_tokens,
                 seed=teaching.draw(f"{self.net.seed}/{asked.key}/{again}") % 2**31,
             )
-            # A token is a byte at least, in a request as in an answer: what is not counted is not underrated.
             try:
                 purse.reserve(len(body), self.max_tokens)
                 raw = self._post(body)
@@ -240,15 +244,15 @@ class _Asker:
                 break  # a bad answer is there, and is kept
             answer = raw.decode("utf-8", "backslashreplace")  # what is not UTF-8 is then no JSON either
             reply = answers.reply(answer)
-            known = reply.tokens_in is not None and reply.tokens_out is not None
-            spent = (reply.tokens_in or 0, reply.tokens_out or 0) if known else (len(body), len(raw))
-            purse.spend(*spent)
+            spent, known = self._tokens(reply, body, raw)
+            purse.spend(len(body), *spent)
             counted = [a + b for a, b in zip(counted, spent, strict=True)]
             kept = self.net.store([msgspec.json.encode(Exchange(asked, answer))])
-            tokens = {"tokens_in": str(counted[0]), "tokens_out": str(counted[1])}
+            tokens_in, tokens_out = counted
+            cost = purse.costs(tokens_in, tokens_out) if purse.price else None
+            meta |= Paid(1, tokens_in, tokens_out, cost).meta()
             if not known:
-                tokens["tokens_counted"] = "bytes"
-            meta |= tokens
+                meta["tokens_counted"] = "estimated"
             try:
                 _record(self.task, asked, reply, self.schema)
                 break
@@ -257,6 +261,13 @@ class _Asker:
                     meta["first_answer"] = str(e)[:200]
                     note = f"An earlier answer could not be used ({_plain(str(e))}). Answer again, with the JSON alone."
         return Item(asked.key, kept, meta)
+
+    def _tokens(self, reply: answers.Reply, body: bytes, raw: bytes) -> tuple[tuple[int, int], bool]:
+        """Tokens in and out of one request; and whether the endpoint counted them."""
+        if reply.tokens_in is not None and reply.tokens_out is not None:
+            return (reply.tokens_in, reply.tokens_out), True
+        said = reply.text.encode("utf-8", "backslashreplace") or raw
+        return (estimate(len(body)), min(estimate(len(said)), self.max_tokens)), False
 
     def _post(self, body: bytes) -> bytes:
         key = self.net.setting("teacher_key")

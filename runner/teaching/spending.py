@@ -1,15 +1,22 @@
-"""What asking a model may cost: a budget, counted in tokens and money, that is never passed."""
+"""What asking a model may cost, and what it came to: a budget in tokens and money.
+
+A prompt's tokens are known only once the endpoint has counted them. Until then they are estimated: from its bytes, at
+the most tokens a byte that were counted so far, a quarter before that. The answer is taken to be as long as it may be.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+PER_BYTE = 0.25  # tokens, of a byte that nobody has counted: what English and JSON come to
+
 
 class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What may be spent. Asking stops before a request that could go past it."""
+    """What may be spent. Asking stops before a request that is likely to go past it."""
 
     tokens: Annotated[int, Meta(ge=1, description="Tokens, in and out together.")] | None = None
     cost: Annotated[float, Meta(gt=0, description="In the currency of `price`.")] | None = None
@@ -26,6 +33,11 @@ class Spent(Exception):
     """The budget does not hold another request."""
 
 
+def estimate(size: int, per_byte: float = PER_BYTE) -> int:
+    """Tokens of a text of `size` bytes."""
+    return ceil(size * per_byte)
+
+
 @dataclass
 class Purse:
     """What was spent. Answers that were kept from before count too: how far a budget goes hangs on the data alone."""
@@ -34,19 +46,24 @@ class Purse:
     price: Price | None
     tokens: int = 0
     cost: float = 0.0
+    per_byte: float = 0.0
 
-    def reserve(self, most_in: int, most_out: int) -> None:
-        """Raise Spent if a request of at most so many tokens could go past the budget."""
-        if self.budget.tokens is not None and self.tokens + most_in + most_out > self.budget.tokens:
-            raise Spent(f"the next request could go past {self.budget.tokens:,} tokens (spent: {self})")
-        if self.budget.cost is not None and self.cost + self._cost(most_in, most_out) > self.budget.cost:
-            raise Spent(f"the next request could cost more than {self.budget.cost:g} (spent: {self})")
+    def reserve(self, size: int, most_out: int) -> None:
+        """Raise Spent if a request of `size` bytes, answered in `most_out` tokens, would go past the budget."""
+        tokens_in = estimate(size, self.per_byte or PER_BYTE)
+        if self.budget.tokens is not None and self.tokens + tokens_in + most_out > self.budget.tokens:
+            raise Spent(f"another request could go past {self.budget.tokens:,} tokens (spent: {self})")
+        if self.budget.cost is not None and self.cost + self.costs(tokens_in, most_out) > self.budget.cost:
+            raise Spent(f"another request could cost more than {self.budget.cost:g} (spent: {self})")
 
-    def spend(self, tokens_in: int, tokens_out: int) -> None:
+    def spend(self, size: int, tokens_in: int, tokens_out: int) -> None:
+        """A request of `size` bytes came to so many tokens."""
         self.tokens += tokens_in + tokens_out
-        self.cost += self._cost(tokens_in, tokens_out)
+        self.cost += self.costs(tokens_in, tokens_out)
+        self.per_byte = max(self.per_byte, tokens_in / size)
 
-    def _cost(self, tokens_in: int, tokens_out: int) -> float:
+    def costs(self, tokens_in: int, tokens_out: int) -> float:
+        """In the currency of the price; 0 without one."""
         return (tokens_in * self.price.input + tokens_out * self.price.output) / 1e6 if self.price else 0.0
 
     def __str__(self) -> str:

@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 
 pytest.importorskip("trafilatura", reason="trafilatura is not installed")
 
-from runner import ledger
+from runner import fetch, ledger
 from runner.cli import main
+from runner.fetching import Item, Paid
 from runner.load import load_recipe
 from runner.plan import plan
 from runner.workspace import Workspace
@@ -209,3 +210,16 @@ def test_addresses_and_times_decide_no_fingerprint(home: Path, site: Site) -> No
     text = json.dumps([s.ingredients for s in plan(load_recipe(home / "raft.yaml", place), place).steps])
     assert str(home) not in text
     assert "allow" not in text
+
+
+def test_what_a_fetch_came_to_is_told_on_one_line() -> None:
+    had = [Item("a", "0" * 64), Item("b", "0" * 64, Paid(1, 100, 20, 0.5).meta())]
+    assert fetch.told(had[:1], "logs/x.log") == "1 had"
+    rest = [Item("c", error="no", left_out=True), Item("d", error="404")]
+    assert fetch.told([*had, rest[0]], "logs/x.log").startswith(
+        "2 had, 1 left out: see logs/x.log; paid: 120 "
+    )
+    assert fetch.told([*had, *rest], "logs/x.log") == (
+        "2 had, 1 left out, 1 not: see logs/x.log; --refresh failed asks again; "
+        "paid: 120 tokens (100 in, 20 out), cost 0.5000, for 1 row"
+    )

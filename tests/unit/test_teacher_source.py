@@ -19,12 +19,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner import contract
+import runner.fetch
+from runner import contract, lock, sourcing
+from runner import recipe as r
 from runner.errors import StepError
-from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched
+from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched, paid
+from runner.net.client import Client
+from runner.net.watched import Limits
 from runner.record import Message, Record, Rejected
 from runner.registry import Plugin, SourceContext, plugins
+from runner.settings import SETTINGS, Settings
 from runner.sources import teacher
+from runner.steps import Fetch
 from runner.teaching import answers
 from runner.teaching.prompting import BadPrompt, Prompt
 
@@ -355,19 +361,21 @@ def test_no_endpoint_is_said_in_the_users_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "answered"), [({"tokens": 7000}, 34), ({"cost": 0.004}, 1), ({"tokens": 100}, 0)]
+    ("budget", "answered"),
+    [({"tokens": 7000}, 49), ({"cost": 0.004}, 14), ({"tokens": 100}, 0), ({"tokens": 1400}, 3)],
 )
 def test_a_budget_is_never_passed(tmp_path: Path, serve: Any, budget: Any, answered: int) -> None:
     end = serve(instruct)
     price = {"input": 1.0, "output": 2.0}
     net = Net(tmp_path, end.url, passages(60))
     items, rows = run(net, task="backtranslate", of="books", budget=budget, price=price)
-    assert len(good(rows)) == len(end.asked)
-    used = 120 * len(end.asked)
-    assert used <= budget.get("tokens", 1e9) and 0.00014 * len(end.asked) <= budget.get("cost", 1)
-    assert items[-1].error.startswith("stopped asking: the next request could")
-    assert f"{60 - len(end.asked)} rows were not asked about" in items[-1].error
-    assert (len(end.asked) > 0) == (answered > 0)
+    assert len(good(rows)) == len(end.asked) == answered
+    assert 120 * answered <= budget.get("tokens", 1e9) and 0.00014 * answered <= budget.get("cost", 1)
+    # Every row stands for itself, those that were not asked about with one reason.
+    assert [i.key for i in items] == [p.id for p in passages(60)]
+    left = items[answered:]
+    assert all(i.left_out for i in left) and len({i.error for i in left}) == 1
+    assert left[0].error.startswith("not asked: another request could ")
     # What was kept counts as well: a second run stops at the same row.
     again = run(
         Net(tmp_path, end.url, passages(60)), task="backtranslate", of="books", budget=budget, price=price
@@ -375,13 +383,99 @@ def test_a_budget_is_never_passed(tmp_path: Path, serve: Any, budget: Any, answe
     assert again == (items, rows)
 
 
+def test_a_budget_that_holds_all_rows_asks_about_all(tmp_path: Path, serve: Any) -> None:
+    end = serve(instruct)
+    net = Net(tmp_path, end.url, passages(60))
+    items, rows = run(net, task="backtranslate", of="books", at_most=40, budget={"tokens": 6000})
+    assert len(items) == len(good(rows)) == 40
+
+
+def test_a_prompt_is_estimated_by_what_was_counted_before(tmp_path: Path, serve: Any) -> None:
+    usage = {"prompt_tokens": 900, "completion_tokens": 20}
+    end = serve(lambda b: completion('{"instruction": "How?"}', usage=usage))
+    net = Net(tmp_path, end.url, passages(9))
+    items, _ = run(net, task="backtranslate", of="books", max_tokens=50, budget={"tokens": 4000})
+    assert len(end.asked) == 4 and 4 * 920 <= 4000  # a quarter of its bytes would have let a fifth through
+    assert sum(i.left_out for i in items) == 5
+
+
+def test_rows_that_cannot_be_asked_about_keep_their_own_reason_beyond_the_budget(
+    tmp_path: Path, serve: Any
+) -> None:
+    end = serve(instruct)
+    empty = Record([Message("user", "a")], meta={"id": "b/2"})
+    net = Net(tmp_path, end.url, [*passages(1), empty, *passages(2)[1:]])
+    items, _ = run(net, task="backtranslate", of="books", budget={"tokens": 9})
+    assert [i.left_out for i in items] == [True, False, True] and "no text" in items[1].error
+
+
 @pytest.mark.parametrize(
     "usage", [{}, {"prompt_tokens": -5, "completion_tokens": "9"}, [], {"prompt_tokens": True}]
 )
-def test_uncounted_tokens_are_counted_in_bytes(tmp_path: Path, serve: Any, usage: Any) -> None:
+def test_uncounted_tokens_are_estimated(tmp_path: Path, serve: Any, usage: Any) -> None:
     end = serve(lambda b: completion('{"instruction": "How?"}', usage=usage))
     items, _ = run(Net(tmp_path, end.url, passages(1)), task="backtranslate", of="books")
-    assert items[0].meta["tokens_counted"] == "bytes" and int(items[0].meta["tokens_in"]) > 500
+    meta = items[0].meta
+    assert meta["tokens_counted"] == "estimated"
+    assert 100 < int(meta["tokens_in"]) < 600 and meta["tokens_out"] == "6"  # 23 bytes
+
+
+def test_what_was_paid_stands_in_each_row_and_in_all(tmp_path: Path, serve: Any) -> None:
+    end = serve(lambda b: completion("no") if "rose 1 feet" in str(b["messages"]) else instruct(b))
+    price = {"input": 1.5, "output": 2.0}
+    net = Net(tmp_path, end.url, passages(3))
+    items, rows = run(net, task="backtranslate", of="books", price=price)
+    assert [(i.meta["tokens_in"], i.meta["tokens_out"], i.meta["cost"]) for i in items] == [
+        ("100", "20", "0.00019"), ("200", "40", "0.00038"), ("100", "20", "0.00019"),
+    ]  # fmt: skip
+    assert [r.meta["cost"] for r in good(rows)] == ["0.00019", "0.00019"]
+    assert len(bad(rows)) == 1  # it was paid for, twice
+    assert str(paid(items)) == "480 tokens (400 in, 80 out), cost 0.0008, for 3 rows"
+    assert "cost" not in run(net, task="backtranslate", of="books")[0][0].meta
+    assert paid([Item("a", "0" * 64, {"origin": "x"})]) is None
+
+
+def through_the_client(
+    home: Path, url: str, **options: Any
+) -> tuple[list[Record | Rejected], str, StepError | None]:
+    """Fetched as a run does: the rows, the fetch's log, and what ended it."""
+    mine = {"teacher_url": url, "pace": "1000"}
+    settings = Settings({name: s.default for name, s in SETTINGS.items()} | mine, {})
+    taught = {"model": "big-1", "task": "backtranslate", "of": "books"} | options
+    spec = r.Source("taught", "teacher", taught, r.SourceCommon())
+    fetch = Fetch("fetch.taught", spec, {"of": "books"}, {}, None, None)
+    ended = None
+    with Client(settings, home, limits=Limits(attempts=1)) as client:
+        net = runner.fetch.Net(fetch, client, settings, 17, lambda _: iter(passages(4)), lambda *_: None)
+        try:
+            runner.fetch.run(fetch, net, home, home / "taught.log", "taught.log")
+        except StepError as e:
+            ended = e
+    items = lock.read(home, fetch.request) or ()
+    return list(sourcing.rows(spec, {}, items, home, 17)), (home / "taught.log").read_text(), ended
+
+
+@pytest.mark.parametrize("broken", [b'{"choices": [{"mess', b"Internal error, sorry", b"<think>"])
+def test_broken_json_is_kept_aside_with_its_text(tmp_path: Path, serve: Any, broken: bytes) -> None:
+    end = serve(lambda b: broken if "rose 1 feet" in str(b["messages"]) else instruct(b))
+    rows, log, _ = through_the_client(tmp_path, end.url)
+    assert len(good(rows)) == 3
+    (row,) = (row for row in rows if isinstance(row, Rejected))
+    assert row == Rejected("taught/books/a/1", "the endpoint did not answer with JSON", broken.decode())
+    assert log.startswith("paid: ") and log.endswith(" for 4 rows\n")
+    assert len(end.asked) == 5
+    assert through_the_client(tmp_path, end.url)[0] == rows  # kept as any answer is
+    assert len(end.asked) == 5
+
+
+def test_what_was_paid_is_told_of_a_fetch_that_breaks_off(
+    tmp_path: Path, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = serve(lambda b: instruct(b) if len(end.asked) < 3 else 401)
+    monkeypatch.setattr(teacher, "GIVE_UP", 2)
+    rows, log, ended = through_the_client(tmp_path, end.url)
+    assert rows == [] and "Answers are kept (spent: 240 tokens)" in str(ended)
+    assert log == ("books/a/2: HTTP 401 Unauthorized\n" + "paid: 240 tokens (200 in, 40 out), for 2 rows\n")
 
 
 TALK = {
