@@ -60,7 +60,7 @@ def side_by_side(args: argparse.Namespace) -> None:
                 print(f"{who.name}: {made['cpu']:.2f} CPU s, {made['peak']:.0f} MB", file=sys.stderr)
         except KeyboardInterrupt:
             print("interrupted; what was done until then:", file=sys.stderr)
-        results |= {name: table.summary(rows, done) for name, done in runs.items()}
+        results |= {name: table.summary(rows, done) for name, done in runs.items() if name not in results}
         seeds = ", ".join(map(str, args.seeds))
         print(f"\n{rows:,} rows, seeds {seeds}, {args.repeat} runs each; {table.machine()}\n")
         print(table.markdown(results))
@@ -84,20 +84,28 @@ def _rounds(
         for seed in args.seeds:
             folder = corpus_of(rows, seed)
             for who in alone:
-                if who in able:
-                    yield who, run(who, folder)
+                if made := _attempt(who, folder, able, results):
+                    yield who, made
             for peer in peers:
-                if peer not in able:
-                    continue
-                beside: dict[str, Any] = {}
-                if paired and _ours(peer) in able:
-                    beside = run(_ours(peer), folder)
+                beside = _attempt(_ours(peer), folder, able, results) if paired and peer in able else None
+                if beside:
                     yield _ours(peer), beside
-                try:
-                    yield peer, run(peer, folder) | {"ours": beside.get("cpu")}
-                except Failed as e:
-                    results[peer.name] = {"error": f"failed: {e}"}
-                    able.remove(peer)
+                if made := _attempt(peer, folder, able, results):
+                    yield peer, made | {"ours": beside["cpu"] if beside else None}
+
+
+def _attempt(
+    who: Contender, folder: Path, able: list[Contender], results: dict[str, dict[str, Any]]
+) -> dict[str, Any] | None:
+    """One run, or None of a contender that cannot; who fails is not tried again."""
+    if who not in able:
+        return None
+    try:
+        return run(who, folder)
+    except Failed as e:
+        results[who.name] = {"error": f"failed: {e}"}
+        able.remove(who)
+        return None
 
 
 def _ours(peer: Contender) -> Contender:
