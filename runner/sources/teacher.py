@@ -244,8 +244,14 @@ class _Asker:
                 break  # a bad answer is there, and is kept
             answer = raw.decode("utf-8", "backslashreplace")  # what is not UTF-8 is then no JSON either
             reply = answers.reply(answer)
-            spent, known = self._tokens(reply, body, raw)
-            purse.spend(len(body), *spent)
+            known = reply.tokens_in is not None and reply.tokens_out is not None
+            if known:
+                purse.learn(len(body), reply.tokens_in or 0)
+                spent = (reply.tokens_in or 0, reply.tokens_out or 0)
+            else:
+                said = reply.text.encode("utf-8", "backslashreplace") or raw
+                spent = (purse.prompt(len(body)), min(estimate(len(said)), self.max_tokens))
+            purse.spend(*spent)
             counted = [a + b for a, b in zip(counted, spent, strict=True)]
             kept = self.net.store([msgspec.json.encode(Exchange(asked, answer))])
             tokens_in, tokens_out = counted
@@ -261,13 +267,6 @@ class _Asker:
                     meta["first_answer"] = str(e)[:200]
                     note = f"An earlier answer could not be used ({_plain(str(e))}). Answer again, with the JSON alone."
         return Item(asked.key, kept, meta)
-
-    def _tokens(self, reply: answers.Reply, body: bytes, raw: bytes) -> tuple[tuple[int, int], bool]:
-        """Tokens in and out of one request; and whether the endpoint counted them."""
-        if reply.tokens_in is not None and reply.tokens_out is not None:
-            return (reply.tokens_in, reply.tokens_out), True
-        said = reply.text.encode("utf-8", "backslashreplace") or raw
-        return (estimate(len(body)), min(estimate(len(said)), self.max_tokens)), False
 
     def _post(self, body: bytes) -> bytes:
         key = self.net.setting("teacher_key")

@@ -47,20 +47,27 @@ class Purse:
     tokens: int = 0
     cost: float = 0.0
     per_byte: float = 0.0
+    """The most tokens that a byte of a prompt was counted as; 0 before any was."""
 
     def reserve(self, size: int, most_out: int) -> None:
         """Raise Spent if a request of `size` bytes, answered in `most_out` tokens, would go past the budget."""
-        tokens_in = estimate(size, self.per_byte or PER_BYTE)
+        tokens_in = self.prompt(size)
         if self.budget.tokens is not None and self.tokens + tokens_in + most_out > self.budget.tokens:
             raise Spent(f"another request could go past {self.budget.tokens:,} tokens (spent: {self})")
         if self.budget.cost is not None and self.cost + self.costs(tokens_in, most_out) > self.budget.cost:
             raise Spent(f"another request could cost more than {self.budget.cost:g} (spent: {self})")
 
-    def spend(self, size: int, tokens_in: int, tokens_out: int) -> None:
-        """A request of `size` bytes came to so many tokens."""
+    def prompt(self, size: int) -> int:
+        """What a request of `size` bytes is likely to come to, in tokens."""
+        return estimate(size, self.per_byte or PER_BYTE)
+
+    def learn(self, size: int, tokens_in: int) -> None:
+        """The endpoint counted so many tokens in a request of `size` bytes."""
+        self.per_byte = max(self.per_byte, tokens_in / size)
+
+    def spend(self, tokens_in: int, tokens_out: int) -> None:
         self.tokens += tokens_in + tokens_out
         self.cost += self.costs(tokens_in, tokens_out)
-        self.per_byte = max(self.per_byte, tokens_in / size)
 
     def costs(self, tokens_in: int, tokens_out: int) -> float:
         """In the currency of the price; 0 without one."""

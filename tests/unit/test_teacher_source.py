@@ -399,6 +399,14 @@ def test_a_prompt_is_estimated_by_what_was_counted_before(tmp_path: Path, serve:
     assert sum(i.left_out for i in items) == 5
 
 
+def test_an_answer_without_a_count_teaches_nothing_about_prompts(tmp_path: Path, serve: Any) -> None:
+    end = serve(lambda b: completion("no", usage={}) if len(end.asked) in (3, 4) else instruct(b))
+    net = Net(tmp_path, end.url, passages(60))
+    items, _ = run(net, task="backtranslate", of="books", at_most=40, budget={"tokens": 6100})
+    assert all(i.sha256 for i in items)
+    assert items[2].meta["tokens_counted"] == "estimated" and int(items[2].meta["tokens_in"]) < 250
+
+
 def test_rows_that_cannot_be_asked_about_keep_their_own_reason_beyond_the_budget(
     tmp_path: Path, serve: Any
 ) -> None:
