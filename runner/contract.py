@@ -73,14 +73,20 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _unwritable(record: Record) -> str | None:
     """Characters that no UTF-8 file, tokenizer or C string can hold."""
-    said = [(m.content, m.name, m.tool_call_id) for m in record.messages]
-    called = [(c.id, c.function.name, c.function.arguments) for m in record.messages for c in m.tool_calls]
-    texts = [x for row in (*said, *called) for x in row if x]
-    for text in (*texts, *_strings(record.tools), *_strings(record.tags), *_strings(record.meta)):
-        if "\0" in text:
-            return "holds a NUL character"
-        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-            return "holds half a character (a lone surrogate)"
+    texts = [*record.tags, *record.tags.values(), *record.meta, *record.meta.values()]
+    for m in record.messages:
+        texts += [x for x in (m.content, m.name, m.tool_call_id) if x]
+        for c in m.tool_calls:
+            texts += (c.id, c.function.name, c.function.arguments)
+    if record.tools:
+        texts += _strings(record.tools)
+    whole = "".join(texts)
+    if "\0" in whole:
+        return "holds a NUL character"
+    try:
+        whole.encode()
+    except UnicodeEncodeError:
+        return "holds half a character (a lone surrogate)"
     return None
 
 

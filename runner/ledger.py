@@ -90,7 +90,12 @@ def write(path: Path, fates: Iterable[Fate]) -> None:
     writer.close()
 
 
-def read(path: Path) -> Iterator[Fate]:
+def read(path: Path) -> list[Fate]:
+    """All rows of a ledger."""
+    return list(each(path))
+
+
+def each(path: Path) -> Iterator[Fate]:
     """The rows of a ledger, one after the other."""
     import pyarrow.parquet as pq
 

@@ -19,9 +19,9 @@ def test_parquet_gives_back_what_was_written(tmp_path: Path) -> None:
         Fate("b/ü\u202e", "b", "validation", edits="normalize: 2 quotes"),
     ]
     ledger.write(tmp_path / "l.parquet", fates)
-    assert list(ledger.read(tmp_path / "l.parquet")) == fates
+    assert ledger.read(tmp_path / "l.parquet") == fates
     ledger.write(tmp_path / "none.parquet", [])
-    assert list(ledger.read(tmp_path / "none.parquet")) == []
+    assert ledger.read(tmp_path / "none.parquet") == []
 
 
 def test_budgets_of_a_filter_and_of_a_source() -> None:
