@@ -1,7 +1,9 @@
 """Source `tools`: tool-calling conversations drawn from a tool set (datasets/tools/NAME.yaml).
 
-Record 7 is the same whether 8 or 8000 are asked for, and on every Python: `runner.toolset.dice` says how. Where a
-service answers the calls, `fetch` writes the same conversations, to find out which calls they need.
+Record 7 is the same whether 8 or 8000 are asked for, and on every Python: `runner.toolset.dice` says how. A
+conversation that nearly repeats an earlier one is drawn anew. Where a service answers the calls, `fetch` writes the
+same conversations, to find out which calls they need; what is drawn cannot hang on the answers there, so nothing is
+drawn anew.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from runner.toolset import ToolSet, TopicSet, Voice, cast, load_toolset, talk, t
 from runner.toolset.asking import Asking, NoAnswer, Replay, meta_of
 from runner.toolset.dice import Dice, order
 from runner.toolset.phrases import Phrases
+from runner.toolset.repeats import Repeats
 from runner.toolset.words import Definition
 from runner.toolset.world import Offline, Served, World
 
@@ -45,6 +48,8 @@ Api = Literal["offline", "open-meteo", "openweathermap"]
 Responses = Literal["offline", "recorded", "live"]
 Shapes = dict[Shape, Annotated[float, Meta(ge=0)]]
 KEEP: dict[Responses, Keep] = {"recorded": "recorded", "live": "live"}
+TRIES = 12
+"""How often a conversation is drawn anew that nearly repeats an earlier one: a set may have no more to say."""
 MOST_OTHERS = 3  # tools that are of no use, in a record whose others are
 
 
@@ -81,7 +86,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("shapes",), "name a shape; left out, there are all that the set has texts for"
 
 
-@source("tools", version=2, fetch=fetch, fetches=lambda o: o["responses"] != "offline", check=_wrong)
+@source("tools", version=3, fetch=fetch, fetches=lambda o: o["responses"] != "offline", check=_wrong)
 def tools(
     context: SourceContext,
     *,
@@ -141,10 +146,11 @@ def tools(
             meta |= {**theirs, "license": f"{toolset.license} AND {theirs['license']}"}
         who = _cast(toolset, voice, context.seed, world, api if replay else "offline")
         writer = _TalkWriter(who, _others(toolset, context) if distractors else toolset.distractors)
+    repeats = Repeats()
     for i, shape, nth in _dealt(context.name, writer, shapes, conversations, file.name):
         own = {"id": f"{context.name}/{i + 1:06d}", "source": context.name}
         try:
-            written = writer.write(i, shape, nth)
+            written = _fresh(writer, None if replay else repeats, i, shape, nth)
         except NoAnswer as e:
             yield Rejected(own["id"], str(e))
             continue
@@ -161,6 +167,10 @@ class _Written:
     tools: list[dict[str, Any]]
     group: str
 
+    @property
+    def text(self) -> str:
+        return Record(self.messages).text
+
 
 class _Writer(Protocol):
     """Writes conversations of one set, whatever its form."""
@@ -175,8 +185,8 @@ class _Writer(Protocol):
         """The usual share of each shape that the set has texts for."""
         ...
 
-    def write(self, i: int, shape: str, nth: int) -> _Written:
-        """Conversation `i`, the `nth` of its shape."""
+    def write(self, i: int, shape: str, nth: int, again: int = 0) -> _Written:
+        """Conversation `i`, the `nth` of its shape; drawn anew for the `again`-th time."""
         ...
 
 
@@ -190,9 +200,8 @@ class _TopicWriter:
         able = topictalk.able(self.set)
         return {shape: weight for shape, weight in topictalk.WEIGHTS.items() if shape in able}
 
-    def write(self, i: int, shape: str, nth: int) -> _Written:
-        die = Dice(f"{self.seed}/{self.set.name}/{i}")
-        made = topictalk.TopicTalk(self.set, self.voice, shape, nth, self.seed, die)
+    def write(self, i: int, shape: str, nth: int, again: int = 0) -> _Written:
+        made = topictalk.TopicTalk(self.set, self.voice, shape, nth, self.seed, _die(self, i, again), again)
         group = getattr(made, shape)()
         return _Written(made.messages, [msgspec.to_builtins(t.definition) for t in self.set.tools], group)
 
@@ -213,9 +222,9 @@ class _TalkWriter:
     def weights(self) -> dict[str, float]:
         return {shape: weight for shape, weight in cast.WEIGHTS.items() if shape in self.who.able}
 
-    def write(self, i: int, shape: str, nth: int) -> _Written:
-        die = Dice(f"{self.seed}/{self.set.name}/{i}")
-        made = talk.Talk(self.who, shape, nth, die)
+    def write(self, i: int, shape: str, nth: int, again: int = 0) -> _Written:
+        die = _die(self, i, again)
+        made = talk.Talk(self.who, shape, nth, die, again)
         group = getattr(made, shape)()
         return _Written(made.messages, self._offered(made, die), group)
 
@@ -228,6 +237,20 @@ class _TalkWriter:
         chosen = [others[n] for n in order(f"{die.key}/which others", len(others))[:count]]
         offered = chosen if made.only_others else [*(t.definition for t in self.set.tools), *chosen]
         return [msgspec.to_builtins(offered[n]) for n in order(f"{die.key}/offered", len(offered))]
+
+
+def _die(writer: _Writer, i: int, again: int) -> Dice:
+    return Dice(f"{writer.seed}/{writer.set.name}/{i}" + (f"/again {again}" if again else ""))
+
+
+def _fresh(writer: _Writer, repeats: Repeats | None, i: int, shape: str, nth: int) -> _Written:
+    """Conversation `i`, drawn anew while it nearly repeats one of `repeats`, but not for ever."""
+    written = writer.write(i, shape, nth)
+    for again in range(1, TRIES + 1):
+        if repeats is None or not repeats.near(written.text):
+            break
+        written = writer.write(i, shape, nth, again)
+    return written
 
 
 def _dealt(

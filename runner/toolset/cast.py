@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from runner.toolset.form import Tool, ToolSet
+from runner.toolset.form import Question, Tool, ToolSet, said
 from runner.toolset.phrases import Phrases
 from runner.toolset.values import leaves
 from runner.toolset.words import Voice, slots
@@ -70,12 +70,12 @@ class Cast:
         names = {t.name for t in self.tools}
         return [i for i, c in enumerate(self.set.chains) if {c.first, c.then} <= names]
 
-    def asking(self, argument: str) -> list[tuple[Tool, str]]:
+    def asking(self, argument: str) -> list[tuple[Tool, str | Question]]:
         """Questions that say an argument, with their tools."""
         return [
             (t, q)
             for t in self.tools
             if argument in leaves(t.tree)
             for q in t.questions
-            if argument in slots(q)
+            if argument in slots(said(q))
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.toolset.checkservice import service_mistakes
-from runner.toolset.checktexts import Texts
+from runner.toolset.checkshapes import Shapes
 from runner.toolset.checkvalues import circles, gen_mistakes, no_schema, phrase_mistakes, schema_mistakes
 from runner.toolset.form import ToolSet, as_gen
 from runner.toolset.values import NEIGHBOURS
@@ -16,11 +16,10 @@ from runner.toolset.words import Mistake
 
 
 def mistakes(s: ToolSet) -> Iterator[Mistake]:
-    """All that is wrong. Circles are told alone: what follows would run in them."""
+    """All that is wrong. With circles, texts and calls are not looked at, which would run in them; nor are the texts of
+    a tool whose calls cannot be made."""
     circular = [*circles(s)]
     yield from circular
-    if circular:
-        return
     for name, written in s.values.items():
         yield from gen_mistakes(("values", name), as_gen(written), s)
     yield from phrase_mistakes(s)
@@ -28,10 +27,10 @@ def mistakes(s: ToolSet) -> Iterator[Mistake]:
         of = as_gen(s.values[s.group_by]).one_of if s.group_by in s.values else None
         if of is None or len(of) < NEIGHBOURS:
             yield ("group_by",), f"must name values that are a list of at least {NEIGHBOURS}"
-    shaped = True
-    for i, tool in enumerate(s.tools):
+    broken = set()
+    for i, tool in enumerate(s.tools if not circular else ()):
         for where, what in schema_mistakes(s, tool):
-            shaped = False
+            broken.add(tool.name)
             yield ("tools", i, *where), what
     names = [t.name for t in s.tools] + [d.function.name for d in s.distractors]
     for i, name in enumerate(names):
@@ -43,6 +42,6 @@ def mistakes(s: ToolSet) -> Iterator[Mistake]:
     for i, d in enumerate(s.distractors):
         if told := no_schema(d):
             yield ("distractors", i, "function", "parameters"), told
-    if shaped:
-        yield from Texts(s).mistakes()
-        yield from service_mistakes(s)
+    if not circular:
+        yield from Shapes(s, broken).mistakes()
+        yield from service_mistakes(s, broken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from msgspec import UNSET
 
@@ -12,7 +12,8 @@ from runner.toolset.values import required
 from runner.toolset.words import Mistake, Where, slots
 
 
-def service_mistakes(s: ToolSet) -> Iterator[Mistake]:
+def service_mistakes(s: ToolSet, broken: Collection[str] = ()) -> Iterator[Mistake]:
+    """`broken` are tools whose calls cannot be made."""
     tools = {t.name: t for t in s.tools}
     for name, asked_of in s.services.items():
         if name not in SERVICES:
@@ -22,6 +23,8 @@ def service_mistakes(s: ToolSet) -> Iterator[Mistake]:
             at: Where = ("services", name, tool)
             if tool not in tools:
                 yield at, f"no tool {tool!r}"
+                continue
+            if tool in broken:
                 continue
             known = {*required(tools[tool].schema, tools[tool].tree), *asked.defaults}
             for i, step in enumerate(asked.steps):

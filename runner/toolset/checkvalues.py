@@ -13,6 +13,7 @@ from runner.toolset.values import leaves
 from runner.toolset.words import VOICES, Definition, Mistake, Voices, Where, slots, unslotted
 
 DATE_SLOTS = {"iso", "year", "month", "day", "weekday"}
+WHOLE = ("year", "month", "day")
 MANY = 1_000_000
 
 
@@ -53,6 +54,17 @@ def gen_mistakes(at: Where, gen: Gen, s: ToolSet, known: Collection[str] | None 
             yield (*at, "between"), f"min {b.min} is above max {b.max}"
         elif b.step <= 0 or (b.max - b.min) / b.step > MANY:
             yield (*at, "between"), f"step must be above 0, and the values at most {MANY:,}"
+        for name, scales in b.told.items():
+            of = s.values.get(name)
+            ways = [str(v) for v in examples(s, as_gen(of))] if of is not None else []
+            if known is None:
+                yield (*at, "between", "told"), "only results are told in another measure"
+            elif name not in known or name not in s.values:
+                yield (*at, "between", "told", name), "is no argument of the tool"
+            for value in scales:
+                if known is not None and ways and value not in ways:
+                    what = f"values.{name} are never {value!r}, but {', '.join(ways)}"
+                    yield (*at, "between", "told", name, value), what
         if b.above is not None and (known is None or b.above not in known):
             yield (*at, "between", "above"), f"no value {b.above!r} is drawn before it"
     for i, way in enumerate(gen.ways or ()):
@@ -69,6 +81,9 @@ def gen_mistakes(at: Where, gen: Gen, s: ToolSet, known: Collection[str] | None 
                     (*at, "dates", "say", i),
                     f"nothing fills {{{slot}}}; there are {', '.join(sorted(DATE_SLOTS))}",
                 )
+            if "iso" not in slots(text) and (left := [n for n in WHOLE if n not in slots(text)]):
+                what = f"leaves out {{{'}, {'.join(left)}}}: nobody could tell which date is meant"
+                yield (*at, "dates", "say", i), what
     if gen.like is not None and gen.like not in s.values:
         yield (*at, "like"), f"no values {gen.like!r}"
     if (rows := gen.rows) is not None:

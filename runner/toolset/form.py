@@ -6,6 +6,7 @@ pool `phrases.name` (which may hold slots itself), or, where people speak, a fre
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, field
@@ -25,14 +26,37 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True):
     """Base: unknown keys are refused."""
 
 
+class Scale(Part, frozen=True):
+    """A number told in another measure: multiplied, then added to."""
+
+    times: Annotated[float, Meta(gt=0)] = 1.0
+    plus: float = 0.0
+
+
 class Between(Part, frozen=True):
     """Numbers from `min` to `max`, `step` apart; whole ones where all three are. `above` names a number drawn
-    before, which is added."""
+    before, which is added. `told` says how an argument of the call has the number told, by the argument's value:
+    {unit: {fahrenheit: {times: 1.8, plus: 32}}}; an argument that a call leaves out leaves it as it was drawn."""
 
     min: Number
     max: Number
     step: Number = 1
     above: Name | None = None
+    told: dict[Name, dict[str, Scale]] = {}
+
+    def scale(self, given: Callable[[str], Any]) -> Scale:
+        """How the number is told, `given` being what the call has for an argument."""
+        for name, scales in self.told.items():
+            if (scale := scales.get(str(given(name)))) is not None:
+                return scale
+        return Scale()
+
+    def measured(self, number: Number, scale: Scale) -> Number:
+        """A drawn number as it is told: whole where the drawn ones are, else to the hundredth."""
+        if scale == Scale():
+            return number
+        whole = all(isinstance(n, int) for n in (self.min, self.max, self.step))
+        return round(number * scale.times + scale.plus, None if whole else 2)
 
 
 class Dates(Part, frozen=True):
@@ -69,11 +93,16 @@ class Gen(Part, frozen=True):
 
 class Outcome(Part, frozen=True):
     """One kind of result: what is drawn, and the JSON that it becomes (`result`; all of `draw` where that is not
-    said). An argument of the same name goes before a drawn value. `when` keeps it to calls with those arguments."""
+    said). An argument of the same name goes before a drawn value. `when` keeps it to calls with those arguments.
+    Whoever answers, remarks are said only where all values are such as `draw` has them."""
 
     draw: dict[Name, Gen | Texts]
     result: dict[str, Tree] | None = None
     answers: Voices | None = None  # instead of the tool's
+    tells: list[
+        Name
+    ] = []  # fields that each of those answers tells in words of its own: "is out", `available`
+    short: Voices | None = None  # the result in a few words: the slot {short} of `pairs`
     remarks: Voices | None = None
     when: dict[Name, list[Scalar]] = {}
     weight: Weight = 1
@@ -83,14 +112,38 @@ class Outcome(Part, frozen=True):
         return {name: name for name in self.draw} if self.result is None else self.result
 
 
+class Question(Part, frozen=True):
+    """Something people say, and the fields that it asks for: an answer tells all of them that the result has."""
+
+    say: Text
+    asks: list[Name]
+
+
+Questions = list[Text | Question]
+SomeQuestions = Annotated[Questions, Meta(min_length=1)]
+
+
+def said(question: str | Question) -> str:
+    """The template of something people say."""
+    return question.say if isinstance(question, Question) else question
+
+
 class Pairs(Part, frozen=True):
     """Questions that take two calls of one tool, which differ in `differ`; {x_2} is the second's x. `compare` is the
-    number that orders the two as {more} and {less}."""
+    number that orders the two as {more} and {less}; where both have the same, neither says anything."""
 
     differ: Name
-    questions: Texts
+    questions: SomeQuestions
     answers: Voices
     compare: Name | None = None
+    asks: list[Name] | None = (
+        None  # what a question asks for that does not say so; {more} where there is `compare`
+    )
+
+    def asked(self, question: str | Question) -> list[str]:
+        if isinstance(question, Question):
+            return question.asks
+        return (["more"] if self.compare else []) if self.asks is None else self.asks
 
 
 class Unknown(Part, frozen=True):
@@ -109,16 +162,19 @@ class Tool(Part, frozen=True):
 
     `arguments` is the call's JSON with names of values where these go; without it each argument of the schema is
     the value of its name. A question decides the call: what it says goes in, what it does not say stays out.
-    `open_questions` leave out a required argument. `follow_ups` say what changes against the call before.
+    `open_questions` leave out a required argument. `follow_ups` say what changes against the call before; what that
+    asked for, they ask for, too. Arguments in `retell` only change how a result is told, or how much of it.
     """
 
     definition: Definition
     outcomes: Annotated[list[Outcome], Meta(min_length=1)]
-    questions: Texts
+    questions: SomeQuestions
     answers: Voices | None = None  # what every outcome without answers of its own is told with
     arguments: dict[str, Tree] | None = None
-    open_questions: list[Text] = []
-    follow_ups: list[Text] = []
+    open_questions: Questions = []
+    follow_ups: Questions = []
+    asks: list[Name] = []  # what a question asks for that does not say so
+    retell: list[Name] = []
     pairs: Pairs | None = None
     unknown: Unknown | None = None
     own: bool = False  # drawn from the set even where a service answers the other tools: a user's calendar
@@ -138,6 +194,9 @@ class Tool(Part, frozen=True):
             return self.arguments
         return {name: name for name in self.schema.get("properties", {})}
 
+    def asked(self, question: str | Question) -> list[str]:
+        return question.asks if isinstance(question, Question) else self.asks
+
 
 class Ask(Part, frozen=True):
     """How the assistant asks for an argument, and what people reply (with the argument's slot)."""
@@ -153,8 +212,12 @@ class Chain(Part, frozen=True):
     first: Name
     then: Name
     give: Annotated[dict[Name, Name], Meta(min_length=1)]
-    questions: Texts
+    questions: SomeQuestions
     answers: Voices
+    asks: list[Name] = []  # what a question asks for that does not say so
+
+    def asked(self, question: str | Question) -> list[str]:
+        return question.asks if isinstance(question, Question) else self.asks
 
 
 class Ambiguous(Part, frozen=True):

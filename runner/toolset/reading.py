@@ -82,6 +82,8 @@ def _leaf(data: Any, info: inspect.Type) -> Iterator[Mistake]:
 
 def _annotation(info: inspect.Type) -> Any:
     """A type that `info` describes, of those that stand in tool sets."""
+    if isinstance(info, inspect.Metadata):
+        return _annotation(info.type)
     if isinstance(info, inspect.StrType):
         return Annotated[
             str, msgspec.Meta(min_length=info.min_length, max_length=info.max_length, pattern=info.pattern)

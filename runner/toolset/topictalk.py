@@ -50,6 +50,7 @@ class TopicTalk:
     nth: int  # how many of this shape came before
     seed: int
     die: Dice
+    again: int = 0  # how often it was drawn before, and came out like an earlier one
     turn: str = ""  # names the question of a conversation that has several
     messages: list[Message] = field(default_factory=list)
 
@@ -116,7 +117,10 @@ class TopicTalk:
 
     def no_call(self) -> str:
         topic = self.set.topic.argument
-        ask, entry = self._deal([(ask, d) for d in self.set.direct for ask in d.asks], "direct")
+        pool = [(ask, d) for d in self.set.direct for ask in d.asks]
+        if self.again:  # what names no place has been said
+            pool = [(ask, d) for ask, d in pool if topic in slots(ask)] or pool
+        ask, entry = self._deal(pool, "direct")
         place = self._deal(self.set.topic.values, "place")
         answer = self.die.pick(entry.persona if self.voice == "persona" else entry.plain, "answer")
         # No opener: "We have a bet on. Goodbye." is nothing that anybody says.
@@ -142,6 +146,8 @@ class TopicTalk:
     def _deal(self, pool: Sequence[T], what: str) -> T:
         """As cards are dealt: within a shape, all of the pool comes once before any of it comes
         again."""
+        if self.again:  # the same cards would make the same conversation
+            return self.die.pick(pool, f"deal/{what}{self.turn}")
         return deal(pool, f"{self.seed}/{self.set.name}/{self.shape}/{what}{self.turn}", self.nth)
 
     def _tool(self, able: Any = lambda tool: True) -> Tool:

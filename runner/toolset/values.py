@@ -22,10 +22,12 @@ WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 @dataclass(frozen=True)
 class Value:
-    """`json` goes into calls and results, `said` into what people say."""
+    """`json` goes into calls and results, `said` into what people say; `fact` is a number as it was drawn, where it
+    is told in another measure."""
 
     json: Any
     said: str
+    fact: int | float | None = None
 
 
 Env = Mapping[str, Value]
@@ -80,7 +82,7 @@ class Drawer:
             start = gen.following.index(die.pick(gen.following, name))
             return plain(gen.following[(start + nth) % len(gen.following)])
         if gen.between is not None:
-            return plain(_between(gen.between, name, die, env))
+            return _between(gen.between, name, die, env)
         if gen.ways is not None:
             way = die.pick(gen.ways, name)
             return Value(way[0], str(die.pick(way[1:], f"{name}/said")))
@@ -124,11 +126,15 @@ def said_rows(rows: Rows, made: list[dict[str, Any]], name: str, die: Dice) -> V
     return Value(made, rows.joined_by.join(texts))
 
 
-def _between(b: Between, name: str, die: Dice, env: Env) -> int | float:
+def _between(b: Between, name: str, die: Dice, env: Env) -> Value:
     steps = int(round((b.max - b.min) / b.step, 6))
-    base = env[b.above].json if b.above is not None else 0
-    value = base + b.min + die.pick(range(steps + 1), name) * b.step
-    return value if isinstance(value, int) else round(value, 6)
+    base = env[b.above] if b.above is not None else Value(0, "0")
+    drawn = (
+        (base.json if base.fact is None else base.fact) + b.min + die.pick(range(steps + 1), name) * b.step
+    )
+    fact = drawn if isinstance(drawn, int) else round(drawn, 6)
+    told = b.measured(fact, b.scale(lambda slot: env[slot].json if slot in env else None))
+    return Value(told, str(told), fact)
 
 
 def _date(dates: Dates, name: str, die: Dice, nth: int) -> Value:

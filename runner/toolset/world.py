@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from runner.toolset.dice import Dice
-from runner.toolset.form import Outcome, Tool, ToolSet, as_gen
+from runner.toolset.form import Gen, Outcome, Tool, ToolSet, as_gen
 from runner.toolset.values import DROPPED, Drawer, Env, Value, leaves, plain, said_rows, shape
 from runner.toolset.words import compact
 
@@ -30,6 +31,12 @@ class Call:
     def key(self) -> str:
         """Names the call for good, and what was fetched for it."""
         return f"{self.tool.name} {compact(self.arguments)}"
+
+    @property
+    def about(self) -> str:
+        """Names what the call is about: calls that differ only in how they are told are about the same facts."""
+        asked = {slot: value for slot, value in self.values.items() if slot not in self.tool.retell}
+        return Call(self.tool, asked).key
 
 
 @dataclass(frozen=True)
@@ -55,17 +62,17 @@ def failed(toolset: ToolSet, name: str) -> Told:
 
 @dataclass(frozen=True)
 class Offline:
-    """Draws answers: the same call in the same conversation is told the same."""
+    """Draws answers: in one conversation, what a call is about has one answer, however it is told."""
 
     set: ToolSet
 
     def tell(self, call: Call, drawer: Drawer, die: Dice) -> Told:
-        dice = Dice(f"{die.key}/{call.key}")
+        dice = Dice(f"{die.key}/{call.about}")
         fit = {i: float(o.weight) for i, o in enumerate(call.tool.outcomes) if _for(o, call)}
         outcome = call.tool.outcomes[dice.weighted(fit, "outcome")]
         fields: dict[str, Value] = {}
         for name, written in outcome.draw.items():
-            fields[name] = drawer.draw(as_gen(written), name, dice, {**call.values, **fields})
+            fields[name] = drawer.draw(as_gen(written), name, dice, {**fields, **call.values})
         return _shaped(outcome, call, fields)
 
 
@@ -87,7 +94,9 @@ class Served:
         if isinstance(got, str):
             return failed(self.set, got)
         fit = [o for o in call.tool.outcomes if _for(o, call)]
-        outcome = next((o for o in fit if _possible(o, got)), None) or replace(fit[0], remarks=None)
+        outcome = next((o for o in fit if _surely(o, got, call)), None)
+        if outcome is None:
+            outcome = replace(next((o for o in fit if _possible(o, got)), fit[0]), remarks=None)
         fields: dict[str, Value] = {}
         for name, written in outcome.draw.items():
             gen = as_gen(written)
@@ -110,6 +119,29 @@ def _possible(outcome: Outcome, got: Mapping[str, Any]) -> bool:
     """Whether an outcome can be what a service told: words of its lists. Its numbers may lie anywhere."""
     lists = {name: as_gen(g).one_of for name, g in outcome.draw.items()}
     return all(got[name] in pool for name, pool in lists.items() if pool is not None and name in got)
+
+
+def _surely(outcome: Outcome, got: Mapping[str, Any], call: Call) -> bool:
+    """Whether an outcome is what a service told, so that its remarks hold: all its words and numbers are such as it
+    draws. Where that cannot be decided, it is not."""
+    return all(_within(as_gen(g), got.get(name), call) for name, g in outcome.draw.items())
+
+
+def _within(gen: Gen, told: Any, call: Call) -> bool:
+    if gen.always is not UNSET:  # the set's own, or an argument's echo
+        return True
+    if (pool := gen.one_of or gen.following) is not None:
+        return told in pool
+    if (b := gen.between) is not None:
+        if isinstance(told, bool) or not isinstance(told, int | float) or b.above is not None:
+            return False
+        scale = b.scale(lambda slot: call.values[slot].json if slot in call.values else None)
+        return b.measured(b.min, scale) <= told <= b.measured(b.max, scale)
+    if gen.rows is not None:
+        return bool(told) and all(
+            _within(as_gen(g), row.get(name), call) for row in told for name, g in gen.rows.draw.items()
+        )
+    return False
 
 
 def _shaped(outcome: Outcome, call: Call, fields: dict[str, Value]) -> Told:

@@ -106,6 +106,11 @@ def put(*path: Any) -> Callable[[Any], None]:
     return change
 
 
+def chosen_by_retold(data: Any) -> None:
+    data["tools"][1]["retell"] = ["sliced"]
+    data["tools"][1]["outcomes"].append({**data["tools"][1]["outcomes"][0], "when": {"sliced": [True]}})
+
+
 CASES: list[tuple[Callable[[Any], object], str]] = [
     (put("values", "count", {"ways": [[1]]}), "values.count.ways[0]: must be a value and at least one text"),
     (put("values", "count", {"one_of": [1], "like": "day"}), "values.count: needs exactly one of"),
@@ -127,7 +132,25 @@ CASES: list[tuple[Callable[[Any], object], str]] = [
     (put("tools", 0, "questions", 0, "{bread} {moon}"), "tools[0].questions[0]: nothing fills {moon}"),
     (put("tools", 0, "open_questions", ["A {bread}?"]), "open_questions[0]: leaves nothing to be asked for"),
     (put("tools", 0, "answers", "plain", ["{moon}"]), "plain[0]: can never be said: nothing fills {moon}"),
-    (put("tools", 0, "answers", "plain", ["{price} {guest}"]), "has no text where only this is known"),
+    (put("tools", 0, "answers", "plain", ["A {brea} is {price}."]), "can never be said: nothing fills {brea}; did you mean {bread}?"),
+    (put("tools", 1, "answers", "plain", ["{sliced}: {order}."]), "has no text where only this is known: bread, count, day, order"),
+    (put("tools", 0, "asks", ["prise"]), "tools[0].asks[0]: no result has 'prise'; did you mean 'price'?"),
+    (put("tools", 0, "questions", 0, {"say": "A {bread}?", "asks": ["oven"]}), "tools[0].questions[0].asks[0]: no result has 'oven'"),
+    (put("tools", 0, "questions", 0, {"say": "A {loaf}?", "asks": []}), "tools[0].questions[0].say: nothing fills {loaf}"),
+    (put("tools", 0, "questions", 0, {"say": "Is a {bread} fresh?", "asks": ["fresh"]}), "tools[0].answers.plain: no answer tells fresh, which a question asks for"),
+    (put("tools", 0, "pairs", "asks", ["fresh"]), "tools[0].pairs.answers.plain: no answer tells fresh, fresh_2"),
+    (put("tools", 0, "outcomes", 0, "tells", ["fresh"]), "tools[0].outcomes[0].tells: is for an outcome with `answers` of its own"),
+    (put("tools", 0, "outcomes", 0, "tells", ["oven"]), "tools[0].outcomes[0].tells[0]: the result has no 'oven'"),
+    (put("tools", 0, "outcomes", 0, "short", {"persona": ["{moon}"], "plain": ["{price}"]}), "tools[0].outcomes[0].short.persona[0]: can never be said"),
+    (put("tools", 0, "retell", ["loaf"]), "tools[0].retell[0]: is no argument of the tool"),
+    (chosen_by_retold, "tools[1].retell[0]: chooses an outcome (`when`)"),
+    (put("tools", 0, "outcomes", 0, "draw", "price", {"between": {"min": 1, "max": 2, "told": {"coin": {"euro": {"times": 2}}}}}), "told.coin: is no argument of the tool"),
+    (put("tools", 1, "outcomes", 0, "draw", "order", {"between": {"min": 1, "max": 2, "told": {"sliced": {"thick": {"times": 2}}}}}), "told.sliced.thick: values.sliced are never 'thick', but True, False"),
+    (put("tools", 1, "outcomes", 0, "draw", "order", {"between": {"min": 1, "max": 2, "told": {"sliced": {"True": {"times": 0}}}}}), "Expected `float` > 0.0"),
+    (put("values", "count", {"between": {"min": 1, "max": 2, "told": {"sliced": {"True": {"times": 2}}}}}), "only results are told in another measure"),
+    (put("values", "day", {"dates": {"first": "2026-01-01", "last": "2026-12-31", "say": ["{iso}", "{month} {day}"]}}), "values.day.dates.say[1]: leaves out {year}: nobody could tell which date is meant"),
+    (put("values", "day", {"dates": {"first": "2026-01-01", "last": "2026-12-31", "say": ["{month} {year}"]}}), "leaves out {day}"),
+    (put("which", {"ask": {"persona": ["{options}?"], "plain": ["{options}?"]}, "replies": ["{chosen}."], "cases": [{"argument": "bread", "said": "the dark one", "means": ["rye loaf", "zed"]}]}), "which.cases[0].means[1]: 'zed' is none of values.bread"),
     (put("tools", 0, "answers", "plain", ["A {bread}."]), "must carry at least one of fresh, price"),
     (put("tools", 0, "answers", "plain", ["{price}, or 3."]), "numbers come from slots"),
     (put("tools", 1, "outcomes", 0, "result", {"order": "ordr"}), "'ordr' is neither drawn nor an argument"),
@@ -137,7 +160,7 @@ CASES: list[tuple[Callable[[Any], object], str]] = [
     (put("tools", 1, "arguments", {"item": {"bread": "bread", "count": "count"}}), "nothing gives the required 'day'"),
     (put("tools", 0, "pairs", "compare", "fresh"), "'fresh' is not a number in every outcome"),
     (put("tools", 0, "pairs", "questions", ["A {bread}?"]), "tools[0].pairs.questions[0]: needs {bread_2}"),
-    (put("tools", 0, "pairs", "answers", "plain", ["{More}: {price}."]), "has no text where only this is known"),
+    (put("tools", 0, "pairs", "answers", "plain", ["{More}: {price}."]), "needs a text for a tie in 'price', where {more} and {less} say nothing, with only: bread, bread_2"),
     (put("tools", 0, "definition", "function", "parameters", {"type": "dict"}), "not a JSON Schema"),
     (put("tools", 0, "definition", "function", "name", "play_music"), "distractors[0]: 'play_music' is there twice"),
     (put("failures", {"oven_out": {"result": {"e": 1}, "answers": {"persona": ["No."], "plain": ["No."]}}}), "needs the failure `unknown`"),
@@ -158,6 +181,51 @@ CASES: list[tuple[Callable[[Any], object], str]] = [
 def test_mistakes(tmp_path: Path, change: Callable[[Any], object], what: str) -> None:
     found = told(tmp_path, changed(change))
     assert any(what in t for t in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [
+        (
+            put("tools", 1, "questions", 0, "Bake {count} times {bread}, {sliced}, for {dya}."),
+            ["tools[1].questions[0]: nothing fills {dya}; did you mean {day}?"],
+        ),
+        (
+            put("tools", 0, "outcomes", 0, "draw", {"prize": {"between": {"min": 1, "max": 9}}}),
+            [
+                "tools[0].answers.persona[0]: can never be said: nothing fills {price}; did you mean {prize}?",
+                "tools[0].answers.plain[0]: can never be said: nothing fills {price}; did you mean {prize}?",
+                "tools[0].asks[0]: no result has 'price'; did you mean 'prize'?",
+                "tools[0].pairs.compare: 'price' is not a number in every outcome; did you mean 'prize'?",
+            ],
+        ),
+        (
+            put("chains", [{"first": "get_price", "then": "place_order", "give": {"bread": "fresher"},
+                            "questions": ["What does a {guest} pay? Then {count} for {day}."],
+                            "answers": {"persona": ["{order}"], "plain": ["{order}"]}}]),
+            ["chains[0].give.bread: get_price never returns 'fresher'; did you mean 'fresh'?"],
+        ),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_told_once_and_what_was_meant(
+    tmp_path: Path, change: Callable[[Any], object], whole: list[str]
+) -> None:
+    found = told(tmp_path, changed(change))
+    assert sorted(found) == sorted(whole)
+
+
+def test_mistakes_of_all_kinds_are_told_at_once(tmp_path: Path) -> None:
+    """A value, a tool whose calls cannot be made, another tool's texts, a failure: none hides the others."""
+
+    def many(d: Any) -> None:
+        d["values"]["guest"] = {}
+        d["tools"][1]["arguments"]["item"]["bread"] = "loaf"
+        d["tools"][0]["questions"][0] = "How much?"
+        d["failures"]["oven_out"]["answers"]["plain"] = ["{moon}"]
+
+    wheres = [t.split(":")[0] for t in told(tmp_path, changed(many))]
+    wanted = "values.guest tools[0].questions[0] tools[1].arguments failures.oven_out.answers.plain[0]"
+    assert sorted(set(wheres)) == sorted(wanted.split())
 
 
 def asked(**step: Any) -> str:

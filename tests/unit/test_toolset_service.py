@@ -22,7 +22,10 @@ from runner.library import shelf
 from runner.record import Record, Rejected
 from runner.registry import SourceContext, plugins
 from runner.toolset import ToolSet, load_toolset, service
+from runner.toolset.dice import Dice
 from runner.toolset.form import Step
+from runner.toolset.values import Drawer, plain
+from runner.toolset.world import Call, Served
 
 PATH = shelf("datasets") / "tools" / "weather-api.yaml"
 FILES = {"set": (InputFile("datasets/tools/weather-api.yaml", PATH, "0" * 64),), "distractors": ()}
@@ -194,6 +197,31 @@ def test_a_place_without_results_is_an_unknown_place(tmp_path: Path) -> None:
         assert isinstance(row, Record)
         if "error" in json.loads(row.messages[2].content or ""):
             assert not re.search(r"\d", row.messages[-1].content or "")
+
+
+def told_now(**got: Any) -> set[str]:
+    """Remarks that may be made on a service's answer."""
+    tool = toolset_once().tool("get_current_weather")
+    unit = got.pop("unit", None)
+    values = {"city": plain("Oslo")} | ({"unit": plain(unit)} if unit else {})
+    world = Served(toolset_once(), lambda call: {"temp": 20, "humidity": 50, "wind": 10, "sky": "rain"} | got)
+    told = world.tell(Call(tool, values), Drawer(toolset_once(), [], Dice("x")), Dice("x"))
+    assert told.outcome is not None
+    return set(told.outcome.remarks.plain) if told.outcome.remarks else set()
+
+
+def test_remarks_hold_on_what_the_service_told() -> None:
+    """A fair day is no pleasant one at 2 degrees, nor a dry one at 97 % of humidity, nor snow cold at 10."""
+    assert "Conditions are pleasant." in told_now(sky="clear skies")
+    assert told_now(sky="clear skies", temp=2) == set()
+    assert told_now(sky="clear skies", humidity=97) == set()
+    assert "Conditions are pleasant." in told_now(sky="clear skies", temp=68, unit="fahrenheit")
+    assert told_now(sky="clear skies", temp=35, unit="fahrenheit") == set()
+    assert told_now(sky="clear skies", temp=68, unit="celsius") == set()
+    assert "Dress warmly." in told_now(sky="snow", temp=-3, humidity=80, wind=12)
+    assert told_now(sky="snow", temp=10, humidity=80, wind=12) == set()
+    assert told_now(sky="broken clouds") == set()  # words that the set does not know decide nothing
+    assert told_now(sky="clear skies", wind=None) == set()
 
 
 NOW = {"temperature_2m": 1, "relative_humidity_2m": 1, "wind_speed_10m": 2, "weather_code": 0}

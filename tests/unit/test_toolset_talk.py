@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -272,6 +273,148 @@ def test_follow_ups_keep_what_is_not_said_anew() -> None:
                 assert second["unit"] == first["unit"]
                 kept += 1
     assert kept > 5
+
+
+# -- one world ------------------------------------------------------------------------------------------
+
+
+def turns(record: Record) -> list[tuple[str, list[tuple[str, Any, Any]], str]]:
+    """(what the user said, [(tool, arguments, result)], the answer) of each exchange with a call."""
+    found: list[tuple[str, list[tuple[str, Any, Any]], str]] = []
+    question, calls, results = "", [], []
+    for m in record.messages:
+        if m.role == "user":
+            question, calls, results = m.content or "", [], []
+        elif m.role == "tool":
+            results.append(json.loads(m.content or ""))
+        elif m.tool_calls:
+            calls += [(c.function.name, json.loads(c.function.arguments)) for c in m.tool_calls]
+        elif calls:
+            done = [(*call, result) for call, result in zip(calls, results, strict=True)]
+            found.append((question, done, m.content or ""))
+    return found
+
+
+def celsius(degrees: int, unit: str) -> float:
+    return degrees if unit == "celsius" else (degrees - 32) / 1.8
+
+
+@lru_cache
+def follow_ups(name: str) -> list[Record]:
+    return draw(name, 600, shapes={"follow_ups": 1.0})
+
+
+def test_other_units_tell_the_same_weather() -> None:
+    compared = Counter[str]()
+    for record in follow_ups("weather-api"):
+        for (_, [(tool, a, one), *_], _), (_, [(_, b, two), *_], _) in itertools.pairwise(turns(record)):
+            if tool == "next_appointment" or a["city"] != b["city"]:
+                continue
+            if tool == "get_current_weather":
+                assert {**one, "temperature": 0, "unit": 0} == {**two, "temperature": 0, "unit": 0}
+                warm = [celsius(r["temperature"], r["unit"]) for r in (one, two)]
+                assert abs(warm[0] - warm[1]) <= 0.5 / 1.8
+                compared[f"{one['unit']} {two['unit']}"] += 1
+                continue
+            for x, y in zip(one["days"], two["days"], strict=False):  # more days begin with the same ones
+                assert (x["day"], x["sky"]) == (y["day"], y["sky"])
+                for key in ("low", "high"):
+                    assert abs(celsius(x[key], one["unit"]) - celsius(y[key], two["unit"])) <= 0.5 / 1.8
+            compared["days"] += len(one["days"]) != len(two["days"])
+    assert compared["celsius fahrenheit"] > 10 and compared["days"] > 30
+
+
+# -- answers that answer --------------------------------------------------------------------------------
+
+ASKED = [
+    ("get_current_weather", r"humid", ["humidity_percent"]),
+    ("get_current_weather", r"\bwindy?\b", ["wind_kmh"]),
+    ("get_current_weather", r"(?<!going by the )weather(?! against)|raining|umbrella", ["conditions"]),
+    ("next_appointment", r"When|What time", ["day", "time"]),
+    ("next_appointment", r"Where", ["city"]),
+    ("opening_hours", r"When does|late", ["from", "to"]),
+]
+
+
+@pytest.mark.parametrize("voice", ["persona", "plain"])
+def test_answers_tell_what_was_asked_for(voice: Voice) -> None:
+    seen = Counter[str]()
+    for name in SETS:
+        for record in many(name, voice):
+            if record.tags["shape"] in ("missing_argument", "ambiguous_argument", "follow_ups"):
+                continue
+            for question, calls, answer in turns(record):
+                for tool, pattern, keys in ASKED:
+                    asks = re.search(pattern, question) and all(c[0] == tool for c in calls)
+                    if not asks or (re.search("humid|windy", question) and keys == ["conditions"]):
+                        continue
+                    if "warmer" in question or "hotter" in question:
+                        continue
+                    for _, _, result in calls:
+                        told = [str(result[key]) for key in keys if key in result]
+                        seen[pattern] += 1
+                        assert all(t.lower() in answer.lower() for t in told), (question, answer)
+    assert seen.keys() == {pattern for _, pattern, _ in ASKED}
+
+
+def test_who_asks_which_is_told_which() -> None:
+    seen = 0
+    for record in many("weather-api", "plain"):
+        for question, calls, answer in turns(record):
+            temps = [r.get("temperature") for _, _, r in calls]
+            if len(calls) == 2 and re.search("warmer|hotter", question) and None not in temps:
+                cities = [a["city"] for _, a, _ in calls]
+                seen += 1
+                assert all(str(t) in answer for t in temps)
+                if temps[0] != temps[1]:
+                    more = cities[temps[1] > temps[0]]
+                    less = cities[temps[1] < temps[0]]
+                    warm = f"{more} is warmer" in answer or f"warmer city is {more}" in answer
+                    assert warm or f"{less} is the cooler" in answer
+    assert seen > 20
+
+
+@pytest.mark.parametrize("voice", ["persona", "plain"])
+def test_pairs_say_of_each_title_whether_it_is_in(voice: Voice) -> None:
+    lent = 0
+    for record in many("town-library", voice):
+        for _, calls, answer in turns(record):
+            if [tool for tool, *_ in calls] != ["find_book", "find_book"]:
+                continue
+            for _, arguments, result in calls:
+                if "error" in result:
+                    continue
+                assert arguments["title"] in answer
+                where = result["location"]["branch"] if result["available"] else result["due_back"]
+                assert (
+                    where in answer
+                    or f"number {result['readers_waiting']}" in answer
+                    or (f"with {result['readers_waiting']} in" in answer)
+                )
+                lent += not result["available"]
+    assert lent > 10
+
+
+def test_chained_forecasts_tell_the_day() -> None:
+    seen = 0
+    for record in many("weather-api", "persona") + many("weather-api", "plain"):
+        for _, calls, answer in turns(record):
+            if [tool for tool, *_ in calls] == ["next_appointment", "get_forecast"] and "days" in calls[1][2]:
+                day = calls[0][2]["day"]
+                assert answer.count(day) == 1 + sum(d["day"] == day for d in calls[1][2]["days"])
+                seen += 1
+    assert seen > 20
+
+
+@each
+def test_articles_and_numbers_agree(name: str, voice: Voice) -> None:
+    skies = "fog|drizzle|rain|snow|showers|thunderstorms"
+    wrong = re.compile(
+        rf"there are (light |heavy )?(fog|drizzle|rain|snow)\b|over it hang|[Ii]t is \w+( \w+)? skies at|\b[Aa] [aeio]\w+"
+        rf"|There is no (The|One|Under|How|My)\b|\bA [AEIO]\w+|(?i:promised (on|{skies}))"
+    )
+    said = [m.content or "" for r in many(name, voice) for m in r.messages if m.role == "assistant"]
+    assert [text for text in said if wrong.search(text)] == []
 
 
 def test_offered_tools() -> None:
