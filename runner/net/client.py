@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import ssl
 from collections import deque
@@ -15,14 +14,14 @@ from types import MappingProxyType
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
-from runner.errors import StepError, UsageError
+from runner.errors import StepError
 from runner.fetching import Got, Keep, Unfetched
 from runner.net import body as bodies
 from runner.net import urls
 from runner.net.cache import VERSION, Cache, Entry, Part
 from runner.net.failures import Again
 from runner.net.guard import Guard
-from runner.net.pace import Pace, Stop
+from runner.net.pace import Pace, Stop, number
 from runner.net.robots import MOST as ROBOTS_MOST
 from runner.net.robots import Robots
 from runner.net.transfer import Ask, Transfer
@@ -63,7 +62,7 @@ class Client:
         set_on_retry_hooks(())  # else stamina logs each retry, on stdout where structlog is installed
         self._limits = limits or Limits()
         guard = Guard(settings)
-        pace, at_once = _number(settings, "pace"), _number(settings, "at_once")
+        pace, at_once = number(settings, "pace"), number(settings, "at_once")
         say = progress or (lambda _: None)
         self._pace = Pace(pace, max(1, int(at_once)), self._limits.longest_closed, say)
         self._robots = Robots(self._robots_txt, self._pace)
@@ -263,16 +262,6 @@ def agent(settings: Settings) -> str:
     """The one user agent: who asks, and where to complain."""
     contact = re.sub(r"[^\x21-\x7e]|[()\\]", "", settings["contact"])
     return f"mirepoix/{version('mirepoix')}" + (f" (+{contact})" if contact else "")
-
-
-def _number(settings: Settings, name: str) -> float:
-    try:
-        value = float(settings[name])
-    except ValueError:
-        value = 0.0
-    if not math.isfinite(value) or value <= 0:
-        raise UsageError(f"setting {name}: {settings[name]!r} is not a number above 0")
-    return value
 
 
 def _ask(

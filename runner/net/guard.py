@@ -16,6 +16,7 @@ from runner.errors import UsageError
 from runner.fetching import Unfetched
 from runner.net import urls
 from runner.net.failures import Again, NotPublic
+from runner.net.pace import number
 from runner.settings import SETTINGS, Settings
 
 IP = IPv4Address | IPv6Address
@@ -82,6 +83,13 @@ def _named(settings: Settings) -> Iterator[tuple[str, int]]:
         if not re.fullmatch(r"(\[[^]]+\]|[^\[\]:/@]+):\d+", pair):
             raise UsageError(f"setting allow: {pair!r}: write HOST:PORT")
         yield _pair("allow", f"http://{pair}")
+
+
+def check(settings: Settings) -> None:
+    """Raises UsageError for settings that no fetch could use, before there is one."""
+    Guard(settings)
+    for name in ("pace", "at_once"):
+        number(settings, name)
 
 
 class Guard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 
+from runner.errors import UsageError
 from runner.fetching import Unfetched
 from runner.net.failures import Stopped
+from runner.settings import Settings
 
 SLICE = 0.2
 """Seconds that a thread waits at most before it looks whether it should stop."""
@@ -34,6 +37,17 @@ class Stop:
             raise Stopped
 
 
+def number(settings: Settings, name: str) -> float:
+    """A setting that is a number above 0. Raises UsageError for any other."""
+    try:
+        value = float(settings[name])
+    except ValueError:
+        value = 0.0
+    if not math.isfinite(value) or value <= 0:
+        raise UsageError(f"setting {name}: {settings[name]!r} is not a number above 0")
+    return value
+
+
 def _timestamp(date: str) -> float | None:
     try:
         return parsedate_to_datetime(date).timestamp()
@@ -55,10 +69,10 @@ def retry_after(value: str, date: str) -> float | None:
 
 
 def _long(seconds: float) -> str:
-    """A time in the largest unit that does not hide much of it."""
+    """A time in seconds, and in words where those are many."""
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            return f"{seconds:.0f} s ({seconds / size:.3g} {unit})"
     return f"{seconds:.0f} s"
 
 
@@ -120,8 +134,8 @@ class Pace:
     def closed(self, place: str, seconds: float) -> str:
         """In words: what it means that a host asks to be left alone for longer than we wait."""
         return (
-            f"{place} asks to be left alone for {_long(seconds)} (Retry-After), longer than the {_long(self._longest)} "
-            "that are waited: it was not asked again in this run"
+            f"{place} asks to be left alone for {_long(seconds)}, longer than the {self._longest:.0f} s that are "
+            "waited: it was not asked again in this run"
         )
 
     def slow(self, place: str, gap: float) -> None:

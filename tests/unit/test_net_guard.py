@@ -165,6 +165,19 @@ def test_a_bad_service_address_is_said() -> None:
         Guard(settings(teacher_url="localhost:8000"))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pace", "0"), ("pace", "-1"), ("pace", "nan"), ("pace", "fast"), ("pace", ""), ("at_once", "inf"),
+        ("allow", "foo"), ("allow", "127.0.0.1"), ("gutendex_url", "ftp://a.example"), ("proxy", "socks5://127.0.0.1:1"),
+    ],
+)  # fmt: skip
+def test_settings_that_no_fetch_could_use_are_said_before_there_is_one(name: str, value: str) -> None:
+    guard.check(settings())
+    with pytest.raises(UsageError, match=f"^setting {name}: "):
+        guard.check(settings(**{name: value}))
+
+
 def test_names_that_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(code: int) -> Any:
         def getaddrinfo(*_: Any, **__: Any) -> None:

@@ -236,7 +236,7 @@ def test_a_closed_host_is_waited_for_or_given_up() -> None:
     assert said == ["waiting 4 s for a"]
     gentle.close("a", 86400)
     gentle.close("a", 1)
-    with pytest.raises(Unfetched, match="a asks to be left alone for 24 hours"), gentle.turn("a", Stop()):
+    with pytest.raises(Unfetched, match="a asks to be left alone for 86400 s"), gentle.turn("a", Stop()):
         pass
     with gentle.turn("b", Stop()):
         pass
