@@ -136,7 +136,12 @@ def _load(recipe: Path, workspace: Path, trust: tuple[str, ...]) -> tuple[Loaded
 def _settings(allow: tuple[str, ...]) -> Settings:
     from runner import settings
 
-    return settings.load(allow=allow)
+    found = settings.load(allow=allow)
+    if any(found.origin[name] != "default" for name in ("allow", "pace", "at_once", "proxy")):
+        from runner.net.guard import check
+
+        check(found)  # even where nothing is fetched; the defaults need no look
+    return found
 
 
 def _plan(recipe: Path, workspace: Path, trust: tuple[str, ...], profile: Any) -> Plan:
@@ -158,7 +163,7 @@ def main() -> None:
 @command
 def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
     """Check recipes; report every error at its file, line and column."""
-    from runner.licences import licences
+    from runner.licences import licences, terms
 
     code, found = errors.OK, []
     mixed: dict[str, dict[str, list[str]]] = {}
@@ -176,8 +181,11 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
                 click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
                 for name, what in mixed[str(recipe)].items():
                     click.echo(safe(f"  {name}: {', '.join(what)}"))
+                for said in terms(mixed[str(recipe)]):
+                    click.echo(safe(f"  {said}"))
     if as_json:
-        emit({"ok": not code, "exit": code, "errors": found, "licences": mixed})
+        asked = {name: terms(under) for name, under in mixed.items()}
+        emit({"ok": not code, "exit": code, "errors": found, "licences": mixed, "terms": asked})
     return code
 
 
@@ -283,6 +291,7 @@ def run(
                 "kept": outcome.kept,
                 "failed_gates": outcome.failed_gates,
                 "report": str(outcome.report) if outcome.report else None,
+                "paid": outcome.paid,
             }
         )
         return code

@@ -71,9 +71,10 @@ class Writer:
             self._flush()
 
     def _flush(self) -> None:
-        rows = list(map(msgspec.structs.astuple, self._held))
-        columns = zip(*rows, strict=True) if rows else [()] * len(self._schema)
-        arrays = [self._pa.array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
+        arrays = [
+            (_numbers if name in _NUMBERS else _texts)([getattr(row, name) for row in self._held])
+            for name in self._schema.names
+        ]
         self._file.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
         self._held = []
 
@@ -81,6 +82,29 @@ class Writer:
         """The last rows, and the end of the file."""
         self._flush()
         self._file.close()
+
+
+# pyarrow.array() would do, but it imports pandas, where that is installed, to see whether a list comes from there.
+
+
+def _texts(values: list[str]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [value.encode() for value in values]
+    ends = np.zeros(len(values) + 1, dtype=np.int32)
+    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(values)), out=ends[1:])
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def _numbers(values: list[int | None]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    there = np.fromiter((value is not None for value in values), bool, len(values))
+    numbers = np.fromiter((value or 0 for value in values), np.int64, len(values))
+    known = pa.py_buffer(np.packbits(there, bitorder="little"))
+    return pa.Array.from_buffers(pa.int64(), len(values), [known, pa.py_buffer(numbers)])
 
 
 def write(path: Path, fates: Iterable[Fate]) -> None:

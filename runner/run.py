@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from runner import evaluate, fetch, ledger, prepare, report, train
+from runner import evaluate, fetch, fetching, ledger, prepare, report, train
 from runner.errors import StepError
 from runner.making import Maker, Making, read_rows
 from runner.plan import plan as make_plan
@@ -58,6 +58,7 @@ class Outcome:
     kept: int
     failed_gates: list[str]
     report: Path | None
+    paid: dict[str, dict[str, str]]  # source → tokens and cost of what a model wrote for it
 
 
 def folder(plan: Plan) -> Path:
@@ -134,16 +135,12 @@ class _Walk:
         self.tell(Event("starts", name, "prepare", "not fetched yet" if one.items is None else "asked again"))
         net = fetch.Net(one, client, settings, self.plan.loaded.recipe.seed, records, progress)
         log = folder(self.plan) / "logs" / f"{name}.log"
-        had, missing = fetch.run(one, net, self.store.root, log, f"logs/{log.name}")
+        fetch.run(one, net, self.store.root, log, f"logs/{log.name}")
         self.executed += 1
-        why = (
-            f"{had} had, {missing} not: see logs/{log.name}; --refresh failed asks again"
-            if missing
-            else f"{had} had"
-        )
-        self.tell(Event("made", name, "prepare", why))
         self.plan = make_plan(self.plan.loaded, self.plan.workspace, self.plan.profile)
         self.whys = self._whys()
+        one = next(f for f in self.plan.fetches if f.name == name)
+        self.tell(Event("made", name, "prepare", fetch.told(one.items or (), f"logs/{log.name}")))
 
 
 def _again(one: Fetch, refresh: Refresh) -> bool:
@@ -186,7 +183,8 @@ def run(
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
         failed = [g["why"] for g in data["gates"] if g["verdict"] == "fail"]
         html = out / "report.html" if whole else None
-        return Outcome(out, walk.executed, walk.kept, failed, html)
+        paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
+        return Outcome(out, walk.executed, walk.kept, failed, html, paid)
 
 
 def _make(

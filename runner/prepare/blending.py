@@ -142,7 +142,8 @@ def split(m: Making) -> None:
     lengths = None if before.tokens is None else before.tokens[np.concatenate((train[0], validation[0]))]
     summary = ledger.summary(tally, shares, lengths)
     write_json(m.out / "summary.json", summary)
-    (m.out / "data-card.md").write_text(card.text(tally, summary, recipe), encoding="utf-8")
+    fetched = {f.source.name: f.items or () for f in m.plan.fetches}
+    (m.out / "data-card.md").write_text(card.text(tally, summary, recipe, fetched), encoding="utf-8")
 
 
 def _strata(m: Making, before: Selected, rows: NDArray[Any]) -> tuple[NDArray[Any], list[tuple[str, ...]]]:

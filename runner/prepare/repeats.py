@@ -78,7 +78,9 @@ def remove_duplicates(m: Making) -> None:
 
     def read(rows: NDArray[Any]) -> list[str]:
         old = [*earlier.read(rows[rows < first].tolist())]
-        return old + [decoder.decode(x).compared for x in shelf.read(before.rows[rows[rows >= first] - first])]
+        return old + [
+            decoder.decode(x).compared for x in shelf.read(before.rows[rows[rows >= first] - first])
+        ]
 
     rank = [wanted.prefer.index(s.name) if s.name in wanted.prefer else len(wanted.prefer)
             for s in m.plan.loaded.recipe.sources]  # fmt: skip

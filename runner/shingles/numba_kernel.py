@@ -15,8 +15,10 @@ BYTE, WORD, WHOLE, LENGTH = np.uint64(c.BYTE), np.uint64(c.WORD), np.uint64(c.WH
 MIX_1, MIX_2 = np.uint64(hashes.MIX_1), np.uint64(hashes.MIX_2)
 MIX32_1, MIX32_2 = np.uint32(c.MIX32_1), np.uint32(c.MIX32_2)
 ONE, SHIFT = np.uint64(1), np.uint64(33)
-_SPACE = np.zeros(256, dtype=np.bool_)
-_SPACE[list(c.SPACES)] = True
+# What each byte adds to its word's hash: itself in lower case, plus one; 0 for white space.
+_DIGIT = np.arange(1, 257, dtype=np.uint64)
+_DIGIT[65:91] += 32
+_DIGIT[list(c.SPACES)] = 0
 
 _compiled = njit(cache=True, nogil=True, boundscheck=False)
 
@@ -36,22 +38,19 @@ def _words(data: Any, begin: int, end: int, token: Any) -> int:
     """Hashes of the words of one row into `token`; how many."""
     n = 0
     state = uint64(0)
-    size = uint64(0)
+    first = begin
     for i in range(begin, end):
-        byte = data[i]
-        if _SPACE[byte]:
-            if size:
-                token[n] = _final(state + size * LENGTH)
+        digit = _DIGIT[data[i]]
+        if digit:
+            state = state * BYTE + digit
+        else:
+            if i > first:
+                token[n] = _final(state + uint64(i - first) * LENGTH)
                 n += 1
                 state = uint64(0)
-                size = uint64(0)
-            continue
-        if uint8(byte - uint8(65)) < uint8(26):
-            byte = uint8(byte + uint8(32))
-        state = state * BYTE + uint64(byte) + ONE
-        size += ONE
-    if size:
-        token[n] = _final(state + size * LENGTH)
+            first = i + 1
+    if end > first:
+        token[n] = _final(state + uint64(end - first) * LENGTH)
         n += 1
     return n
 
@@ -63,27 +62,22 @@ def _characters(data: Any, begin: int, end: int, token: Any) -> int:
     i = begin
     gap = False
     while i < end:
-        byte = data[i]
-        if _SPACE[byte]:
+        if not _DIGIT[data[i]]:
             gap = n > 0
             i += 1
             continue
         if gap:
-            token[n] = _final(uint64(33) + LENGTH)
+            token[n] = _final(uint64(33) + LENGTH)  # a space, plus one
             n += 1
             gap = False
         state = uint64(0)
-        size = uint64(0)
+        first = i
         while True:
-            byte = data[i]
-            if uint8(byte - uint8(65)) < uint8(26):
-                byte = uint8(byte + uint8(32))
-            state = state * BYTE + uint64(byte) + ONE
-            size += ONE
+            state = state * BYTE + _DIGIT[data[i]]
             i += 1
             if i >= end or (data[i] & uint8(0xC0)) != uint8(0x80):
                 break
-        token[n] = _final(state + size * LENGTH)
+        token[n] = _final(state + uint64(i - first) * LENGTH)
         n += 1
     return n
 

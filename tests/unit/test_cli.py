@@ -67,7 +67,7 @@ def test_check() -> None:
     fine = "r.yaml: ok (small)\n  no licence stated: talk, river\n"
     assert recipe("check", "r.yaml").stdout == fine
     mixed = {"r.yaml": {"no licence stated": ["talk", "river"]}}
-    assert answer("check", "r.yaml") == {"ok": True, "exit": 0, "errors": [], "licences": mixed}
+    assert answer("check", "r.yaml") == {"ok": True, "exit": 0, "errors": [], "licences": mixed, "terms": {"r.yaml": []}}
     Path("bad.yaml").write_text("recipe: 1\nname: b\nseed: x\nsources:\n  - text: {files: [none]}\n")
     done = recipe("check", "r.yaml", "bad.yaml", "gone.yaml")
     assert done.exit_code == 2
