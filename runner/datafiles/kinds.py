@@ -74,9 +74,10 @@ def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
     That one comes first where nothing came before it but a few rejected rows.
     """
     held: list[Rejected] = []
-    waiting, kept, why, first = True, False, "", ""
+    waiting, kept, why, first, came = True, False, "", "", 0
     try:
         for row in made:
+            came += 1
             if isinstance(row, Rejected):
                 if waiting and len(held) < _HELD:
                     held.append(row)
@@ -89,7 +90,7 @@ def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
                 waiting, held = False, []
             yield row
     except Unreadable as e:
-        why = f"{name}: {e}"
+        why = f"{name}: {e}" + (f" ({came:,} rows came before that)" if came else "")
     if not kept and not why:
         first = held[0].reason if held else first
         why = f"{name}: nothing in it can be used" + (f"; its first row: {first}" if first else "")

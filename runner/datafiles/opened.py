@@ -136,13 +136,19 @@ class _Grown(io.RawIOBase):
         try:
             data = self._read(len(view))
         except (EOFError, zlib.error, gzip.BadGzipFile) as e:
-            short = isinstance(e, EOFError)
-            raise Unreadable("is cut short" if short else f"is damaged: {e}") from None
+            if not isinstance(e, EOFError):
+                raise Unreadable(f"is damaged: {e}") from None
+            lacks = str(e) if isinstance(e, _Short) else "it does not say of how many"
+            raise Unreadable(f"is cut short after {self._out:,} unpacked bytes; {lacks}") from None
         self._out += len(data)
         if self._out > _FREE and self._out > _RATIO * self._source.tell():
             raise Unreadable(f"grows more than {_RATIO}-fold when it is decompressed, which no text does")
         view[: len(data)] = data
         return len(data)
+
+
+class _Short(EOFError):
+    """A frame that breaks off; `str()` says what of it is missing."""
 
 
 class _Unzstd:
@@ -155,6 +161,7 @@ class _Unzstd:
         self._source, self._window = source, window
         self._frame = self._new()
         self._begun, self._ready, self._at = False, b"", 0
+        self._start, self._made = b"", 0  # of the frame at hand: its first bytes, and how many it made
 
     def _new(self) -> ZstdDecompressionObj:
         return self._zstd.ZstdDecompressor(max_window_size=self._window).decompressobj()
@@ -164,15 +171,26 @@ class _Unzstd:
             piece = self._frame.unused_data if self._frame.eof else b""
             if self._frame.eof:
                 self._frame, self._begun = self._new(), False
+                self._start, self._made = b"", 0
             piece = piece or self._source.read(_PIECE)
             if not piece:
                 if self._begun:
-                    raise EOFError
+                    raise _Short(self._missing())
                 return b""
             self._begun = True
+            self._start = self._start if len(self._start) > 18 else self._start + piece[:32]
             try:
                 self._ready, self._at = self._frame.decompress(piece), 0
             except self._zstd.ZstdError as e:
                 raise Unreadable(f"is damaged, or no Zstandard: {e}") from None
+            self._made += len(self._ready)
         self._at += size
         return self._ready[self._at - size : self._at]
+
+    def _missing(self) -> str:
+        """What the frame that breaks off would have held, where its header says so."""
+        try:
+            size = self._zstd.frame_content_size(self._start)
+        except self._zstd.ZstdError:
+            size = -1
+        return f"{size - self._made:,} are missing" if size > self._made else "it does not say of how many"

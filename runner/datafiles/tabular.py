@@ -4,6 +4,9 @@ The `csv` module splits; what it would pass over in silence is watched here: row
 never closed or stand in the middle of a field, bytes that are no UTF-8, NULs, fields without end. In files whose
 rows end in CRLF, a bare LF is text of its field, quoted or not, as in real dumps. Nothing is guessed: a file in
 another charset, or with semicolons, is refused in those words.
+
+A quote left open swallows the lines after it. Where those are rows by themselves, the line that opens it is refused
+and reading goes on at the next one; where they may as well be text of one field, each is refused by its number.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.datafiles.opened import LONGEST, Bad, Overlong, Unreadable, head, lines
 
 SHOWN = 20_000
+_MANY = 20  # lines of a field, past which they are looked at: are they rows?
+_LOOKED = 200
+_AGAIN = 8 * LONGEST  # bytes of a file that are read twice
 _KEPT_LF = "\x1e"  # stands for a bare LF on its way through the csv module, which would end the row there
 Cells = tuple[int, "list[str] | Bad"]
 """The line on which a row begins, from 1, and its cells, or why it has none."""
@@ -37,6 +43,8 @@ class Table:
         csv.field_size_limit(2 * LONGEST)  # 128 KiB else; one limit for the whole process, above our own
         self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
         self._delimiter = delimiter
+        self._left = _AGAIN
+        self.columns: list[str] = []
         header = next(self._read(), None)
         if header is None:
             raise Unreadable("holds nothing but blank lines")
@@ -76,51 +84,137 @@ class Table:
             except StopIteration:
                 return
             except _Endless as e:
-                yield feed.first, Bad(str(e), feed.shown())
-                if feed.count > 1 or feed.quotes % 2:
-                    raise Unreadable(f"cannot be read past line {feed.first}: a quote is left open") from None
+                yield from self._broken(str(e), endless=True)
             except csv.Error as e:
-                yield feed.first, Bad(_plain(str(e), feed.count - 1), feed.shown())
+                yield from self._broken(_plain(str(e)))
             else:
+                if self._swallowed():
+                    yield from self._broken("a quote is left open: the lines after it are rows by themselves")
+                    continue
                 if feed.bad is None and self._delimiter == "," and feed.quotes % 2:
                     feed.bad = "an unbalanced quote"
                 if cells:
                     yield feed.first, (Bad(feed.bad, feed.shown()) if feed.bad else feed.restored(cells))
 
+    def _broken(self, why: str, *, endless: bool = False) -> Iterator[Cells]:
+        """The row at hand is refused; what to do with the lines that it holds after its first."""
+        feed = self._feed
+        (first, _), *rest = feed.row
+        yield first, Bad(why, feed.shown())
+        if endless and len(self.columns) < 2 and (rest or feed.quotes % 2):
+            raise Unreadable(f"cannot be read past line {first}: a quote is left open") from None
+        size = sum(len(raw) for _, raw in rest if isinstance(raw, bytes))
+        if rest and size <= self._left and 2 * self._rows_in(rest) > min(len(rest), _LOOKED):
+            self._left -= size
+            feed.again(rest)
+            return
+        for number, raw in rest:
+            if isinstance(raw, Overlong):
+                yield number, Bad(raw.reason)
+            elif raw.strip():
+                yield number, Bad(f"lost with line {first}, to which it may belong: {why}", _text(raw))
 
-def _plain(what: str, more: int) -> str:
+    def _swallowed(self) -> bool:
+        """Whether what looks like one field is many rows: the quote that ends it was to open another."""
+        inner = self._feed.row[1:-1]
+        return len(inner) > _MANY and self._rows_in(inner) == min(len(inner), _LOOKED)
+
+    def _rows_in(self, row: Sequence[_Piece]) -> int:
+        """How many of the first lines are whole rows by themselves; none where every line would look like one."""
+        return sum(map(self._is_row, (raw for _, raw in row[:_LOOKED]))) if len(self.columns) > 1 else 0
+
+    def _is_row(self, raw: bytes | Overlong) -> bool:
+        if isinstance(raw, Overlong) or raw.count(b'"') % 2:
+            return False
+        text = raw.decode("utf-8", "replace").replace("\0", "?").rstrip("\r\n").replace("\n", _KEPT_LF)
+        try:
+            return [len(c) for c in csv.reader([text], delimiter=self._delimiter, strict=True)] == [
+                len(self.columns)
+            ]
+        except csv.Error:
+            return False
+
+
+def _plain(what: str) -> str:
     """The csv module's words, for people."""
     if "unexpected end" in what:
-        return f"a quote is opened and never closed: the {more} lines after it are refused with it"
+        return "a quote is opened and never closed"
     if "new-line character" in what:
         return "a bare carriage return in the middle of a row"
     return "a quote in the middle of a field (it must be doubled, and the field quoted)"
+
+
+def _text(raw: bytes) -> str:
+    return raw[:SHOWN].decode("utf-8", "replace").rstrip("\r\n")
 
 
 class _Endless(Exception):
     """A row without end."""
 
 
+_Piece = tuple[int, "bytes | Overlong"]
+
+
+def _pieces(found: Iterable[_Piece], crlf: bool) -> Iterator[_Piece]:
+    """Line by line, each under its number; where rows end in CRLF, all up to that at once."""
+    held: list[bytes] = []
+    first = size = 0
+    for number, line in found:
+        first = first if held else number
+        if isinstance(line, Overlong):
+            quotes = line.quotes + sum(part.count(b'"') for part in held)
+            yield first, Overlong(size + line.size, quotes)
+        else:
+            held.append(line)
+            size += len(line)
+            if crlf and not line.endswith(b"\r\n") and size <= LONGEST:
+                continue
+            yield first, b"".join(held)
+        held, size = [], 0
+    if held:
+        yield first, b"".join(held)
+
+
 class _Feed:
     """Hands lines to the csv module and remembers those of the row at hand, from which it began."""
 
     def __init__(self, stream: io.BufferedReader, crlf: bool) -> None:
-        self._lines, self._crlf = lines(stream), crlf
-        self._next = 1
+        self._fresh, self._crlf = _pieces(lines(stream), crlf), crlf
+        self._again: deque[_Piece] = deque()
         self.begin()
 
     def begin(self) -> None:
         """What follows is a new row."""
-        self._row: list[bytes] = []
-        self.first, self.count, self.size, self.quotes = self._next, 0, 0, 0
+        self.row: list[_Piece] = []
+        self.size = self.quotes = 0
         self.bad: str | None = None
         self._kept_lf = False
+
+    def again(self, pieces: Sequence[_Piece]) -> None:
+        """These come next, once more."""
+        self._again.extendleft(reversed(pieces))
+
+    @property
+    def first(self) -> int:
+        """The number of the line on which the row at hand begins."""
+        return self.row[0][0]
 
     def __iter__(self) -> _Feed:
         return self
 
     def __next__(self) -> str:
-        raw = self._piece()
+        number, raw = self._again.popleft() if self._again else next(self._fresh)
+        if isinstance(raw, Overlong):
+            self.row.append((number, raw))
+            self.quotes += raw.quotes
+            raise _Endless(raw.reason)
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        self.row.append((number, raw))
+        self.quotes += raw.count(b'"')
+        self.size += len(raw)
+        if self.size > LONGEST:
+            raise _Endless(f"a row of more than {LONGEST:,} bytes: a quote or line end is missing")
         if b"\0" in raw:
             self.bad = self.bad or "holds a NUL byte"
             raw = raw.replace(b"\0", b"?")
@@ -136,32 +230,10 @@ class _Feed:
             text = text[:-2].replace("\n", _KEPT_LF) + text[-2:]
         return text
 
-    def _piece(self) -> bytes:
-        """One line; where rows end in CRLF, all up to that."""
-        begun = len(self._row)
-        for _, line in self._lines:
-            self._next += 1
-            self.count += 1
-            if isinstance(line, Overlong):
-                self.quotes += line.quotes
-                raise _Endless(line.reason)
-            if self.first == self.count == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            self._row.append(line)
-            self.quotes += line.count(b'"')
-            self.size += len(line)
-            if self.size > LONGEST:
-                raise _Endless(f"a row of more than {LONGEST:,} bytes: a quote or line end is missing")
-            if not self._crlf or line.endswith(b"\r\n"):
-                break
-        if begun == len(self._row):
-            raise StopIteration
-        return b"".join(self._row[begun:])
-
     def restored(self, cells: list[str]) -> list[str]:
         """The cells with their own line feeds."""
         return [c.replace(_KEPT_LF, "\n") for c in cells] if self._kept_lf else cells
 
     def shown(self) -> str:
         """The row at hand, to look at."""
-        return b"".join(self._row)[:SHOWN].decode("utf-8", "replace").rstrip("\r\n")
+        return _text(b"".join(raw for _, raw in self.row if isinstance(raw, bytes)))

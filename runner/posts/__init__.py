@@ -1,6 +1,7 @@
 """Posts and comments as Reddit's dumps, its API and people's CSV files hold them → plain texts without names.
 
-Users' names are never kept: no field that holds one is read, and mentions in a text are replaced.
+Users' names are never kept: no field that holds one is read, and mentions in a text (u/, /u/, links to a user's page
+or profile) are replaced.
 """
 
 from __future__ import annotations
@@ -15,9 +16,23 @@ from msgspec import Meta, Struct
 
 Column = Annotated[str, Meta(min_length=1, max_length=200)]
 REMOVED = re.compile(r"\[ ?(?:removed|deleted)(?: by (?:reddit|user|moderator)\b[^\]]*)? ?\]", re.IGNORECASE)
+_USER = r"(?:[A-Za-z0-9_-]|\\[_-]){2,}"  # Markdown may escape what is in a name
 _MENTION = re.compile(
-    r"(?<![A-Za-z0-9_-])/?u/[A-Za-z0-9_-]{2,}|(?<=reddit\.com/)user/[A-Za-z0-9_-]{2,}", re.I
+    rf"(?<![A-Za-z0-9_-])/?u\\?/{_USER}|(?<=reddit\.com/)user/{_USER}|(?<=\]\()/user/{_USER}", re.I
 )
+_PROFILE = re.compile(rf"(?<![A-Za-z0-9_-])r/u_{_USER}", re.I)
+_MISSING = ("nan", "none", "<na>", "nat", "null")  # what pandas and its like write for a cell that is empty
+_BY = {
+    "deleted": "deleted by its user",
+    "author": "deleted by its user",
+    "moderator": "removed by a moderator",
+    "automod_filtered": "removed by a moderator's rule",
+    "reddit": "removed by Reddit",
+    "anti_evil_ops": "removed by Reddit",
+    "community_ops": "removed by Reddit",
+    "copyright_takedown": "taken down for its copyright",
+    "content_takedown": "taken down by law",
+}
 _NO = ("", "0", "false", "no", "none", "null", "nan")
 _ID = re.compile(r"[a-z0-9]{1,12}")
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -80,20 +95,27 @@ class Post(Struct, frozen=True):
     subreddit: str
     id: str
     thread: str
-    removed: bool
+    removed: str
+    """How it was removed or deleted, "" where it is there."""
+    missing: bool
+    """Its title is what stands for an empty cell in a table."""
 
 
-def post_of(row: Mapping[str, Any], columns: PostColumns) -> Post:
-    """A row as it stands in a file, read."""
+def post_of(row: Mapping[str, Any], columns: PostColumns, *, table: bool = False) -> Post:
+    """A row as it stands in a file, read. In a table, `nan` and `None` are what pandas wrote for nothing."""
 
     def cell(field: str) -> str:
         column = columns.of(field, row)
         value = row[column] if column else None
-        return "" if value is None or value is False or isinstance(value, list | dict) else str(value)
+        empty = value is None or value is False or value != value  # the last is a float that is none
+        return "" if empty or isinstance(value, list | dict) else str(value)
 
     comment = row.get("body") if row.get("title") is None else None
     title, text, body = cell("title"), cell("selftext"), comment if isinstance(comment, str) else ""
-    marked = any(REMOVED.fullmatch(t.strip()) for t in (title, text, body))
+    missing = table and title.strip().lower() in _MISSING
+    if table and text.strip().lower() in _MISSING:
+        text = ""
+    marks = [t.strip().lower() for t in (title, text, body) if REMOVED.fullmatch(t.strip())]
     id, thread = cell("id"), row.get("link_id")
     subreddit = cell("subreddit").strip().removeprefix("r/")
     return Post(
@@ -105,8 +127,26 @@ def post_of(row: Mapping[str, Any], columns: PostColumns) -> Post:
         subreddit="" if subreddit.startswith("u_") else subreddit,  # a profile: its name is a user's
         id=id if _ID.fullmatch(id) else "",
         thread=thread.removeprefix("t3_") if isinstance(thread, str) and _ID.fullmatch(thread[3:]) else "",
-        removed=marked or cell("removed").strip().lower() not in _NO or row.get("author") == "[deleted]",
+        removed=_removed(cell("removed").strip().lower(), marks, row.get("author") == "[deleted]"),
+        missing=missing,
     )
+
+
+def _removed(category: str, marks: list[str], gone: bool) -> str:
+    if category not in _NO:
+        return _BY.get(category, "removed")
+    for by, word in (("deleted", "delet"), ("reddit", "by reddit"), ("moderator", "by moderator")):
+        if any(word in mark for mark in marks):
+            return _BY[by]
+    if marks:
+        return "removed"
+    return "its user is gone" if gone else ""
+
+
+def masked(text: str) -> str:
+    """Text with `u/[user]` for every user that it mentions, and for every link to a user's page."""
+    text = _MENTION.sub("u/[user]", text) if "u" in text or "U" in text else text
+    return _PROFILE.sub("r/u_[user]", text) if "u_" in text or "U_" in text else text
 
 
 def plain(text: str) -> str:
@@ -115,7 +155,7 @@ def plain(text: str) -> str:
         # Markdown may hold entities of its own, which no reader sees.
         text = html.unescape(text).replace("&#x200B;", "").replace("&nbsp;", " ")
     text = text.replace("\r\n", "\n").replace("\u200b", "")
-    return _MENTION.sub("u/[user]", text) if "u" in text or "U" in text else text
+    return masked(text)
 
 
 def of_site(domain: str, sites: Collection[str]) -> bool:

@@ -1,7 +1,8 @@
 """Posts of a subreddit through Reddit's API, by PRAW: what it gives → JSON Lines in the form of the dumps.
 
 PRAW does its own talking, to the two addresses of the user's settings and nowhere else: no redirects, no proxy or
-password from the environment, no look for updates. No user's name is kept, not even in the cache.
+password from the environment, no look for updates. No user's name is kept, not even in the cache: no field that holds
+one is written, and in titles, texts and addresses every mention of a user is replaced first.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import msgspec
 
 from runner.errors import StepError
 from runner.fetching import Fetcher, Unfetched
+from runner.posts import masked
 
 Listing = Literal["top", "new", "hot"]
 Period = Literal["all", "year", "month", "week", "day"]
 _FIELDS = ("id", "subreddit", "url", "domain", "score", "created_utc", "over_18", "removed_by_category")
 _ANSWER, _SECONDS = 16 << 20, 120.0  # a page of 100 posts is some 300 kB
+# Of a user who is gone, PRAW knows this spelling only, and on the other it gives up the whole listing.
+_NO_AUTHOR = re.compile(rb'(?<!\\)"author"\s*:\s*null\b')
 _SECRETS = ("reddit_client_id", "reddit_client_secret")
 
 
@@ -64,7 +68,7 @@ def _session() -> Any:
                 if len(content) > _ANSWER or time.monotonic() - started > _SECONDS:
                     response.close()
                     raise requests.exceptions.ContentDecodingError("the answer does not end")
-            response._content = bytes(content)
+            response._content = _NO_AUTHOR.sub(b'"author": "[deleted]"', bytes(content))
             return response
 
     session = Session()
@@ -98,14 +102,17 @@ def _reddit(net: Fetcher, praw: Any) -> Any:
 def _line(post: dict[str, Any]) -> bytes:
     """A post as the dumps write it, with their entities and without whoever wrote it."""
     out = {name: _json(post[name]) for name in _FIELDS if name in post}
-    out |= {name: html.escape(str(post.get(name) or ""), quote=False) for name in ("title", "selftext")}
+    if str(out.get("subreddit", "")).startswith("u_"):  # a profile: its name is a user's
+        out |= {"subreddit": "", "domain": ""}
+    for name in ("title", "selftext"):
+        out[name] = html.escape(masked(str(post.get(name) or "")), quote=False)
     if post.get("author") is None:
         out["author"] = "[deleted]"
     return msgspec.json.encode(out, order="sorted") + b"\n"
 
 
 def _json(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    return value if value is None or isinstance(value, bool | int | float) else masked(str(value))
 
 
 def _why(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -16,31 +17,46 @@ from runner.datafiles.kinds import KINDS, Kind, accounted, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
 from runner.errors import Problem, RecipeError, StepError
-from runner.fetching import Fetcher, Item, Unfetched, items_of
+from runner.fetching import Fetcher, Got, Item, Unfetched, items_of
 from runner.net import filesystems
 from runner.record import Document, Record, Rejected
 from runner.registry import Files, SourceContext, source
+from runner.webtext import refuses_use
 
 _LARGEST = 16 << 20  # bytes of one text; the longest novels have 5 million
-_DOWNLOAD = 4 << 30
+_DOWNLOAD = 4 << 30  # of rows, which are read one by one
+_PAGE = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html|head)\b", re.I)
 _PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 USUAL = ("messages", "conversations", "text", "system", "tools", *(n for p in PAIRS for n in p if n))
 TEXTS = ("txt", "md", "html")  # kinds of which a file is one text
 Made = Iterator["Record | Document | Rejected"]
 
 
-def fetch(net: Fetcher, *, urls: list[str] | None) -> Iterator[Item]:
+def fetch(net: Fetcher, *, urls: list[str] | None, kind: Kind | None = None) -> Iterator[Item]:
     """Each address is one item. Its label is settled here, over all that are asked: ids stay when another fails."""
     asked = list(dict.fromkeys(urls or []))
     _may_all(net, asked)
-    web = net.get_all([url for url in asked if _on_the_web(url)], most=_DOWNLOAD)
-    answers = (next(web) if _on_the_web(url) else (url, _stored(net, url)) for url in asked)
+    caps = {url: _most(url, kind) for url in asked}
+    web = {
+        most: net.get_all([u for u in asked if _on_the_web(u) and caps[u] == most], most=most)
+        for most in dict.fromkeys(caps.values())
+    }
     metas = [{"label": label} for label in _labels(asked)]
-    for meta, (url, got) in zip(metas, answers, strict=True):
+    for url, meta in zip(asked, metas, strict=True):
+        got = next(web[caps[url]])[1] if _on_the_web(url) else _stored(net, url, caps[url])
         if isinstance(got, str):
             yield Item(url, got, {"origin": url} | meta)
+        elif isinstance(got, Got) and refuses_use(got.robots):
+            why = f"asks not to be used: X-Robots-Tag says {got.robots!r}"
+            yield Item(url, meta={"origin": url} | meta, error=why, left_out=True)
         else:
             yield from items_of([(url, got)], [meta])
+
+
+def _most(url: str, kind: Kind | None) -> int:
+    """The most bytes to bring: no more than can be used."""
+    kind = kind or kind_of(_file_name(url))
+    return _LARGEST if kind is None or kind in TEXTS else _DOWNLOAD
 
 
 def _may_all(net: Fetcher, urls: list[str]) -> None:
@@ -62,9 +78,9 @@ def _no_address(url: str) -> str:
     return f"{url[:200]!r} is no http(s) address: download it first, and name it under `files`{other}"
 
 
-def _stored(net: Fetcher, url: str) -> str | Unfetched:
+def _stored(net: Fetcher, url: str, most: int) -> str | Unfetched:
     try:
-        return filesystems.read(net, url, _DOWNLOAD)
+        return filesystems.read(net, url, most)
     except Unfetched as e:
         return e
 
@@ -111,7 +127,7 @@ def _on_the_web(url: str) -> bool:
 
 @source(
     "files",
-    version=2,
+    version=3,
     fetch=fetch,
     fetches=lambda o: bool(o["urls"]),
     check=_wrong,
@@ -142,7 +158,16 @@ def files(
     Rows become chat records (`messages`, ShareGPT, Alpaca, prompt and answer) or plain text to be cut into passages
     (`text`); txt, md and html are one text each. What a row means is the same for every kind of file, see
     runner.datafiles.rows; how rows and files are refused, see the rest of that package. A Markdown file's front
-    matter is left out, a text's Gutenberg wrapping too, of a web page only the main text is taken.
+    matter is left out, a text's Gutenberg wrapping too, of a web page only the main text is taken. A web page in the
+    place of a text is refused, and so is a page from an address that asks not to be used (`noindex`, `noai`).
+
+    Decided, where either way could be defended. Refused by row: NaN and infinities, nesting past 200, calls written
+    as text, other charsets than UTF-8, NULs in tables. Kept as they stand: escaped NULs and odd characters (the
+    filter `normalize` cleans), control words of chat templates (rendering keeps them text), personal data (the
+    filter `pii`), repeated rows (dedup), HTML's entities, conversations of any length (rendering drops what does not
+    fit). A quote left open in a table costs its line, and the lines after it where they are no rows by themselves.
+    A text that begins with a Gutenberg mark and has no end, or holds two books, is kept with a `remark`; one without
+    marks, or all on one line, is an ordinary text.
     """
     for file in _inputs(context):
         yield from accounted(file.id, file.meta["origin"], _read(context, file, kind, columns))
@@ -228,6 +253,8 @@ def _plain(data: bytes, kind: Kind) -> tuple[str, dict[str, str]]:
     try:
         text, charset = decode(data)
         if kind == "md":
+            if _PAGE.match(text):
+                raise Unreadable("cannot be used: a web page, not Markdown (say it: kind: html)")
             return _without_front_matter(text), {"charset": charset}
         body, top = read_book(text), header(text)
     except Unusable as e:
@@ -260,4 +287,6 @@ def _page(file: _Input, data: bytes) -> tuple[str, dict[str, str]]:
         raise StepError(
             file.id.split("/")[0], "HTML needs trafilatura: pip install 'mirepoix[web]'"
         ) from None
+    if "://" in file.meta["origin"] and refuses_use(page.robots):
+        raise Unreadable(f"asks not to be used: its robots meta says {page.robots!r}")
     return page.text, {"title": page.title, "author": page.author, "license": page.license}

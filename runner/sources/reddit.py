@@ -57,7 +57,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 @source(
     "reddit",
-    version=1,
+    version=2,
     fetch=fetch,
     fetches=lambda o: o["subreddit"] is not None,
     check=_wrong,
@@ -108,10 +108,15 @@ def reddit(
 ) -> Iterator[Record | Rejected]:
     """Reddit's posts and comments, from CSV files, dumps (.zst) or its API; users' names are never kept.
 
-    Removed and deleted posts are rejected with that reason, and so are those that the options leave out; posts of
-    other subreddits are only counted, as most of a dump is that. Entities are decoded, zero-width spaces dropped,
-    spaces in a title made one, mentions become u/[user]. A bare line feed in a CSV of CRLF rows is text. Repeated
-    titles pass: dedup sees them.
+    Removed and deleted posts are rejected, each with how it went as far as that is told, and so are those that the
+    options leave out; posts of other subreddits are only counted, as most of a dump is that. Entities are decoded,
+    zero-width spaces dropped, spaces in a title made one, mentions become u/[user]. Repeated titles pass: dedup sees
+    them; so does a title of one letter: the filter `words` does.
+
+    Decided, for tables as found: names of columns are found whatever their case, spaces or byte order mark; a bare
+    line feed in a CSV of CRLF rows is text of its field; a title of `nan` or `None` is no title; rows with a NUL, in
+    another charset than UTF-8, or of another width are rejected by their line. Where a quote is left open, its line
+    is, and those after it are read as rows if they are such by themselves.
     """
     wanted = _Wanted(
         shape, columns or PostColumns(), where or {}, subreddits or [], domains or [], min_score, context.seed
@@ -184,7 +189,7 @@ class _Wanted:
     def unfit(self, post: Post) -> str | None:
         """Why a post is left out, or None."""
         if post.removed:
-            return "removed post"
+            return f"removed post: {post.removed}" if post.removed != "removed" else "removed post"
         if self.domains and not of_site(post.domain, self.domains):
             return "links to another site"
         if self.min_score is not None and (post.score is None or post.score < self.min_score):
@@ -193,8 +198,8 @@ class _Wanted:
             return None if post.body else "a post, not a comment"
         if post.body:
             return "a comment, not a post"
-        if not post.title:
-            return "no title"
+        if not post.title or post.missing:
+            return "no title" if not post.title else f"no title: {post.title!r} stands for an empty cell"
         return "no text under its title" if self.shape in ("post", "reply") and not post.text else None
 
 
@@ -208,6 +213,7 @@ def _records(file: _File, kind: Kind, wanted: _Wanted) -> Iterator[Record | Reje
     if kind not in ("csv", "tsv", "jsonl", "json", "parquet"):
         raise Unreadable("its name says not what it is: .csv, .tsv, .jsonl, .ndjson or .zst")
     table, wanted.others = kind in ("csv", "tsv", "parquet"), 0
+    written = kind in ("csv", "tsv")  # where nothing can stand but text
     only: Callable[[bytes], bool] | None = wanted.maybe if wanted.subreddits else None
     known = (*KNOWN, *wanted.columns.named(), *wanted.where)  # the recipe's spelling counts
     found = rows(file.path, file.name, kind, known=known, window=_WINDOW, only=only)
@@ -219,7 +225,7 @@ def _records(file: _File, kind: Kind, wanted: _Wanted) -> Iterator[Record | Reje
         if table:
             wanted.check(list(row))
             table = False
-        post = post_of(row, wanted.columns)
+        post = post_of(row, wanted.columns, table=written)
         if wanted.elsewhere(post):
             continue
         reason = wanted.unfit(post)

@@ -30,7 +30,7 @@ _MOST_LISTS = 1000
 _HTML = "text/html, application/xhtml+xml;q=0.9"
 _LISTS = "application/xml, application/rss+xml, application/atom+xml, text/xml, text/plain;q=0.5"
 
-Address = Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+[^\s]*$", max_length=2000)]
+Address = Annotated[str, Meta(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+[^\s]*$", max_length=2000)]
 Addresses = Annotated[list[Address], Meta(min_length=1)]
 # Plain CSS alone: pseudo-classes and siblings can take the square of a page's size.
 Selector = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^:~+()]+$")]
@@ -91,10 +91,10 @@ def fetch(
     render: Render = False,
 ) -> Iterator[Item]:
     """The pages, named ones first, then those of sitemaps, then of feeds, each once; lists that could not be had."""
-    wanted = dict.fromkeys(urldefrag(url)[0] for url in urls or ())
+    wanted = dict.fromkeys(_spelt(urldefrag(url)[0]) for url in urls or ())
     allowed, refused = _globs(include), _globs(exclude)
     missing: list[Item] = []
-    for page in _listed(net, [*(sitemaps or ()), *(feeds or ())], missing):
+    for page in _listed(net, [_spelt(url) for url in (*(sitemaps or ()), *(feeds or ()))], missing):
         if len(wanted) >= at_most:
             break
         if (allowed is None or allowed(page)) and not (refused and refused(page)):
@@ -110,6 +110,12 @@ def fetch(
         for n, (url, got) in enumerate(answers, 1):
             net.progress(n, len(pages), url)
             yield _item(url, got)
+
+
+def _spelt(url: str) -> str:
+    """Its scheme in small letters: it names the same page."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.lower()}://{rest}"
 
 
 def _item(url: str, got: Got | Unfetched) -> Item:
@@ -186,7 +192,7 @@ def _no_selector(selector: str) -> str:
     return ""
 
 
-@source("web", version=1, libraries=("beautifulsoup4", "lxml", "trafilatura"), fetch=fetch, check=_wrong)
+@source("web", version=2, libraries=("beautifulsoup4", "lxml", "trafilatura"), fetch=fetch, check=_wrong)
 def web(
     context: SourceContext,
     *,
@@ -203,7 +209,13 @@ def web(
     ] = None,
     min_words: Annotated[int, Meta(ge=1, description="A page whose text is shorter is kept out.")] = 20,
 ) -> Iterator[Document | Rejected]:
-    """Web pages, named by address, sitemap or feed: the main text of each, without menus and the like."""
+    """Web pages, named by address, sitemap or feed: the main text of each, without menus and the like.
+
+    Kept out by name: what stands in the place of a page (error pages, walls, listings, see runner.webtext.refuse),
+    what takes too much to read (runner.webtext.markup), and what asks not to be used: `noindex`, `none` or `noai` in
+    an X-Robots-Tag (whoever it speaks to) or in a meta element named `robots` or `mirepoix`, and a meta element
+    `tdm-reservation` of 1. `nofollow` and `nosnippet` are not for us: no link is followed, no snippet shown.
+    """
     chosen = Selectors(selectors.keep, selectors.drop) if selectors else None
     texts: dict[bytes, str] = {}
     for item in context.items:

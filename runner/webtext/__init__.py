@@ -14,7 +14,7 @@ from runner.webtext.about import About, refuses_use
 from runner.webtext.charset import to_text
 from runner.webtext.main import main_text, tidy, word_count
 from runner.webtext.refuse import NoPage, refuse_bytes, refuse_text
-from runner.webtext.tree import Selectors, blocks, drop_hidden, parse, selected, shown
+from runner.webtext.tree import Selectors, blocks, drop_hidden, link_texts, parse, selected, shown
 
 __all__ = ["NoPage", "Page", "Selectors", "extract", "refuses_use"]
 
@@ -56,8 +56,9 @@ def extract(data: bytes, *, charset: str = "", selectors: Selectors | None = Non
         if not text:
             raise NoPage("nothing on the page matches the selectors")
     else:
+        links = link_texts(tree)
         text = tidy(main_text(tree, about.titles))
-        refuse_text(text, word_count(text), about.tag, about.moved, seen)
+        refuse_text(text, word_count(text), [about.tag, *about.heads], about.moved, seen, links)
     return Page(
         text,
         word_count(text),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from runner.webtext.main import solid
+from runner.webtext.refuse import solid
 from runner.webtext.tree import Tree
 
 _CC = re.compile(
@@ -16,6 +16,8 @@ _CC = re.compile(
 )
 _REFRESH = re.compile(r"\s*(\d{1,6})(?:\.\d*)?\s*[;,]\s*url\s*=\s*[\"']?([^\"'>\s]+)", re.I)
 _ARTICLE = re.compile(r"Article|Posting|WebPage|Report|Review|Recipe|CreativeWork|Book|Chapter", re.I)
+_AGENTS = ("robots", "mirepoix")
+"""Whom a meta element may speak to, and mean us."""
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -23,7 +25,7 @@ class About:
     """Read it before anything is taken out of the tree.
 
     `titles` are all that may stand as a headline over the text; `title` is the best of them, `tag` the browser's;
-    `moved` is the address that a refresh leads to at once. What is not said is "".
+    `heads` are its first h1s, `moved` is the address that a refresh leads to at once. What is not said is "".
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -44,15 +46,22 @@ class About:
         code = re.match(r"[A-Za-z]{2,3}(?![A-Za-z])", language.strip())
         self.language = code[0].lower() if code else ""
         self.license = _license(tree, linked)
-        metas = [el for el in tree.iter("meta") if (el.get("name") or "").strip().lower() == "robots"]
-        self.robots = ", ".join(_one_line(el.get("content") or "") for el in metas)[:200]
+        self.heads = [h for h in heads if h][:5]
+        metas = [
+            ((el.get("name") or "").strip().lower(), _one_line(el.get("content") or ""))
+            for el in tree.iter("meta")
+        ]
+        said = [value for name, value in metas if name in _AGENTS]
+        # Text and data mining reserved (TDMRep): a no of its own form.
+        said += ["noai (tdm-reservation)" for pair in metas if pair == ("tdm-reservation", "1")]
+        self.robots = ", ".join(dict.fromkeys(v[:200] for v in said if v))[:1000]
         refresh = _REFRESH.match(_meta(tree, "refresh"))
         self.moved = refresh[2] if refresh and int(refresh[1]) <= 10 else ""
 
 
 def refuses_use(directives: str) -> bool:
     """Whether robots directives (of a meta element, or a header X-Robots-Tag) keep a page out of a collection."""
-    return not {"noindex", "none", "noai"}.isdisjoint(re.split(r"[\s,;:]+", directives.lower()))
+    return not {"noindex", "none", "noai"}.isdisjoint(re.split(r"[\s,;:()]+", directives.lower()))
 
 
 def _one_line(text: str) -> str:

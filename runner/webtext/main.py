@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from runner.webtext.refuse import NoPage
+from runner.webtext.refuse import NoPage, solid
 from runner.webtext.tree import Tree, free_quotes
 
 # Below this many characters the quick pass has likely missed text, and the thorough one is asked.
@@ -17,11 +16,6 @@ _ENOUGH = 1000
 # A longer line at an edge is a paragraph, whatever the strict pass thinks of it.
 _EDGE = 300
 _NO_WIDTH = "\u00ad\u200b\u2060\ufeff"  # soft hyphens and spaces of no width: nobody reads them
-
-
-def solid(text: str) -> str:
-    """Letters and digits alone: what two renderings of one text have in common."""
-    return re.sub(r"\W+", "", text.lower())
 
 
 def word_count(text: str) -> int:

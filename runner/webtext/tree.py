@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from runner.webtext.refuse import NoPage
+from runner.webtext.markup import bounded, check_text
+from runner.webtext.refuse import MOST_BYTES, NoPage, solid
 
 Tree = Any  # lxml.html.HtmlElement; lxml has no types of its own
 
@@ -18,6 +19,8 @@ _HIDDEN = re.compile(
     re.I,
 )
 _COLOUR = re.compile(r"(?:^|;)\s*(color|background(?:-color)?)\s*:\s*([^;!]+)", re.I)
+_UNSHOWN = frozenset(("template", "noscript", "noframes", "noembed", "datalist", "audio", "video", "canvas"))
+_NEVER = " or ".join(f"self::{tag}" for tag in sorted((*_UNSHOWN, "dialog")))
 _UNSEEN = {"sr-only", "visually-hidden", "screen-reader-text"}
 _QUOTED = re.compile(
     r"(?:twitter|instagram|tiktok|fb|bluesky|mastodon|reddit)-(?:tweet|video|media|embed|post)"
@@ -78,6 +81,7 @@ _NESTING = re.compile(
     r"<(/?)(div|span|section|article|b|i|u|em|strong|font|center|blockquote|table|ul|ol)\b[^>]*>", re.I
 )
 _DEEPEST = 100  # of those elements; the parser gives up at 256 of any kind, and all that follows is lost
+_CELLS = 1000  # trafilatura takes the square of them
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -90,13 +94,16 @@ class Selectors:
 
 
 def parse(html: str) -> Tree:
-    """The root element. Raises NoPage where there is none."""
+    """The root element. Raises NoPage where there is none, or more of it than can be read."""
     from lxml import etree  # type: ignore[import-untyped, unused-ignore]
     from lxml import html as lxml_html  # type: ignore[import-untyped, unused-ignore]
 
     html = _CONTROLS.sub("", html)
     if not re.search(r"<[a-zA-Z!/]", html):
         raise NoPage("not HTML: there are no tags in it")
+    html = bounded(html)
+    if len(html) > MOST_BYTES or len(html.encode()) > MOST_BYTES:  # a charset of one byte a letter may double
+        raise NoPage(f"too large: over {MOST_BYTES >> 20} MB of HTML, written as UTF-8")
     for flatten in (False, True):
         text = _flattened(html) if flatten else html
         parser = lxml_html.HTMLParser(
@@ -108,6 +115,9 @@ def parse(html: str) -> Tree:
             raise NoPage(f"not HTML: {e}") from None
         if not any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
             break
+    check_text(tree)
+    if any(len(row) > _CELLS for row in tree.iter("tr")):
+        raise NoPage(f"too large: a table with a row of over {_CELLS:,} cells")
     return tree
 
 
@@ -128,24 +138,57 @@ def _flattened(html: str) -> str:
 
 def shown(tree: Tree) -> str:
     """The first 5,000 characters of what stands on the page, in a browser without scripts too."""
-    texts = tree.xpath("//title/text()|//body//text()[not(ancestor::script or ancestor::style)]")
-    return " ".join(" ".join(islice(texts, 500)).split())[:5000]
+    body = tree.find("body")
+    found = [tree.findtext(".//title") or "", *islice(_texts(tree if body is None else body), 500)]
+    return " ".join(" ".join(found).split())[:5000]
+
+
+def _texts(tree: Tree) -> Iterator[str]:
+    from lxml import etree  # type: ignore[import-untyped, unused-ignore]
+
+    for event, el in etree.iterwalk(tree, events=("start", "end")):
+        text = el.tail if event == "end" else el.text if el.tag not in ("script", "style") else None
+        if text and (event == "start" or el is not tree):
+            yield text[:5000]
 
 
 def drop_hidden(tree: Tree) -> None:
-    """Take out what a reader of the page does not see: instructions to machines stand there, and stale text."""
-    for el in tree.xpath("//body//*[@hidden or @aria-hidden or @style or @class]"):
+    """Empty what a reader of the page does not see: instructions to machines stand there, and stale text.
+
+    Besides what styles hide: templates, what stands there for browsers of long ago (`noscript` mostly says again what
+    is there), closed dialogues and popovers. `inert` is seen, only not clicked on; `details` are one click away.
+    """
+    for el in tree.xpath(f"//body//*[{_NEVER} or @hidden or @popover or @aria-hidden or @style or @class]"):
         style = (el.get("style") or "")[:1000]
         colours = {k[:5].lower(): v.strip().lower() for k, v in _COLOUR.findall(style)}
         if (
-            el.get("hidden") not in (None, "until-found")
+            el.tag in _UNSHOWN
+            or (el.tag == "dialog" and el.get("open") is None)
+            or el.get("popover") is not None
+            or el.get("hidden") not in (None, "until-found")
             or _HIDDEN.search(style)
             or (len(colours) == 2 and len(set(colours.values())) == 1)
             or not _UNSEEN.isdisjoint((el.get("class") or "").split())
             # Screen readers alone skip this; behind an open dialogue it is the whole article.
             or (el.get("aria-hidden") == "true" and not el.xpath("boolean(.//h1|.//article|.//main)"))
         ):
-            el.drop_tree()
+            el.clear(
+                keep_tail=True
+            )  # to drop it would move its tail, and many tails the square of their length
+
+
+def link_texts(tree: Tree) -> set[str]:
+    """The texts, solid, of what is nothing but a link: the link itself, or the item or paragraph that it fills."""
+    found = set()
+    for el in tree.iter("a"):
+        text = solid("".join(islice(el.itertext(), 50))[:500])
+        found.add(text)
+        box = el.getparent()
+        if box is not None and box.tag in ("li", "p", "td", "h2", "h3", "h4", "div", "span"):
+            whole = solid("".join(islice(box.itertext(), 50))[:1000])
+            if len(text) >= 0.9 * len(whole):
+                found.add(whole)
+    return found
 
 
 def free_quotes(tree: Tree) -> None:

@@ -198,6 +198,12 @@ def test_a_file_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
         assert reasons[f"s/{id}"].startswith(f"{id[0]}.")
 
 
+def test_what_breaks_off_says_how_far_it_was_read(tmp_path: Path) -> None:
+    row = json.dumps(CHAT)
+    rows = read(written(tmp_path, "a.json", f"[{row}, {row}, {row[:20]}"))
+    assert len(said(rows)) == 2 and refused(rows)["s/a"].endswith("(2 rows came before that)")
+
+
 def test_kind_says_what_a_name_does_not(tmp_path: Path) -> None:
     assert said(read(written(tmp_path, "dump", json.dumps(CHAT)), kind="jsonl")) == [["Say hi.", "Hi."]]
 
@@ -222,11 +228,14 @@ class Net:
 
     def __init__(self, path: Path, *gone: str, filesystems: str = "") -> None:
         self.raw, self.gone, self.filesystems = path, gone, filesystems
+        self.most = dict[str, int]()
 
-    def get_all(self, urls: Iterable[str], **_: Any) -> Iterator[tuple[str, Got | Unfetched]]:
+    def get_all(self, urls: Iterable[str], most: int, **_: Any) -> Iterator[tuple[str, Got | Unfetched]]:
         for url in urls:
+            self.most[url] = most
             gone = Unfetched("it answers 404") if url.endswith(("gone.csv", *self.gone)) else None
-            yield url, gone or Got(url, self.raw, "0" * 64)
+            robots = "noindex" if "closed" in url else ""
+            yield url, gone or Got(url, self.raw, "0" * 64, robots=robots)
 
     def setting(self, name: str) -> str:
         assert name == "filesystems"
@@ -255,6 +264,37 @@ def test_addresses_become_items_and_their_bytes_rows(tmp_path: Path) -> None:
     assert said(rows) == [["Say hi.", "Hi."]] * 2
     assert [r.meta["id"] for r in rows if isinstance(r, Record)] == ["s/x/1", "s/x~2/1"]
     assert all(isinstance(r, Record) and r.meta["origin"].startswith("https://") for r in rows)
+
+
+def test_no_more_is_fetched_than_can_be_used(tmp_path: Path) -> None:
+    urls = [
+        f"https://a.test/x{end}" for end in (".txt", ".csv", ".md.gz", ".html", ".jsonl.zst", "", ".parquet")
+    ]
+    net = Net(written(tmp_path, "raw", "x"))
+    assert [item.key for item in fetched(net, *urls)] == urls
+    text, rows = 16 << 20, 4 << 30
+    assert [net.most[url] for url in urls] == [text, rows, text, text, rows, text, rows]
+    list(fetch(net, urls=urls[:2], kind="txt"))  # type: ignore[arg-type]
+    assert net.most[urls[1]] == text
+
+
+def test_a_page_from_an_address_may_say_no(tmp_path: Path) -> None:
+    words = "The river was high, and nobody on either bank minded it much. " * 20
+    page = f'<html><head><meta name="robots" content="noai"></head><body><p>{words}</p></body></html>'
+    path = written(tmp_path, "a.html", page)
+    assert len(said(read(path))) == 1  # a file of one's own
+    items = fetched(Net(path), "https://a.test/a.html", "https://a.test/closed.html")
+    assert items[1].left_out and "X-Robots-Tag says 'noindex'" in items[1].error
+    (row,) = files(context(items=items[:1], raw=lambda item: path), urls=["…"])
+    assert isinstance(row, Rejected) and "its robots meta says 'noai'" in row.reason
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.txt"])
+@pytest.mark.parametrize("start", ["<!DOCTYPE html><html>", "\n<HTML lang=en>", "<head>"])
+def test_a_web_page_is_no_text(tmp_path: Path, name: str, start: str) -> None:
+    page = written(tmp_path, name, f"{start}<title>x</title><body><p>{'Not here at all. ' * 30}")
+    assert not said(read(page)) and "cannot be used" in refused(read(page))["s/a"]
+    assert len(said(read(written(tmp_path, "b.md", "<p align=center>A title</p>\n\nWords.")))) == 1
 
 
 @pytest.mark.parametrize(
@@ -372,7 +412,8 @@ def test_options_name_files_and_addresses() -> None:
     assert plugin.file_options == {"files": "glob"}
     assert plugin.bind({"files": ["a.csv"]})["urls"] is None
     assert plugin.bind_fetch({"urls": ["https://a.test/x.csv"], "kind": "csv"}) == {
-        "urls": ["https://a.test/x.csv"]
+        "urls": ["https://a.test/x.csv"],
+        "kind": "csv",
     }
 
 

@@ -40,6 +40,17 @@ def test_a_file_cut_short_is_never_whole(tmp_path: Path, packing: str, cut: int)
         read(tmp_path, f"a.txt{packing}", PACKED[packing][:-cut])
 
 
+def test_a_file_cut_short_says_how_much_is_missing_where_it_knows(tmp_path: Path) -> None:
+    with pytest.raises(o.Unreadable, match=rf"after 0 unpacked bytes; {len(WHOLE):,} are missing"):
+        read(tmp_path, "a.txt.zst", PACKED[".zst"][:-5])
+    for data in (PACKED[".zst"] + PACKED[".zst"][:-5], PACKED[".gz"] + PACKED[".gz"][:-9]):
+        name = "a.txt.zst" if data.startswith(b"\x28") else "a.txt.gz"
+        with pytest.raises(
+            o.Unreadable, match=r"is cut short after \d\d,\d+ unpacked bytes; (48,890 are|it does)"
+        ):
+            read(tmp_path, name, data)
+
+
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
 def test_a_name_that_lies_is_found_out(tmp_path: Path, packing: str) -> None:
     with pytest.raises(o.Unreadable, match=r"damaged|cannot be read"):

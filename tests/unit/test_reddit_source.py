@@ -72,7 +72,13 @@ POSTS = (
 def test_titles_are_decoded_and_removed_posts_are_named(tmp_path: Path) -> None:
     rows = read(csv_of(tmp_path, POSTS))
     assert said(rows) == ["Ben & Jerry's Melts", "Thanks to u/[user]", "Elsewhere"]
-    assert refused(rows) == ["removed post"] * 4 + ["no title"]
+    assert refused(rows) == [
+        "removed post",
+        "removed post: its user is gone",
+        "removed post: removed by a moderator",
+        "removed post: deleted by its user",
+        "no title",
+    ]
     first = rows[0]
     assert isinstance(first, Record)
     assert first.meta == {
@@ -166,6 +172,31 @@ def test_a_row_that_is_wrong_costs_no_other(tmp_path: Path) -> None:
     assert len(refused(rows)) == 3 and all(r.raw == "" for r in rows if isinstance(r, Rejected))
 
 
+def test_how_a_post_was_removed_is_told(tmp_path: Path) -> None:
+    how = ["deleted", "moderator", "automod_filtered", "reddit", "copyright_takedown", "odd", ""]
+    marks = ["[ Removed by Reddit ]", "[removed by moderator]", "[removed]"]
+    rows = "".join(f"A,{w}\n" for w in how) + "".join(f"{m},\n" for m in marks)
+    assert refused(read(csv_of(tmp_path, "title,removed_by_category\n" + rows))) == [
+        "removed post: deleted by its user",
+        "removed post: removed by a moderator",
+        "removed post: removed by a moderator's rule",
+        "removed post: removed by Reddit",
+        "removed post: taken down for its copyright",
+        "removed post",
+        "removed post: removed by Reddit",
+        "removed post: removed by a moderator",
+        "removed post",
+    ]
+
+
+def test_what_pandas_writes_for_nothing_is_no_title(tmp_path: Path) -> None:
+    rows = read(csv_of(tmp_path, "title,selftext\nnan,x\nNaN,x\nNone,x\nNaN bread,nan\nNanny,x\n"))
+    assert said(rows) == ["NaN bread", "Nanny"]
+    assert refused(rows) == [f"no title: {t!r} stands for an empty cell" for t in ("nan", "NaN", "None")]
+    assert said(read(tmp_path / "a.csv", shape="reply")) == ["x"]
+    assert said(read(csv_of(tmp_path, '{"title": "None"}\n', "b.jsonl"))) == ["None"]
+
+
 DUMP = [
     {
         "id": "p1",
@@ -233,6 +264,8 @@ def test_a_dump_that_breaks_off_is_never_whole(tmp_path: Path) -> None:
         ("https://www.reddit.com/u/bob/comments", "https://www.reddit.com/u/[user]/comments"),
         ("https://reddit.com/user/bob?x", "https://reddit.com/u/[user]?x"),
         ("menu/lunch, r/TheOnion, you/me, user/server", "menu/lunch, r/TheOnion, you/me, user/server"),
+        ("[he](/user/bob_1) and u/some\\_one", "[he](u/[user]) and u/[user]"),
+        ("r/u_bob/comments", "r/u_[user]/comments"),
         ("AT&amp;T &lt;3 &#39;", "AT&T <3 '"),
         ("a\r\nb", "a\nb"),
     ],
@@ -301,16 +334,18 @@ class Handler(BaseHTTPRequestHandler):
         more = f"t3_{end}" if end < self.server.posts else None
         if self.server.posts < 0:
             self._answer(
-                200, {"kind": "Listing", "data": {"children": [{"kind": "t3", "data": {"author": None}}]}}
+                200, {"kind": "Listing", "data": {"children": [{"kind": "t3", "data": {"author": 7}}]}}
             )
             return
         self._answer(200, {"kind": "Listing", "data": {"children": posts, "after": more, "before": None}})
 
     def _post(self, n: int) -> dict[str, Any]:
         return {
-            "id": f"a{n}", "name": f"t3_{n}", "title": f"Man Eats &amp; Number {n}", "selftext": "", "score": n,
-            "subreddit": "TheOnion", "url": "https://theonion.com/x", "domain": "theonion.com",
-            "author": "[deleted]" if n == 3 else "iceman77", "removed_by_category": "moderator" if n == 4 else None,
+            "id": f"a{n}", "name": f"t3_{n}", "title": f"Man Eats &amp; Number {n}", "score": n,
+            "selftext": r"by /u/iceman77 and u\/ice\_man77 of r/u_iceman77" if n == 6 else "",
+            "subreddit": "TheOnion", "domain": "theonion.com",
+            "url": "https://old.reddit.com/user/iceman77/comments/1" if n == 7 else "https://theonion.com/x",
+            "author": {3: "[deleted]", 5: None}.get(n, "iceman77"), "removed_by_category": "moderator" if n == 4 else None,
         }  # fmt: skip
 
 
@@ -378,8 +413,10 @@ def test_praw_fetches_all_pages_and_keeps_no_name(tmp_path: Path, monkeypatch: p
         (item,) = fetched(net, limit=230)
     assert item.key == "r/TheOnion/top/all" and not item.error
     assert item.meta == {"origin": "https://www.reddit.com/r/TheOnion/top"}
-    lines = (tmp_path / item.sha256).read_bytes().splitlines()
-    assert len(lines) == 230 and not any(b"iceman77" in line for line in lines)
+    raw = (tmp_path / item.sha256).read_bytes()
+    assert b"u/[user] and u/[user] of r/u_[user]" in raw and b"reddit.com/u/[user]/comments" in raw
+    lines = raw.splitlines()
+    assert len(lines) == 230 and not any(b"iceman77" in line or b"man77" in line for line in lines)
     assert [urlsplit(path).path for path, _ in server.asked] == ["/api/v1/access_token"] + [
         "/r/TheOnion/top"
     ] * 3
@@ -389,7 +426,9 @@ def test_praw_fetches_all_pages_and_keeps_no_name(tmp_path: Path, monkeypatch: p
     rows = list(reddit(context(items=[item], raw=lambda i: tmp_path / i.sha256), subreddit="TheOnion"))
     # With raw_json=1 the API's texts bear no entities: what is written there is meant.
     assert said(rows)[:2] == ["Man Eats &amp; Number 0", "Man Eats &amp; Number 1"]
-    assert len(said(rows)) == 228 and refused(rows) == ["removed post"] * 2
+    assert len(said(rows)) == 227
+    gone = "removed post: its user is gone"
+    assert refused(rows) == [gone, "removed post: removed by a moderator", gone]
     assert isinstance(rows[0], Record) and rows[0].id == "r/r/TheOnion/top/all/1"
 
 

@@ -58,9 +58,20 @@ def test_a_header_of_another_system_does_not_glue_the_rows() -> None:
     ("data", "good", "bad"),
     [
         (b"a,b\n1\n2,3\n4,5,6\n", [["2", "3"]], {2: "another number", 4: "another number"}),
-        (b'a,b\n1,2\n"open,3\nx,4\n', [["1", "2"]], {3: "never closed: the 1 lines"}),
+        (b'a,b\n1,2\n"open,3\nx,4\n', [["1", "2"], ["x", "4"]], {3: "never closed"}),
+        (b'a,b\n"open,3\nx,4\n5,"q"\n6,7\n', [["x", "4"], ["5", "q"], ["6", "7"]], {2: "middle of a field"}),
+        (
+            b'a,b\n"open,3\nno row\n\n4,5,6\n',
+            [],
+            {2: "never closed", 3: "lost with line 2", 5: "lost with line 2"},
+        ),
+        (b'a\n"open\nx\ny\n', [], {2: "never closed", 3: "lost with line 2", 4: "lost with line 2"}),
         (b'a,b\n"x" y,1\n2,3\n', [["2", "3"]], {2: "middle of a field"}),
-        (b'a,b\n"two\nlines "no" end",1\n2,3\n', [["2", "3"]], {2: "middle of a field"}),
+        (
+            b'a,b\n"two\nlines "no" end",1\n2,3\n',
+            [["2", "3"]],
+            {2: "middle of a field", 3: "lost with line 2"},
+        ),
         (b'a,b\nx" y,1\n2,3\n', [["2", "3"]], {2: "unbalanced"}),
         (b"a,b\n\xe9,1\n2,3\n", [["2", "3"]], {2: "not UTF-8"}),
         (b'a,b\n"\xe9\n,",1\n2,3\n', [["2", "3"]], {2: "not UTF-8"}),
@@ -106,14 +117,41 @@ def test_names_lose_their_spaces() -> None:
 def test_a_row_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "LONGEST", 60)
     monkeypatch.setattr(tabular, "LONGEST", 60)
-    # A long line that closes what it opens costs itself alone; an open quote costs what follows.
+    # A long line costs itself alone, and so does a quote left open where rows follow it.
     assert read(b'a,b\n"' + b"x" * 100 + b'",1\n2,3\n')[0] == [["2", "3"]]
-    for rows in (b'"open,1\n' + b"x,2\n" * 50, b'"' + b"x" * 100 + b",1\n2,3\n", b'x","\n' * 40):
-        found = table(b"a,b\n" + rows).rows()
-        line, cells = next(found)
-        assert line == 2 and isinstance(cells, Bad)
-        with pytest.raises(Unreadable, match="past line 2"):
-            next(found)
+    assert read(b'a,b\n"' + b"x" * 100 + b",1\n2,3\n")[0] == [["2", "3"]]
+    good, bad = read(b'a,b\n"open,1\n' + b"x,2\n" * 50)
+    assert good == [["x", "2"]] * 50 and bad.keys() == {2}
+    # No line of these is a row by itself: each is refused, and none is read twice.
+    good, bad = read(b"a,b\n" + b'x","\n' * 40)
+    assert not good and len(bad) == 40
+    # With one column, a row cannot be told from a line of text.
+    found = table(b'a\n"open\n' + b"x\n" * 50).rows()
+    assert isinstance(next(found)[1], Bad)
+    with pytest.raises(Unreadable, match="past line 2"):
+        next(found)
+
+
+def test_a_quote_left_open_does_not_take_two_thousand_rows() -> None:
+    lines = "".join(f"Title {n},{n}\n" for n in range(2000)).encode()
+    for end in (b"", b'no,"way" out\n', b'"well, quoted",7\n', b'close",9\n'):
+        good, bad = read(b'a,b\nfirst,1\n"open,2\n' + lines + end)
+        assert good[:2] == [["first", "1"], ["Title 0", "0"]] and len(good) - 2001 in (0, 1)
+        assert bad.keys() <= {3, 2004} and 3 in bad
+    crlf = b'a,b\r\n"open,2\r\n' + lines.replace(b"\n", b"\r\n").replace(b"Title 7,", b"Title\n7,")
+    good, bad = read(crlf)
+    assert len(good) == 2000 and good[7] == ["Title\n7", "7"] and bad.keys() == {2}
+
+
+def test_what_is_read_twice_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tabular, "_AGAIN", 0)
+    good, bad = read(b'a,b\n"open,2\nx,1\ny,2\n')
+    assert not good and list(bad) == [2, 3, 4]
+
+
+def test_a_long_field_of_many_lines_is_a_field() -> None:
+    poem = "\n".join(f"line {n} of a poem" for n in range(300))
+    assert read(f'a,b\n"{poem}",1\n2,3\n'.encode())[0] == [[poem, "1"], ["2", "3"]]
 
 
 def test_fields_may_be_long() -> None:

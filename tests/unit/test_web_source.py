@@ -183,6 +183,15 @@ def test_selectors_need_no_new_fetch_and_are_checked(shelf: Open) -> None:
             WEB.bind({"urls": [url], "selectors": {"keep": [slow]}})
 
 
+def test_a_scheme_in_capitals_is_the_same(shelf: Open) -> None:
+    options = {"urls": ["HTTP://a.example/1", "http://a.example/1"], "feeds": ["Http://a.example/f"]}
+    WEB.bind(options)
+    net = shelf(
+        {"http://a.example/1": html(), "http://a.example/f": "<rss><item><link>/1</link></item></rss>"}
+    )
+    assert [(i.key, i.error) for i in net.fetch(**options)] == [("http://a.example/1", "")]
+
+
 def test_addresses_are_those_of_the_web() -> None:
     for bad in ("ftp://a.example/", "/etc/passwd", "http://", "http:///x", "javascript:1"):
         with pytest.raises(msgspec.ValidationError):
