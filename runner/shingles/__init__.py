@@ -4,8 +4,8 @@ What a word is: text is normalised (NFKC, casefold, curly quotes and dashes made
 parts. In scripts written without it, characters are the better unit. A text of fewer than n words has one shingle, all
 its words; the hash of a shingle holds its length, so a short text never equals a part of a longer one.
 
-Two kernels give the same bits: numpy, always there, and a compiled one (numba, extra `fast`) that is taken where there
-is enough to do. All hashes are polynomials modulo 2**64 over bytes, then over words, each with a finalizer.
+Two kernels give the same bits: a compiled one, where a C compiler was there when this was installed, and numpy, which is
+always there. All hashes are polynomials modulo 2**64 over bytes, then over words, each with a finalizer.
 
 Sources: Broder, "On the resemblance and containment of documents" (1997); permutations as in datasketch 2.0 (scheme
 `affine32`); finalizers of MurmurHash3.
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 Unit = Literal["words", "characters"]
+_SPACES = ("\x85", "\u1680", "\u2028", "\u2029")  # white space that is not ASCII's even after NFKC
 BATCH = 1 << 17  # bytes hashed at once: so much that arrays stay in the processor's cache
 # Two editions of one book differ in these.
 _TYPESET = (("‘", "'"), ("’", "'"), ("“", '"'), ("”", '"'), ("—", "--"), ("–", "-"), ("\u00ad", ""))
-ENOUGH = 4 << 20  # bytes of text from which loading the compiled kernel pays
 
 
 def words(text: str) -> list[str]:
@@ -55,7 +55,10 @@ def _bytes(text: str) -> bytes:
     if text.isascii():
         return text.encode()
     # Texts out of JSON can hold half a surrogate pair, which plain UTF-8 refuses.
-    return " ".join(_folded(text).split()).encode("utf-8", "surrogatepass")
+    folded = _folded(text)
+    for space in _SPACES:
+        folded = folded.replace(space, " ")
+    return folded.encode("utf-8", "surrogatepass")
 
 
 class Batch(Struct, frozen=True):
@@ -104,10 +107,7 @@ class Scan(Struct, frozen=True):
 
 
 class Shingler:
-    """Hashes batches of texts: `ngram` words or characters a shingle, `bands` of `width` of the permutations a row.
-
-    The numpy kernel serves until ENOUGH bytes have come by, then the compiled one if it is installed.
-    """
+    """Hashes batches of texts: `ngram` words or characters a shingle, `bands` of `width` of the permutations a row."""
 
     def __init__(
         self, ngram: int, unit: Unit = "words", *, count: int = 0, bands: int = 0, width: int = 0
@@ -115,34 +115,28 @@ class Shingler:
         self.ngram, self.characters = ngram, unit == "characters"
         self.bands, self.width = bands, width
         a, b = permutations(count)
-        self.a, self.b = a[: bands * width], b[: bands * width]
-        self._seen = 0
-
-    def _kernel(self, batch: Batch) -> Any:
-        self._seen += len(batch.data)
-        return _compiled() if self._seen >= ENOUGH else _numpy()
+        self.a, self.b = a[: bands * width].copy(), b[: bands * width].copy()
 
     def scan(self, batch: Batch) -> Scan:
         """Whole hashes, lengths and band keys."""
-        found = self._kernel(batch).scan(
+        found = _kernel().scan(
             batch.data, batch.ends, self.ngram, self.characters, self.a, self.b, self.bands, self.width
         )
         return Scan(*found)
 
     def hashes(self, batch: Batch) -> tuple[U64, Ints]:
         """A 64-bit hash of every shingle of every row, in order, and where each row's begin (at least one each)."""
-        shingle, starts = self._kernel(batch).shingles(batch.data, batch.ends, self.ngram, self.characters)
+        shingle, starts = _kernel().shingles(batch.data, batch.ends, self.ngram, self.characters)
         return shingle, starts
 
     def sets(self, batch: Batch) -> tuple[U64, Ints]:
         """As `hashes`, but each row's ascending and without repetitions; and where each row's end."""
-        shingle, ends = self._kernel(batch).sets(batch.data, batch.ends, self.ngram, self.characters)
+        shingle, ends = _kernel().sets(batch.data, batch.ends, self.ngram, self.characters)
         return shingle, ends
 
     def similarities(self, sets: U64, ends: Ints, one: Ints, other: Ints) -> NDArray[np.float64]:
         """The Jaccard similarity of the rows `one[i]` and `other[i]` of such sets."""
-        kernel = _compiled() if self._seen >= ENOUGH else _numpy()
-        similarity: NDArray[np.float64] = kernel.similarities(sets, ends, one, other)
+        similarity: NDArray[np.float64] = _kernel().similarities(sets, ends, one, other)
         return similarity
 
 
@@ -165,9 +159,11 @@ def signatures(texts: Sequence[str], ngram: int, count: int, *, unit: Unit = "wo
     """
     import numpy as np
 
+    from runner.shingles.numpy_kernel import mixed32
+
     a, b = permutations(count)
     shingle, starts = Shingler(ngram, unit).hashes(batch(texts))
-    mixed = _numpy().mixed32(shingle)
+    mixed = mixed32(shingle)
     out = np.empty((len(starts), count), dtype=np.uint32)
     for i in range(count):
         out[:, i] = np.minimum.reduceat(mixed * a[i] + b[i], starts)
@@ -175,16 +171,11 @@ def signatures(texts: Sequence[str], ngram: int, count: int, *, unit: Unit = "wo
 
 
 @cache
-def _numpy() -> Any:
-    from runner.shingles import numpy_kernel
-
-    return numpy_kernel
-
-
-@cache
-def _compiled() -> Any:
+def _kernel() -> Any:
     try:
-        from runner.shingles import numba_kernel
-    except ImportError:  # numba comes with the extra `fast`; the same bits come out without it
-        return _numpy()
-    return numba_kernel
+        from runner.shingles import native_kernel
+    except ImportError:  # no C compiler when it was installed; the same bits come out without it
+        from runner.shingles import numpy_kernel
+
+        return numpy_kernel
+    return native_kernel

@@ -13,7 +13,7 @@ U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-_SEGMENT = 1 << 18  # bytes hashed at once; the tables of powers are this long, or as long as the longest word
+_SEGMENT = 1 << 18  # bytes hashed at once
 _LOWER = np.arange(256, dtype=np.uint8)
 _LOWER[65:91] += 32
 _SPACE = np.zeros(256, dtype=bool)
@@ -44,7 +44,7 @@ _tables: dict[int, U64] = {}
 
 def _table(base: int, count: int) -> U64:
     if len(_tables.get(base, ())) < count:
-        _tables[base] = _powers(base, max(count, _SEGMENT + 1))
+        _tables[base] = _powers(base, max(count, 1024))
     return _tables[base]
 
 
@@ -92,19 +92,22 @@ def _single_spaced(
 
 
 def _hashes(data: U8, starts: Ints, stops: Ints) -> U64:
-    """A hash of each token: its bytes plus one as digits of a polynomial, by differences of sums from the left."""
+    """A hash of each token: its bytes, eight by eight, as digits of a polynomial, the first one lowest."""
     out = np.empty(len(starts), dtype=np.uint64)
     done = 0
     while done < len(starts):
-        base = starts[done]
+        base = int(starts[done])
         upto = max(done + 1, int(np.searchsorted(stops, base + _SEGMENT, side="right")))
-        size = int(stops[upto - 1] - base)
-        digits = data[base : base + size].astype(np.uint64) + np.uint64(1)
-        digits *= _table(c.BYTE_INVERSE, size + 1)[:size]
-        sums = np.zeros(size + 1, dtype=np.uint64)
-        np.cumsum(digits, out=sums[1:])
+        size = int(stops[upto - 1]) - base
         one, two = starts[done:upto] - base, stops[done:upto] - base
-        out[done:upto] = (sums[two] - sums[one]) * _table(c.BYTE, size + 1)[two - 1]
+        after = np.append(one[1:], size)
+        within = np.arange(size) - np.repeat(one, after - one)  # how many bytes into its token each byte is
+        # What stands between two tokens counts for nothing.
+        digits = data[base : base + size] * (within < np.repeat(two - one, after - one))
+        weight = _table(c.CHUNK, (int(within.max()) >> 3) + 1)[within >> 3] << ((within & 7) << 3).astype(
+            np.uint64
+        )
+        out[done:upto] = np.add.reduceat(digits.astype(np.uint64) * weight, one)
         done = upto
     return final64(out + (stops - starts).astype(np.uint64) * np.uint64(c.LENGTH))
 
