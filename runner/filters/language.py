@@ -36,6 +36,8 @@ _GATE_WORDS, _GATE_SHARE = 6, 0.25
 # word, so a fifth of them is what a quarter is above.
 _PLACES = (slice(0, 170), slice(415, 585), slice(830, 1000))
 _PLACE_WORDS, _PLACES_SHARE = 3, 0.2
+_SAMPLES = (slice(0, 100), slice(450, 550), slice(900, 1000))
+_NO_DOUBT = 0.9
 
 
 def _check(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -70,21 +72,24 @@ def language(
 
     User and assistant text is looked at, its first 1,000 characters, without addresses and code in backquotes.
     """
-    code, sureness = _language(record.text, detector)
+    code, sureness = _language(record.text, detector, at_least)
     if code in keep and sureness >= at_least:
         return True
     # Sure of nothing, or of the right one but not enough: no language can be named.
     return f"language: {code}" if sureness >= at_least else "language: unknown"
 
 
-def _language(text: str, detector: str) -> tuple[str, float]:
+def _language(text: str, detector: str, at_least: float) -> tuple[str, float]:
     """The language's code and how sure that is; ("unknown", 0) for text without words."""
     if len(text) >= _LOOKED_AT and _plainly_english(text):
         return "en", 1.0
     said = text[: 2 * _LOOKED_AT]
     if "`" in said:
         said = _CODE.sub(" ", said)
-    said = " ".join([w for w in said.split() if not _address(w)])[:_LOOKED_AT]
+    words = said.split()
+    if "@" in said or "://" in said or "www." in said:
+        words = [w for w in words if not _address(w)]
+    said = " ".join(words)[:_LOOKED_AT]
     words = _WORD.findall(said.lower().replace("’", "'"))
     if not words:
         return "unknown", 0.0
@@ -93,7 +98,14 @@ def _language(text: str, detector: str) -> tuple[str, float]:
         if share >= _GATE_SHARE:
             return "en", 1.0
     # Half a surrogate pair, which JSON can hold, is no text to a detector.
-    return _detector(detector)(said.encode("utf-8", "ignore").decode())
+    said = said.encode("utf-8", "ignore").decode()
+    detect = _detector(detector)
+    if len(said) >= _LOOKED_AT:
+        # Three places speak for all of it where they leave no doubt, at a third of the time.
+        found = detect(" ".join(said[place] for place in _SAMPLES))
+        if found[1] >= max(at_least, _NO_DOUBT):
+            return found
+    return detect(said)
 
 
 def _plainly_english(text: str) -> bool:
