@@ -13,6 +13,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 MOST_BYTES = 50 << 20  # the protocol's own limit
 _MOST_TAGS = 1_500_000  # 50,000 addresses with all that may be said of each
+_MOST_ADDRESSES = 250_000  # five times the protocol's limit
 _ENTRIES = ("url", "sitemap", "item", "entry")
 
 
@@ -38,8 +39,14 @@ def links(data: bytes, base: str) -> Links:
         if not unpacking.eof:
             found.fault = f"it is cut off, or over {MOST_BYTES >> 20} MB unpacked"
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"\0" not in data[:4]:
-        lines = data.decode("utf-8-sig", "replace").splitlines()
-        found.pages = [url for line in lines if (url := _address(line, base, relative=False))]
+        pages: dict[str, None] = {}
+        for line in io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "replace"):
+            if url := _address(line, base, relative=False):
+                pages[url] = None
+            if len(pages) > _MOST_ADDRESSES:
+                found.fault = f"it names over {_MOST_ADDRESSES:,} addresses; no more are read"
+                break
+        found.pages = list(pages)
     elif data.count(b"<") > _MOST_TAGS:
         found.fault = f"it has over {_MOST_TAGS:,} tags"
     else:

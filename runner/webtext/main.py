@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runner.webtext.refuse import NoPage, solid
-from runner.webtext.tree import Tree, free_quotes
+from runner.webtext.tree import Tree, free_quotes, unwrap_many
 
 # Below this many characters the quick pass has likely missed text, and the thorough one is asked.
 _ENOUGH = 1000
@@ -30,6 +30,7 @@ def main_text(tree: Tree, titles: Sequence[str]) -> list[str]:
     leaves out is a date, a teaser, a button.
     """
     free_quotes(tree)
+    unwrap_many(tree)
     text = _trafilatura(tree, fast=True)
     if len(text) < _ENOUGH:
         text = _trafilatura(tree) or text

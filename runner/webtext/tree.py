@@ -81,6 +81,8 @@ _NESTING = re.compile(
     r"<(/?)(div|span|section|article|b|i|u|em|strong|font|center|blockquote|table|ul|ol)\b[^>]*>", re.I
 )
 _DEEPEST = 100  # of those elements; the parser gives up at 256 of any kind, and all that follows is lost
+_WRAPPED = 2000
+_INLINE = ("b", "big", "em", "font", "i", "mark", "small", "span", "strong", "sub", "sup", "tt", "u")
 _CELLS = 1000  # trafilatura takes the square of them
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -175,6 +177,17 @@ def drop_hidden(tree: Tree) -> None:
             el.clear(
                 keep_tail=True
             )  # to drop it would move its tail, and many tails the square of their length
+
+
+def unwrap_many(tree: Tree) -> None:
+    """Take the marks off the words of an element that has thousands: trafilatura takes the square of their number."""
+    from lxml import etree  # type: ignore[import-untyped, unused-ignore]
+
+    for el in [el for el in tree.iter() if len(el) > _WRAPPED]:
+        etree.strip_tags(el, *_INLINE)
+        el.text = el.text  # one piece, where there are thousands now
+        for child in el:
+            child.tail = child.tail
 
 
 def link_texts(tree: Tree) -> set[str]:

@@ -232,6 +232,8 @@ def test_scripts_are_no_markup() -> None:
 def test_many_pieces_of_text_take_no_square_of_time() -> None:
     words = "word <br>" * 5000
     assert extract(page(after=f"<p>{words}")).words > 5000
+    marked = extract(page(after=f"<p>{'<em>river</em> and <b>boat</b>, ' * 3000}")).text
+    assert marked.count("river and boat, river") > 1000
     hidden = "<i hidden>x</i>word " * 5000
     assert extract(page(after=f"<p>{hidden}")).words > 5000
 
@@ -409,4 +411,6 @@ def test_lists_that_are_broken_or_hostile() -> None:
     outside = b'<!DOCTYPE u [<!ENTITY f SYSTEM "file:///etc/hostname">]><urlset><url><loc>http://a.example/&f;</loc></url></urlset>'
     assert links(outside, BASE).pages in ([], ["http://a.example/"])
     assert "over 50 MB" in links(gzip.compress(b"http://a.example/\n" * (51 << 16)), BASE).fault
+    many = links(b"".join(b"http://a.example/%d\n" % n for n in range(260_000)), BASE)
+    assert "over 250,000 addresses" in many.fault and len(many.pages) == 250_001
     assert "gzip is broken" in links(b"\x1f\x8bnothing", BASE).fault
