@@ -25,7 +25,6 @@ _OBJECT = 64 << 20  # bytes of a JSON object that holds one array of rows
 _CHUNK = 1 << 20
 _AFTER = (",", "]", " ", "\t", "\r", "\n")
 _SPACE = re.compile(r"[ \t\r\n]*")
-_SPACES = (b" :", b"\t:", b"\r:", b"\n:")
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
 Row = tuple[int, bytes, Any]
 """A row's number from 1, its text, and its value, or a Bad that says why it has none."""
@@ -45,12 +44,24 @@ def parse(raw: bytes) -> Any:
     # msgspec keeps the last of two equal keys, so keys are counted in what came and in what it understood. Every
     # key ends in `":`; in a string, `":` follows a backslash. That counts them where no key ends in a backslash
     # and none is parted from its colon.
-    written = raw.count(b'":') - raw.count(b'\\":')
-    again = msgspec.json.encode(value)
-    kept = again.count(b'":') - again.count(b'\\":')
-    if written != kept or b'\\\\":' in raw or (any(s in raw for s in _SPACES) and _SPACED.search(raw)):
+    written = _keys(raw)
+    flat = type(value) is dict and not any(type(v) in (dict, list) for v in value.values())
+    kept = len(value) if flat else _keys(msgspec.json.encode(value))
+    if written != kept or b'\\\\":' in raw or _loose(raw):
         return _slowly(raw)
+    if flat:
+        return value
     return _shallow(value) if raw.count(b"[") + raw.count(b"{") > DEEPEST else value
+
+
+def _keys(raw: bytes) -> int:
+    return raw.count(b'":') - raw.count(b'\\":')
+
+
+def _loose(raw: bytes) -> bool:
+    """Whether a key is parted from its colon."""
+    some = b" :" in raw or b"\t:" in raw or b"\r:" in raw or b"\n:" in raw
+    return some and _SPACED.search(raw) is not None
 
 
 def shown(raw: bytes) -> str:

@@ -38,6 +38,9 @@ ROLES = {
 WRITTEN_CALLS = ("<tool_call>", "<functioncall>", "[TOOL_CALLS]", "<|python_tag|>")
 
 
+_TALK = frozenset(("messages", "conversations", *(name for *pair, _ in PAIRS for name in pair)))
+
+
 class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which column holds what: `text`, or `messages`, or `prompt` and `response`. Absent: the usual names."""
 
@@ -118,8 +121,9 @@ def _text_of(row: Mapping[str, Any], c: Columns) -> str | None:
         return _words(_cell(row, c.text), f"column {c.text!r}")
     if c.messages or c.prompt:
         return None
-    usual = {"messages", "conversations", *(n for prompt, answer, _ in PAIRS for n in (prompt, answer))}
-    if row.get("text") is not None and not any(row.get(n) is not None for n in usual):
+    if row.get("text") is not None and (
+        _TALK.isdisjoint(row) or not any(row.get(name) is not None for name in _TALK)
+    ):
         return _words(row["text"], "column 'text'")
     return None
 
@@ -297,7 +301,7 @@ def _words(value: Any, what: str) -> str:
         raise Unfit(f"{what} is empty")
     if not isinstance(value, str):
         raise Unfit(f"{what} is {_kind(value)}, not text")
-    if found := next((w for w in WRITTEN_CALLS if w in value), None):
+    if ("<" in value or "[" in value) and (found := next((w for w in WRITTEN_CALLS if w in value), None)):
         raise Unfit(f"{what} holds a call written as text ({found})")
     return value
 
