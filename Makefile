@@ -5,7 +5,7 @@ UV := 0.13.9
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
-.PHONY: help install quickstart test lint schemas pins bench clean
+.PHONY: help install quickstart test lint schemas pins bench bench-prepare clean
 
 help:
 	@echo "make quickstart   install, then recipes/quickstart.yaml from text to judged adapter (about 10 minutes on 2 cores)"
@@ -13,7 +13,7 @@ help:
 	@echo "make install      only the environment, .venv/"
 	@echo "make schemas      write schemas/*.json anew"
 	@echo "make pins         resolve the pinned versions anew"
-	@echo "make bench        the benchmarks, into benchmarks/"
+	@echo "make bench-prepare  data preparation beside its peers, which it installs under build/"
 
 install: .venv/.installed
 
@@ -46,8 +46,11 @@ pins:
 	build/pins/bin/uv pip install --quiet --python build/pins/bin/python $(LINKS) torch==2.13.0 --editable '.[train,eval,web,reddit,hub,dev]'
 	build/pins/bin/uv pip freeze --exclude-editable --python build/pins/bin/python | sed 's/+cpu$$//' | grep -v '^uv==\|^triton==' > .ci/pins.txt
 
-bench: install
-	$(BIN)/python benchmarks/dedup/bench.py
+# The peers get environments of their own, under build/; the first time takes a while.
+bench-prepare: install
+	$(BIN)/python benchmarks/prepare/bench.py
+
+bench: bench-prepare
 
 clean:
 	rm -rf .venv build .mirepoix runs
