@@ -36,7 +36,8 @@ class Item(Struct, frozen=True, omit_defaults=True):
     `key` names it for good, and its rows with it: a book's id, a page's address as the recipe or catalogue has
     it. `meta` goes into the rows' provenance (origin, license, attribution, title, author …), and holds nothing
     that differs between two fetches of the same thing. `left_out`: it was not wanted after all (`error` says why), as
-    against not to be had.
+    against not to be had. `gone`: as `Unfetched.gone`. `doubt`: why what was had may be less than the whole; who runs
+    the fetch fills it in (see `Fetcher.vouch`).
     """
 
     key: str
@@ -44,6 +45,8 @@ class Item(Struct, frozen=True, omit_defaults=True):
     meta: dict[str, str] = field(default_factory=dict)
     error: str = ""
     left_out: bool = False
+    gone: bool = False
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Got:
     robots: str = ""
     request: str = ""
     """Names the request in the client's cache."""
+    proven: bool = True
+    """Whether it is known to be whole: its end was announced, or its bytes show it. Else a cut passes for the end."""
 
     def bytes(self) -> bytes:
         return self.path.read_bytes()
@@ -110,11 +115,13 @@ class Unfetched(Exception):
     """One thing could not be had; `str()` says why, for the person who wrote the recipe.
 
     `transient`: it may be had later (a time-out, 429, 5xx), as against never (404, robots, refused by us).
+    `gone`: its host answered, and this one thing is not there, may not be fetched or is more than is taken. Of other
+    things of that host nothing follows, so a source whose items are all gone is empty, and no reason to stop.
     """
 
-    def __init__(self, reason: str, *, transient: bool = False) -> None:
+    def __init__(self, reason: str, *, transient: bool = False, gone: bool = False) -> None:
         super().__init__(reason)
-        self.transient = transient
+        self.transient, self.gone = transient, gone
 
 
 class Fetcher(Protocol):
@@ -163,6 +170,13 @@ class Fetcher(Protocol):
         """This answer proved to be no good: it is asked for again next time."""
         ...
 
+    def vouch(self, got: Got) -> None:
+        """What stands in this answer shows that it is whole, though it is not `proven`.
+
+        Items whose bytes are neither proven nor vouched for are told as doubtful.
+        """
+        ...
+
     def store(self, chunks: Iterable[bytes]) -> str:
         """Keep bytes that some library brought (rows of a hub, posts of an API); their sha256."""
         ...
@@ -186,7 +200,7 @@ class Fetcher(Protocol):
 
 def failed(key: str, error: Unfetched, meta: Mapping[str, str] | None = None) -> Item:
     """The item that could not be had."""
-    return Item(key, meta=dict(meta or {}), error=str(error))
+    return Item(key, meta=dict(meta or {}), error=str(error), gone=error.gone)
 
 
 def items_of(

@@ -47,7 +47,8 @@ def preview(plan: Plan, settings: Settings, count: int) -> Iterator[dict[str, An
     """For each source its first `count` records and the rows before them that are none, or why there are none."""
     from runner.net.client import Client
 
-    with Client(settings, Store(plan.workspace.root).root) as client:
+    # One after the other: who looks at five records should not wait for, or ask for, what comes after them.
+    with Client(settings, Store(plan.workspace.root).root, ahead=1) as client:
         look = _Preview(plan, client, settings)
         for spec in plan.loaded.recipe.sources:
             found: dict[str, Any] = {"source": spec.name, "records": [], "rejected": [], "error": None}

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
+from urllib.parse import urljoin
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -47,25 +48,61 @@ class Book(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """One page: its books, not yet read; where the next one is; how many books all pages hold."""
+    """One page: its books, not yet read; where the next one is, "" after the last; how many books all pages hold.
+
+    `faults` say what else of it could not be read; its books are none the worse for it.
+    """
 
     results: list[dict[str, Any]]
-    next: str | None = None
+    next: str = ""
     count: int | None = None
+    faults: tuple[str, ...] = ()
 
 
-def read_page(data: Any) -> Page:
-    """Parsed JSON as a page. Raises: ValueError, with the reason, for what is none."""
+def read_page(data: Any, url: str) -> Page:
+    """Parsed JSON as the page at `url`, to which its link to the next one may be relative.
+
+    Raises: ValueError, with the reason, for what is none.
+    """
     try:
-        return msgspec.convert(data, Page)
+        page = msgspec.convert(data, _Page)
     except msgspec.ValidationError as e:
         raise ValueError(f"it is no page of books: {e}") from None
+    faults = []
+    count = page.count
+    if isinstance(count, str) and re.fullmatch(r"\s*\d{1,9}\s*", count, re.ASCII):
+        count = int(count)
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
+        faults.append(f"how many books there are cannot be read: {str(count)[:40]!r}")
+        count = None
+    link = page.next or ""
+    if not isinstance(link, str):
+        faults.append(f"where the next page is cannot be read: {str(link)[:40]!r}")
+        link = ""
+    try:
+        link = link.strip() and urljoin(url, link.strip())
+    except ValueError:
+        faults.append(f"where the next page is cannot be read: {link[:40]!r}")
+        link = ""
+    return Page(page.results, link, count, tuple(faults))
+
+
+class _Page(Struct, frozen=True):
+    results: list[dict[str, Any]]
+    next: Any = None
+    count: Any = None
 
 
 def read_book(data: dict[str, Any]) -> Book:
-    """Raises: ValueError, with the reason, for what is no book."""
+    """An entry as a book: what is null there is as good as absent, and so are nulls in the place of an author.
+
+    Raises: ValueError, with the reason, for what is no book.
+    """
+    said = {key: value for key, value in data.items() if value is not None}
+    if isinstance(authors := said.get("authors"), list):
+        said["authors"] = [a for a in authors if a is not None]
     try:
-        return msgspec.convert(data, Book)
+        return msgspec.convert(said, Book)
     except msgspec.ValidationError as e:
         raise ValueError(f"no book can be read from its entry: {e}") from None
 

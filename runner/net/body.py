@@ -6,6 +6,9 @@ servers pack all the same; then gzip and deflate are unpacked here, after the wh
 
 from __future__ import annotations
 
+import json
+import mmap
+import re
 import zlib
 from email.message import Message
 from pathlib import Path
@@ -13,12 +16,17 @@ from pathlib import Path
 import msgspec
 
 from runner.fetching import Unfetched
+from runner.net.failures import TooMuch
 
 PIECE = 1 << 16
 RATIO = 200
 RATIO_FROM = 1 << 20
 """Beyond so many bytes, nothing honest unpacks to RATIO times its size."""
 _BOM = b"\xef\xbb\xbf"
+_PAGES = ("text/html", "application/xhtml+xml")
+_PAGE_END = re.compile(rb"</(?:html|body)\s*>", re.I)
+_AFTER_PAGE = 1 << 14
+"""Bytes that may follow the end of a page: comments, and the like."""
 
 
 def content_type(header: str) -> tuple[str, str]:
@@ -56,30 +64,81 @@ def wants_json(accept: str) -> bool:
 
 def check_type(kind: str, accept: str) -> None:
     """Raises Unfetched for a page where something else was asked for."""
-    if kind in ("text/html", "application/xhtml+xml") and not wants_page(accept):
+    if kind in _PAGES and not wants_page(accept):
         raise Unfetched("a web page came instead (a block or login page?)", transient=True)
 
 
-def check_bytes(path: Path, accept: str, *, proven: bool, posted: bool = False) -> None:
-    """Whether a whole body may be what was asked for. Raises Unfetched.
+def check_bytes(path: Path, accept: str, *, kind: str = "", proven: bool, posted: bool = False) -> bool:
+    """Whether a body is known to be whole. Raises Unfetched where it is not whole, or not what was asked for.
 
-    `proven`: its end was announced. JSON whose end was not must at least be JSON; and so must any where nothing
-    but JSON was asked for, lest a broken answer be kept for good. `posted`: it answers a POST, which may have cost
-    something; as long as it is whole, who asked decides whether it is any good.
+    `proven`: its end was announced. Where it was not, a page must have its end and JSON must be JSON, which then
+    shows that they are whole; JSON Lines must have a whole last line, which shows nothing of how many should follow.
+    Where nothing but JSON was asked for it must be JSON at all events, lest a broken answer be kept for good.
+    `kind`: the type that was claimed. `posted`: it answers a POST, which may have cost something; as long as it is
+    whole, who asked decides whether it is any good.
     """
     with path.open("rb") as f:
         head = f.read(1024)
-    if not head:
-        raise Unfetched("the answer is empty", transient=True)
-    if not wants_page(accept) and is_html(head):
-        raise Unfetched("a web page came instead (a block or login page?)", transient=True)
-    only_json = wants_json(accept) and not (posted and proven)
-    if only_json or (not proven and head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")):
-        try:
-            msgspec.json.decode(path.read_bytes().removeprefix(_BOM), type=msgspec.Raw)
-        except (msgspec.DecodeError, RecursionError) as e:
-            why = "nested too deep" if isinstance(e, RecursionError) else str(e)
-            raise Unfetched(f"the answer is broken JSON: {why}", transient=True) from None
+        if not head:
+            raise Unfetched("the answer is empty", transient=True)
+        page = is_html(head)
+        if page and not wants_page(accept):
+            raise Unfetched("a web page came instead (a block or login page?)", transient=True)
+        with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            if wants_json(accept) and not (posted and proven):
+                return _is_json(whole)
+            if proven:
+                return True
+            start = head.removeprefix(_BOM).lstrip()[:1]
+            if page or (kind in _PAGES and start == b"<"):  # some servers call everything a page
+                return _page_ends(whole)
+            if start in (b"{", b"["):
+                return not _last_line_whole(whole) and _is_json(whole)
+    return False
+
+
+def _page_ends(whole: mmap.mmap) -> bool:
+    if not _PAGE_END.search(whole, max(0, len(whole) - _AFTER_PAGE)):
+        raise Unfetched(
+            "the page is cut off: its end was not announced, and no </html> stands there", transient=True
+        )
+    return True
+
+
+def _is_json(whole: mmap.mmap) -> bool:
+    text = memoryview(whole)
+    try:
+        msgspec.json.decode(text[len(_BOM) :] if text[: len(_BOM)] == _BOM else text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as e:
+        why = "nested too deep" if isinstance(e, RecursionError) else str(e)
+        raise Unfetched(f"the answer is broken JSON: {why}", transient=True) from None
+    finally:
+        text.release()
+    return True
+
+
+def _last_line_whole(whole: mmap.mmap) -> bool:
+    """Whether these are JSON Lines, of which the last is whole. What stands in the others, who reads them tells."""
+    start = len(_BOM) if whole[: len(_BOM)] == _BOM else 0
+    end = len(whole)
+    while end > start and whole[end - 1] in b" \t\r\n":
+        end -= 1
+    while whole[start] in b" \t\r\n":
+        start += 1
+    first, last = whole.find(b"\n", start, end), whole.rfind(b"\n", start, end) + 1
+    if first < 0 or not _one_line(whole[start:first]):
+        return False  # a single value, on one line or several
+    try:
+        json.loads(whole[last:end])
+    except (ValueError, RecursionError):
+        raise Unfetched("the answer is broken JSON: its last line is cut off", transient=True) from None
+    return True
+
+
+def _one_line(line: bytes) -> bool:
+    """Whether a line looks like a JSON value of its own; if it is broken within, its reader refuses that row."""
+    line = line.strip()
+    return (line[:1], line[-1:]) in ((b"{", b"}"), (b"[", b"]"))
 
 
 def unpack(packed: Path, plain: Path, encoding: str, most: int) -> None:
@@ -99,9 +158,9 @@ def unpack(packed: Path, plain: Path, encoding: str, most: int) -> None:
                 raise Unfetched(f"the {encoding} packing is broken", transient=True) from None
             made += len(data)
             if made > most:
-                raise Unfetched(f"it unpacks to more than the {most:,} bytes allowed")
+                raise TooMuch(f"it unpacks to more than the {most:,} bytes allowed")
             if made > RATIO_FROM and made > RATIO * came:
-                raise Unfetched(f"it unpacks to more than {RATIO} times its size")
+                raise TooMuch(f"it unpacks to more than {RATIO} times its size")
             out.write(data)
             if not unpacker.eof:
                 rest = unpacker.unconsumed_tail

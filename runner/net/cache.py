@@ -1,7 +1,7 @@
 """Raw bytes by content, answers by request, unfinished parts: what was whole once is never asked for twice.
 
     raw/ab/SHA256                   the bytes of answers, read-only
-    fetched/requests/ab/KEY.json    which answer a request got
+    fetched/requests/ab/KEY.json    which answer a request got; KEY.none: that there is none (of a robots.txt)
     fetched/parts/KEY.*             what is under way: .lock, .json (its facts; .new), .part, .whole, .plain
 
 A `.part` becomes `.whole` when all of it has come: from then on no kill costs a byte. The entry is written before
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import re
 import time
@@ -26,7 +27,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
-from runner.fetching import Unfetched
+from runner.net.failures import TooMuch
 from runner.net.pace import Stop
 from runner.store import file_digest, fsync, write_atomic
 
@@ -49,6 +50,7 @@ class Facts(Struct, frozen=True):
     """For If-Range; "" where the body cannot be resumed safely."""
     total: int = -1
     proven: bool = False
+    """Whether the end of the body was announced, or the server has said since that this is all."""
 
 
 class Entry(Struct, frozen=True):
@@ -69,6 +71,8 @@ class Entry(Struct, frozen=True):
     last_modified: str
     robots: str = ""
     """Its X-Robots-Tag."""
+    proven: bool = False
+    """As `fetching.Got.proven`; of entries that do not say it, it is not known."""
 
 
 def _try_lock(f: IO[bytes], path: Path) -> bool:
@@ -117,18 +121,22 @@ class Part:
     def begin(self, facts: Facts) -> None:
         """Start over, with another body. A kill within leaves no part that does not fit its facts."""
         self.clear()
+        self.note(facts)
+
+    def note(self, facts: Facts) -> None:
+        """What is now known of the body that is there."""
         new = self._facts.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(facts))
         new.replace(self._facts)
 
     def append(self, at: int, chunks: Iterable[bytes], most: int) -> None:
-        """Cut the part to `at` bytes and add to it; a kill loses no chunk. Raises Unfetched beyond `most` bytes."""
+        """Cut the part to `at` bytes and add to it; a kill loses no chunk. Raises TooMuch beyond `most` bytes."""
         with self._part.open("ab") as f:
             f.truncate(at)
             for chunk in chunks:
                 at += len(chunk)
                 if at > most:
-                    raise Unfetched(f"it has more than the {most:,} bytes allowed")
+                    raise TooMuch(f"it has more than the {most:,} bytes allowed")
                 f.write(chunk)
                 f.flush()
 
@@ -172,6 +180,31 @@ class Cache:
         except (FileNotFoundError, LookupError, msgspec.DecodeError):
             return None
         return entry if whole else None
+
+    def age(self, key: str, *, absent: bool = False) -> float:
+        """Seconds since a request was last answered, be it with "not modified", or (`absent`) with "there is none".
+
+        Infinite where it was not. Nothing that is made of an answer hangs on it.
+        """
+        path = self._entry(key)
+        try:
+            age = time.time() - (path.with_suffix(".none") if absent else path).stat().st_mtime
+        except FileNotFoundError:
+            return math.inf
+        return age if age >= 0 else math.inf
+
+    def note_absent(self, key: str, *, no_longer: bool = False) -> None:
+        """The answer to a request is that there is no such thing."""
+        note = self._entry(key).with_suffix(".none")
+        if no_longer:
+            note.unlink(missing_ok=True)
+        else:
+            write_atomic(note, b"")
+
+    def renew(self, key: str) -> None:
+        """The kept answer still holds."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._entry(key))
 
     def forget(self, key: str) -> None:
         """Keep the answer to a request no longer."""

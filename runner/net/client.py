@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,11 +20,11 @@ from runner.fetching import Got, Keep, Unfetched
 from runner.net import body as bodies
 from runner.net import urls
 from runner.net.cache import VERSION, Cache, Entry, Part
-from runner.net.failures import Again
+from runner.net.failures import Again, Refused, TooMuch
 from runner.net.guard import Guard
 from runner.net.pace import Pace, Stop, number
+from runner.net.robots import GOOD_FOR, Robots, absent
 from runner.net.robots import MOST as ROBOTS_MOST
-from runner.net.robots import Robots
 from runner.net.transfer import Ask, Transfer
 from runner.net.urls import Secrets
 from runner.net.watched import Budget, Limits
@@ -45,7 +46,8 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class Client:
     """The network half of `runner.fetching.Fetcher`, for one store folder. May be used from several threads.
 
-    `refresh` asks again, once and conditionally, for what is kept as "normal". `progress` gets a line when there is
+    `refresh` asks again, once and conditionally, for what is kept as "normal". `ahead` is how many `get_all` asks for
+    before the first of them is taken: with 1, none before it is needed. `progress` gets a line when there is
     something to wait for, from any thread. Raises UsageError for settings that make no sense.
     """
 
@@ -55,6 +57,7 @@ class Client:
         root: Path,
         *,
         refresh: bool = False,
+        ahead: int = AHEAD,
         progress: Callable[[str], None] | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
@@ -71,6 +74,9 @@ class Client:
         self._cache = Cache(root)
         self._cache.sweep()
         self._refresh = refresh
+        self._ahead = ahead
+        self._ranks = count(1)
+        self._too_much: dict[str, tuple[int, str]] = {}
         self._asked: set[str] = set()
         self._replayed: set[str] = set()
         self._stop = Stop()
@@ -100,10 +106,11 @@ class Client:
         """As `Fetcher.get`. `robots=False` is for documented APIs alone: robots.txt of their own host is not asked."""
         secrets = Secrets(private, headers)
         try:
-            return self._get(_ask(url, accept, most, keep, secrets, body, robots), self._stop)
+            ask = _ask(url, accept, most, keep, secrets, body, robots, next(self._ranks))
+            return self._get(ask, self._stop)
         except Unfetched as e:
             if (hidden := secrets.hide(str(e))) != str(e):  # a server may say what we sent
-                raise Unfetched(hidden, transient=e.transient) from None
+                raise Unfetched(hidden, transient=e.transient, gone=e.gone) from None
             raise
 
     def get_all(
@@ -114,22 +121,22 @@ class Client:
         most: int = 64 << 20,
         keep: Keep = "normal",
         robots: bool = True,
-    ) -> Iterator[tuple[str, Got | Unfetched]]:
+    ) -> Generator[tuple[str, Got | Unfetched]]:
         """As `Fetcher.get_all`. Takes a bounded number of `urls` ahead; closing the iterator ends its threads."""
         stop = Stop(self._stop)
 
-        def one(url: str) -> Got | Unfetched:
+        def one(url: str, rank: int) -> Got | Unfetched:
             try:
-                return self._get(_ask(url, accept, most, keep, Secrets({}, {}), None, robots), stop)
+                return self._get(_ask(url, accept, most, keep, Secrets({}, {}), None, robots, rank), stop)
             except Unfetched as e:
                 return e
 
         waiting: deque[tuple[str, Future[Got | Unfetched]]] = deque()
-        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch")
+        pool = ThreadPoolExecutor(min(WORKERS, self._ahead), thread_name_prefix="fetch")
         try:
             for url in urls:
-                waiting.append((url, pool.submit(one, url)))
-                if len(waiting) >= AHEAD:
+                waiting.append((url, pool.submit(one, url, next(self._ranks))))
+                if len(waiting) >= self._ahead:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
@@ -160,7 +167,17 @@ class Client:
 
     def _robots_txt(self, address: urls.Address, stop: Stop) -> bytes:
         ask = Ask(address, "text/plain, */*;q=0.5", ROBOTS_MOST, "live", Secrets(_NONE, _NONE), None, "is it")
-        return self._get(ask, stop).bytes()
+        if not self._refresh and self._cache.age(ask.key, absent=True) <= GOOD_FOR:
+            return b""
+        try:
+            found = self._get(ask, stop).bytes()
+        except Refused as e:
+            if absent(e):
+                self._cache.note_absent(ask.key)
+                return b""
+            raise
+        self._cache.note_absent(ask.key, no_longer=True)
+        return found
 
     def _get(self, ask: Ask, stop: Stop) -> Got:
         try:
@@ -170,12 +187,23 @@ class Client:
 
     def _got(self, ask: Ask, entry: Entry) -> Got:
         if entry.size > ask.most:
-            raise Unfetched(f"it has {entry.size:,} bytes, more than the {ask.most:,} allowed")
+            raise TooMuch(f"it has {entry.size:,} bytes, more than the {ask.most:,} allowed")
         path = self._cache.path(entry.sha256)
-        return Got(entry.final, path, entry.sha256, entry.content_type, entry.charset, entry.robots, ask.key)
+        return Got(
+            url=entry.final,
+            path=path,
+            sha256=entry.sha256,
+            content_type=entry.content_type,
+            charset=entry.charset,
+            robots=entry.robots,
+            request=ask.key,
+            proven=entry.proven,
+        )
 
     def _anew(self, ask: Ask) -> bool:
         """Whether a kept answer will not do."""
+        if ask.robots == "is it":
+            return self._refresh or self._cache.age(ask.key) > GOOD_FOR
         if ask.keep == "normal":
             return self._refresh and ask.key not in self._asked
         return ask.keep == "live"
@@ -189,12 +217,20 @@ class Client:
             kept, anew = self._cache.kept(ask.key), self._anew(ask)
             if kept and not anew:  # another thread or process was faster
                 return kept
+            tried, why = self._too_much.get(ask.key, (-1, ""))
+            if tried >= ask.most:
+                raise TooMuch(why)
             left = part.whole.exists() and not anew  # we were killed just before keeping it
-            if left or self._bring(ask, part, kept, stop):
-                entry = self._finish(ask, part)
-            else:
-                assert kept is not None
-                entry = kept
+            try:
+                if left or self._bring(ask, part, kept, stop):
+                    entry = self._finish(ask, part)
+                else:
+                    assert kept is not None
+                    entry = kept
+                    self._cache.renew(ask.key)
+            except TooMuch as e:
+                self._too_much[ask.key] = ask.most, str(e)
+                raise
             self._asked.add(ask.key)
             return entry
 
@@ -232,9 +268,10 @@ class Client:
             if facts.encoding:
                 bodies.unpack(part.whole, part.plain, facts.encoding, ask.most)
                 came = part.plain
+            proven = facts.proven or bool(facts.encoding)  # what is packed says where it ends
             if ask.robots != "is it":
-                posted = ask.content is not None
-                bodies.check_bytes(came, ask.accept, proven=facts.proven, posted=posted)
+                posted, kind = ask.content is not None, facts.content_type
+                proven = bodies.check_bytes(came, ask.accept, kind=kind, proven=proven, posted=posted)
         except Unfetched:
             part.clear()
             raise
@@ -252,6 +289,7 @@ class Client:
             etag=facts.etag,
             last_modified=facts.last_modified,
             robots=facts.robots,
+            proven=proven,
         )
         self._cache.keep(ask.key, entry, came)
         part.clear()
@@ -265,7 +303,14 @@ def agent(settings: Settings) -> str:
 
 
 def _ask(
-    url: str, accept: str, most: int, keep: Keep, secrets: Secrets, body: bytes | None, robots: bool
+    url: str,
+    accept: str,
+    most: int,
+    keep: Keep,
+    secrets: Secrets,
+    body: bytes | None,
+    robots: bool,
+    rank: int,
 ) -> Ask:
     for name, value in secrets.headers.items():
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or name.lower() in _OURS:
@@ -273,4 +318,4 @@ def _ask(
         if not re.fullmatch(r"[\x20-\x7e\xa0-\xff]*", value):
             raise Unfetched(f"the value for the header {name} holds what HTTP cannot say")
     address = secrets.strip(urls.parse(url))
-    return Ask(address, accept, most, keep, secrets, body, "ask" if robots else "elsewhere")
+    return Ask(address, accept, most, keep, secrets, body, "ask" if robots else "elsewhere", rank)

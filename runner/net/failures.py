@@ -20,8 +20,15 @@ class Refused(Unfetched):
     """An answer whose status says no."""
 
     def __init__(self, status: int, reason: str, *, transient: bool) -> None:
-        super().__init__(reason, transient=transient)
+        super().__init__(reason, transient=transient, gone=status in (404, 410, 451))
         self.status = status
+
+
+class TooMuch(Unfetched):
+    """More bytes than who asked can use: they are not asked for again in this run, here or elsewhere."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, gone=True)
 
 
 class Stopped(Unfetched):

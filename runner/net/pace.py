@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from itertools import count
 
 from runner.errors import UsageError
 from runner.fetching import Unfetched
@@ -80,6 +81,8 @@ class _Host:
     def __init__(self, gap: float) -> None:
         self.gap = gap
         self.busy = 0
+        self.line: list[tuple[int, int]] = []
+        """Who waits for a turn: rank, and when it came."""
         self.next = 0.0
         self.closed = 0.0
         self.asked = 0.0
@@ -93,36 +96,49 @@ class Pace:
         self._gap, self._at_once, self._longest, self._say = 1 / pace, at_once, longest, say
         self._hosts: dict[str, _Host] = {}
         self._changed = threading.Condition()
+        self._came = count()
 
     def _host(self, place: str) -> _Host:
         return self._hosts.setdefault(place, _Host(self._gap))
 
     @contextmanager
-    def turn(self, place: str, stop: Stop) -> Iterator[None]:
-        """Wait until the host may be asked, and hold a seat until done. Raises Unfetched."""
-        told = False
+    def turn(self, place: str, stop: Stop, rank: int = 0) -> Iterator[None]:
+        """Wait until the host may be asked, and hold a seat until done. Raises Unfetched.
+
+        Of those that wait the one with the lowest `rank` goes first, and of one rank the one that came first.
+        """
         with self._changed:
             host = self._host(place)
-            while True:
-                stop.check()
-                now = time.monotonic()
-                if host.closed - now > self._longest:
-                    raise Unfetched(self.closed(place, host.asked), transient=True)
-                wait = max(host.next, host.closed) - now
-                if wait <= 0 and host.busy < self._at_once:
-                    break
-                if wait > 2 and not told:
-                    told = True
-                    self._say(f"waiting {wait:.0f} s for {place}")
-                self._changed.wait(min(wait, SLICE) if wait > 0 else SLICE)
+            mine = (rank, next(self._came))
+            host.line.append(mine)
+            try:
+                self._wait(place, host, mine, stop)
+            finally:
+                host.line.remove(mine)
+                self._changed.notify_all()
             host.busy += 1
-            host.next = now + host.gap
+            host.next = time.monotonic() + host.gap
         try:
             yield
         finally:
             with self._changed:
                 host.busy -= 1
                 self._changed.notify_all()
+
+    def _wait(self, place: str, host: _Host, mine: tuple[int, int], stop: Stop) -> None:
+        told = False
+        while True:
+            stop.check()
+            now = time.monotonic()
+            if host.closed - now > self._longest:
+                raise Unfetched(self.closed(place, host.asked), transient=True)
+            wait = max(host.next, host.closed) - now
+            if wait <= 0 and host.busy < self._at_once and min(host.line) == mine:
+                return
+            if wait > 2 and not told:
+                told = True
+                self._say(f"waiting {wait:.0f} s for {place}")
+            self._changed.wait(min(wait, SLICE) if wait > 0 else SLICE)
 
     def close(self, place: str, seconds: float) -> None:
         """The host asked to be left alone for so long."""

@@ -1,4 +1,4 @@
-"""robots.txt (RFC 9309): read once per origin, before anything else is asked there.
+"""robots.txt (RFC 9309): read once per origin, before anything else is asked there; good for a day.
 
 None there (4xx) and a web page in its place mean no rules; one that cannot be read now (5xx, no connection, 429)
 means that nothing may be fetched. `Crawl-delay` and `Request-rate` slow the pace.
@@ -20,6 +20,13 @@ from runner.net.urls import Address
 
 NAME = "mirepoix"
 MOST = 1 << 20
+GOOD_FOR = 86400.0
+"""Seconds after which a kept one is asked for again."""
+
+
+def absent(refused: Refused) -> bool:
+    """Whether a server that gives no robots.txt has none."""
+    return 400 <= refused.status < 500 and refused.status != 429
 
 
 def parse(raw: bytes) -> Protego:
@@ -61,7 +68,7 @@ class Robots:
         if isinstance(rules, Unfetched):
             raise Unfetched(str(rules), transient=rules.transient)
         if not rules.can_fetch(address.text, NAME):
-            raise Unfetched(f"robots.txt of {address.place} forbids it")
+            raise Unfetched(f"robots.txt of {address.place} forbids it", gone=True)
 
     def _read(self, address: Address, stop: Stop) -> Protego | Unfetched:
         try:
@@ -71,7 +78,7 @@ class Robots:
         except NotPublic as e:
             return e
         except Refused as e:
-            if 400 <= e.status < 500 and e.status != 429:
+            if absent(e):
                 return Protego.parse("")
             return _unreadable(address, e)
         except Unfetched as e:

@@ -23,7 +23,7 @@ from runner.errors import safe
 from runner.fetching import Keep, Unfetched
 from runner.net import body, urls
 from runner.net.cache import Entry, Facts, Part
-from runner.net.failures import Again, Refused
+from runner.net.failures import Again, Refused, TooMuch
 from runner.net.guard import Guard
 from runner.net.pace import Pace, Stop, retry_after
 from runner.net.robots import Robots
@@ -51,6 +51,8 @@ class Ask:
     content: bytes | None = None
     robots: Literal["ask", "elsewhere", "is it"] = "ask"
     """`elsewhere`: robots.txt rules only where a redirect leads to another origin. `is it`: this is a robots.txt."""
+    rank: int = 0
+    """Its place in the line: of those that wait for a host, the lowest goes first."""
 
     @property
     def method(self) -> str:
@@ -107,7 +109,7 @@ class Transfer:
             hop = self._hop(ask, address, part, kept)
             sent = address if away else ask.secrets.sent(address)
             with (
-                self._pace.turn(address.place, stop),
+                self._pace.turn(address.place, stop, ask.rank),
                 self._wire.exchange(sent, hop.headers, ask.content, budget, stop) as answer,
             ):
                 if answer.status not in REDIRECTS or not answer.get("location"):
@@ -157,6 +159,7 @@ class Transfer:
             return False
         if answer.status == 416 and hop.facts and _all_there(hop, hop.facts, answer):
             answer.start(1 << 16)
+            part.note(msgspec.structs.replace(hop.facts, total=hop.at, proven=True))
             part.complete()
             return True
         if answer.status == 206 and hop.facts:
@@ -170,7 +173,7 @@ class Transfer:
             raise self._refusal(ask, hop, answer, part)
         if total > ask.most:
             part.clear()
-            raise Unfetched(f"it has {total:,} bytes, more than the {ask.most:,} allowed")
+            raise TooMuch(f"it has {total:,} bytes, more than the {ask.most:,} allowed")
         if answer.status == 206:
             part.append(hop.at, answer.chunks(), ask.most)
         else:
@@ -181,6 +184,8 @@ class Transfer:
             raise Unfetched("more bytes came than the server had announced")
         if part.size() < total:
             raise Again(f"{hop.address.place} sent less than it had announced")
+        if answer.status == 206 and hop.facts:
+            part.note(msgspec.structs.replace(hop.facts, total=total, proven=True))
         part.complete()
         return True
 

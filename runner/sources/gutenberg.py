@@ -8,8 +8,10 @@ book that is copyrighted, a recording, in other languages too, or nowhere on the
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,12 +21,16 @@ from runner import gutendex
 from runner.datafiles import jsontext
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
 from runner.gutendex.wanted import Wanted
+from runner.net.failures import TooMuch
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
 
 _MOST_PAGES = 1000  # 32,000 books: no search needs more
 _LARGEST_PAGE = 8 << 20
 _LARGEST_TEXT = 20 << 20  # all of Mark Twain in one file is 16 MB
+_LONGEST_END = (
+    100_000  # characters from the mark that ends a book to the end of the file: a licence, of 20,000
+)
 _COPYRIGHTED = "copyrighted (see its Project Gutenberg header)"
 
 Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(min_length=1)]
@@ -63,14 +69,14 @@ class _Walk:
     def books(self, label: str, params: dict[str, str]) -> Iterator[gutendex.Book]:
         """All books of one query. A page that cannot be had ends it; what earlier pages held is kept."""
         base = self.net.setting("gutendex_url") + "/books/"
-        url: str | None = base + "?" + urlencode({**params, "sort": "ascending"})
+        url = base + "?" + urlencode({**params, "sort": "ascending"})
         walked, seen, held = set[str](), set[int](), 0
         count: int | None = None
-        while url is not None:
+        while url:
             key = f"catalogue, {label}, page {len(walked) + 1}"
             try:
                 got = self._page(url, base, walked)
-                page = self._read(got)
+                page = self._read(got, url)
                 ids = {entry["id"] for entry in page.results if isinstance(entry.get("id"), int)}
                 if ids and ids <= seen:
                     self.net.forget(got)
@@ -82,6 +88,7 @@ class _Walk:
                 self.failures.append(Item(key, error=f"the catalogue's page cannot be used: {error}"))
                 return
             walked.add(url)
+            self.failures += [Item(f"{key}, {n}", error=said) for n, said in enumerate(page.faults, 1)]
             held += len(page.results)
             count = page.count if count is None else count
             for number, entry in enumerate(page.results, 1):
@@ -98,9 +105,9 @@ class _Walk:
             said = f"the catalogue speaks of {count} books, its pages hold {held}"
             self.failures.append(Item(f"catalogue, {label}", error=said))
 
-    def _read(self, got: Got) -> gutendex.Page:
+    def _read(self, got: Got, url: str) -> gutendex.Page:
         try:
-            return gutendex.read_page(jsontext.parse(got.bytes()))
+            return gutendex.read_page(jsontext.parse(got.bytes()), url)
         except ValueError:
             self.net.forget(got)  # a catalogue that is well again is to be asked again
             raise
@@ -120,7 +127,8 @@ def _same_place(url: str, base: str) -> bool:
         a, b = urlsplit(url), urlsplit(base)
     except ValueError:
         return False
-    return (a.scheme, a.netloc.lower(), a.path) == (b.scheme, b.netloc.lower(), b.path)
+    path, its = a.path.rstrip("/"), b.path.rstrip("/")  # with and without the slash it is the same list
+    return (a.scheme, a.netloc.lower(), path) == (b.scheme, b.netloc.lower(), its)
 
 
 def fetch(
@@ -187,29 +195,91 @@ def _texts(net: Fetcher, books: list[tuple[gutendex.Book, str]]) -> Iterator[Ite
         rest = iter(paths[n - 1][1:])
         first = got
         # Only where there is no such text: after a time-out another edition would make other data of the same recipe.
-        while isinstance(got, Unfetched) and not got.transient and (path := next(rest, None)):
+        # Nor after one that has no end: it would be brought once more from each place.
+        while (
+            isinstance(got, Unfetched)
+            and got.gone
+            and not isinstance(got, TooMuch)
+            and (path := next(rest, None))
+        ):
             try:
                 got = net.get(mirror + path, accept="text/plain", most=_LARGEST_TEXT)
             except Unfetched as error:
                 got = error
-        if isinstance(got, Got) and _is_page(got):
-            got = Unfetched("the mirror gave a web page instead of the text", transient=True)
+        if isinstance(got, Got):
+            got = _fit(net, got)
         meta = _meta(book, by)
         if isinstance(got, Got):
             yield Item(str(book.id), got.sha256, meta)
         else:
-            more = (
-                "" if got.transient else f", nor is its text at any of {len(paths[n - 1]) - 1} other places"
-            )
-            why = first if isinstance(first, Unfetched) and not got.transient else got
-            yield Item(str(book.id), meta=meta, error=f"{why}{more}")
+            nowhere = got.gone and not isinstance(got, TooMuch)
+            more = f", nor is its text at any of {len(paths[n - 1]) - 1} other places" if nowhere else ""
+            why = first if isinstance(first, Unfetched) and nowhere else got
+            yield failed(str(book.id), Unfetched(f"{why}{more}", gone=got.gone), meta)
         net.progress(n, len(books), "books")
 
 
-def _is_page(got: Got) -> bool:
+def _fit(net: Fetcher, got: Got) -> Got | Unfetched:
+    """The answer, if it is a text and whole; else what is wrong with it, and it is asked for again next time."""
+    wrong = _no_text(got)
+    if not wrong and not got.proven:
+        if _ends(got):
+            net.vouch(got)
+        else:
+            wrong = "the text may be cut off: its end was not announced, and no mark of Project Gutenberg's ends it"
+    if wrong:
+        net.forget(got)
+        return Unfetched(wrong, transient=True)
+    return got
+
+
+_MARKUP = re.compile(rb"<(?:!|\?|/?[a-z][a-z0-9]*[\s/>])", re.I)  # "<<THIS ELECTRONIC VERSION" begins a book
+_JSON = re.compile(rb'\{\s*["}]|\[\s*[{"\]]')  # "[Illustration]" too
+_OF_FILES = (
+    b"%PDF",
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh",
+    b"\x7fELF",
+    b"Rar!",
+    b"7z\xbc\xaf",
+)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _no_text(got: Got) -> str:
+    """What a mirror gave in the place of a text, "" where it may be one."""
     with got.path.open("rb") as file:
-        start = file.read(400).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html"))
+        head = file.read(1024)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    what = ""
+    if _MARKUP.match(start):
+        what = "a web page"
+    elif _JSON.match(start):
+        what = "JSON"
+    elif start.startswith(_OF_FILES) or (b"\0" in head and not head.startswith(_UTF16)):
+        what = "a binary file"
+    return f"the mirror gave {what} instead of the text" if what else ""
+
+
+def _ends(got: Got) -> bool:
+    """Whether a mark of Project Gutenberg's ends the text: nothing of the book comes after it."""
+    from runner.booktext import Unusable, decode
+    from runner.booktext.marks import END, SOFT_END, START
+
+    try:
+        text, _ = decode(got.bytes())
+    except Unusable:
+        return False
+    lines = text[-_LONGEST_END:].split("\n")
+    for line, after in reversed(list(pairwise([*lines, ""]))):
+        whole = f"{line} {after}"  # marks wrap
+        if len(whole) < 1000 and (END.match(whole) or SOFT_END.match(whole)):
+            return True
+        if START.match(whole[:1000]):
+            return False  # another book begins after the last mark
+    return False
 
 
 def _meta(book: gutendex.Book, by: str) -> dict[str, str]:
@@ -245,7 +315,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (), "name authors, titles, ids or a topic; without any of them it would be all books"
 
 
-@source("gutenberg", version=2, fetch=fetch, check=_wrong, license="public domain (USA)")
+@source("gutenberg", version=3, fetch=fetch, check=_wrong, license="public domain (USA)")
 def gutenberg(
     context: SourceContext,
     *,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from click.testing import CliRunner, Result
 
 pytest.importorskip("trafilatura", reason="trafilatura is not installed")
 
-from runner import fetch, ledger
+from runner import fetch, ledger, lock
 from runner.cli import main
+from runner.errors import StepError
 from runner.fetching import Item, Paid
 from runner.load import load_recipe
 from runner.plan import plan
@@ -41,6 +43,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         text = self.server.pages.get(self.path)
+        if self.path.startswith("/unsaid"):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + (text or "").encode())
+            return
         body = (text or "no").encode()
         self.send_response(200 if text is not None else 404)
         self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -156,6 +161,66 @@ def test_the_same_bytes_after_a_refresh_rerun_nothing(home: Path, site: Site) ->
     assert "came home dry" in (home / "runs/raft/data/train.jsonl").read_text()
 
 
+def sources(home: Path, *specs: dict[str, Any], **more: Any) -> None:
+    """The recipe, with other sources."""
+    file = home / "raft.yaml"
+    old = json.loads(file.read_text())
+    file.write_text(json.dumps(old | {"sources": list(specs)} | more))
+
+
+def test_a_page_that_is_cut_without_a_word_is_not_trained_on(home: Path, site: Site) -> None:
+    page = site.pages["/1"]
+    site.pages |= {"/unsaid/whole": page, "/unsaid/cut": page[:400]}
+    url = f"http://127.0.0.1:{site.server_port}"
+    urls = [f"{url}/unsaid/whole", f"{url}/unsaid/cut"]
+    sources(home, {"web": {"urls": urls}, "name": "press", "chat": {"passages": {"words": [5, 60]}}})
+    run(home)
+    fates = ledger.read(home / "runs/raft/ledger.parquet")
+    assert {f.origin for f in fates if f.fate == "trained"} == {urls[0]}
+    [lost] = [f for f in fates if f.by.startswith("source")]
+    assert lost.id == f"press/{urls[1]}" and "the page is cut off" in lost.reason
+
+
+def test_rows_that_may_be_cut_off_are_told(home: Path, site: Site) -> None:
+    rows = "".join(json.dumps({"text": f"Day {n}: the raft went on past the mill."}) + "\n" for n in range(9))
+    site.pages |= {"/unsaid/rows.jsonl": rows, "/rows.jsonl": rows.replace("mill", "ferry")}
+    url = f"http://127.0.0.1:{site.server_port}"
+    urls = [f"{url}/rows.jsonl", f"{url}/unsaid/rows.jsonl"]
+    sources(home, {"files": {"urls": urls}, "name": "log", "chat": {"passages": {"words": [3, 60]}}})
+    result = recipe(home, "run", "--to", "prepare")
+    assert result.exit_code == 0, result.output
+    assert "2 had, 1 of them perhaps cut off: see logs/fetch.log.log" in " ".join(result.output.split())
+    log = (home / "runs/raft/logs/fetch.log.log").read_text()
+    assert log == f"{urls[1]}: had, but {fetch.DOUBT}\n"
+
+
+@pytest.mark.parametrize(
+    ("items", "stops"),
+    [
+        ([Item("a", error="404", gone=True), Item("b", error="robots", gone=True)], False),
+        ([Item("a", error="404", gone=True), Item("b", error="503")], True),
+        ([Item("a", error="503")], True),
+        ([Item("a", error="503"), Item("b", "0" * 64)], False),
+        ([Item("a", error="503"), Item("b", error="not wanted", left_out=True)], False),
+        ([], False),
+    ],
+)
+def test_only_what_is_gone_makes_an_empty_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: list[Item], stops: bool
+) -> None:
+    monkeypatch.setattr(fetch, "items", lambda *_: iter(items))
+    one: Any = SimpleNamespace(name="fetch.press", request={"fetch": "press"})
+    net: Any = None
+    if stops:
+        with pytest.raises(StepError, match="nothing could be had: a: "):
+            fetch.run(one, net, tmp_path, tmp_path / "log", "log")
+        assert lock.read(tmp_path, one.request) is None
+    else:
+        fetch.run(one, net, tmp_path, tmp_path / "log", "log")
+        assert list((tmp_path / "fetched/locks").iterdir())
+    assert (tmp_path / "log").read_text().count("\n") == sum(bool(i.error) for i in items)
+
+
 def test_only_what_failed_is_asked_again(home: Path, site: Site) -> None:
     run(home)
     pages_asked(site)
@@ -191,6 +256,17 @@ def test_show_sources_fetches_no_more_than_it_shows(home: Path, site: Site) -> N
     assert set(pages_asked(site)).isdisjoint({p for p in seen if p in ("/1", "/2")})
 
 
+def test_a_preview_asks_for_no_page_that_it_does_not_show(home: Path, site: Site) -> None:
+    site.pages |= {f"/{n}": site.pages["/1"].replace("trip 1", f"trip {n}") for n in range(1, 31)}
+    urls = [f"http://127.0.0.1:{site.server_port}/{n}" for n in range(1, 31)]
+    spec = {"web": {"urls": urls}, "chat": {"passages": {"words": [5, 30]}}}
+    sources(home, spec | {"name": "press"}, spec | {"name": "papers"})
+    result = recipe(home, "show", "sources", "--rows", "2")
+    assert result.exit_code == 0, result.output
+    assert "press: 2 records" in result.output and "papers: 2 records" in result.output
+    assert pages_asked(site) == ["/1"]
+
+
 def test_bytes_that_were_damaged_are_not_trained_on(home: Path, site: Site) -> None:
     run(home)
     for file in (home / ".mirepoix/raw").rglob("*"):
@@ -213,6 +289,13 @@ def test_addresses_and_times_decide_no_fingerprint(home: Path, site: Site) -> No
 
 
 def test_what_a_fetch_came_to_is_told_on_one_line() -> None:
+    gone = [Item(k, error="HTTP 404 Not Found", gone=True) for k in "ab"]
+    assert fetch.told(gone, "logs/x.log") == (
+        "NOTHING COULD BE HAD, a: HTTP 404 Not Found; 0 had, 2 not: see logs/x.log; --refresh failed asks again"
+    )
+    assert fetch.told([Item("a", "0" * 64, doubt="?"), Item("b", "0" * 64)], "logs/x.log") == (
+        "2 had, 1 of them perhaps cut off: see logs/x.log"
+    )
     had = [Item("a", "0" * 64), Item("b", "0" * 64, Paid(1, 100, 20, 0.5).meta())]
     assert fetch.told(had[:1], "logs/x.log") == "1 had"
     rest = [Item("c", error="no", left_out=True), Item("d", error="404")]

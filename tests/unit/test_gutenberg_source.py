@@ -25,6 +25,7 @@ from runner.gutendex import (
     title_match,
     title_of,
 )
+from runner.net.failures import TooMuch
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, plugins
 from runner.sources.gutenberg import fetch, gutenberg
@@ -63,6 +64,13 @@ class Net(Fetcher):
 
     def __init__(self, folder: Path, answers: Mapping[str, bytes | int]) -> None:
         self.folder, self.answers, self.asked = folder, answers, list[str]()
+        self.proven, self.forgotten, self.vouched = True, list[str](), list[str]()
+
+    def forget(self, got: Got) -> None:
+        self.forgotten.append(got.url)
+
+    def vouch(self, got: Got) -> None:
+        self.vouched.append(got.url)
 
     def get(
         self,
@@ -83,9 +91,12 @@ class Net(Fetcher):
         query = parse_qs(parts.query)
         key = url if robots else f"page {query.get('page', ['1'])[0]}"
         answer = self.answers.get(key, self.answers.get("*", 404))
+        if answer == 413:
+            raise TooMuch("more than allowed")
         if isinstance(answer, int):
-            raise Unfetched(f"status {answer}", transient=answer >= 500)
-        return Got(url, self.path(self.store([answer])), hashlib.sha256(answer).hexdigest())
+            raise Unfetched(f"status {answer}", transient=answer >= 500, gone=answer == 404)
+        sha256 = hashlib.sha256(answer).hexdigest()
+        return Got(url, self.path(self.store([answer])), sha256, proven=self.proven)
 
     def get_all(
         self,
@@ -188,9 +199,9 @@ def test_a_page_that_cannot_be_read_keeps_what_came_before(
         ("http://catalogue.example:81/books/?page=2", "another address"),
         ("http://me@catalogue.example/books/?page=2", "another address"),
         ("http://catalogue.example/other/?page=2", "another address"),
-        ("//catalogue.example/books/?page=2", "another address"),
-        ("http://[catalogue/books/", "another address"),
-        ("", "another address"),
+        ("//127.0.0.2:9/books/?page=2", "another address"),
+        ("../other/?page=2", "another address"),
+        ("?search=Ann+Example&sort=ascending", "circle"),
     ],
 )
 def test_next_links_lead_nowhere_else(tmp_path: Path, next: str, says: str) -> None:
@@ -198,6 +209,55 @@ def test_next_links_lead_nowhere_else(tmp_path: Path, next: str, says: str) -> N
     broken, had = fetch(net, authors=["Ann Example"])
     assert says in broken.error and broken.key.endswith("page 2")
     assert had.sha256 and len(net.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "next",
+    [
+        "/books/?page=2",
+        "?page=2",
+        "/books?page=2",
+        "//catalogue.example/books/?page=2",
+        "http://catalogue.example/books?page=2",
+        " /books/?page=2 ",
+    ],
+)
+def test_a_next_link_may_be_relative(tmp_path: Path, next: str) -> None:
+    answers = {"page 1": page(book(2), next=next, count=2), "page 2": page(book(3), next="")}
+    net = Net(tmp_path, answers | {at(n): b"text" for n in (2, 3)})
+    assert [(i.key, i.error) for i in fetch(net, authors=["Ann Example"])] == [("2", ""), ("3", "")]
+
+
+@pytest.mark.parametrize("next", [5, {"page": 2}, ["x"], True, "http://[catalogue/books/"])
+def test_a_next_link_that_cannot_be_read_is_told(tmp_path: Path, next: Any) -> None:
+    net = Net(tmp_path, {"page 1": page(book(2), next=next), at(2): b"text"})
+    told, had = fetch(net, authors=["Ann Example"])
+    assert "where the next page is cannot be read" in told.error and not told.gone and had.sha256
+
+
+@pytest.mark.parametrize("count", ["1", " 1 ", None])
+def test_a_count_in_other_words_is_read(tmp_path: Path, count: Any) -> None:
+    net = Net(tmp_path, {"page 1": page(book(2), next="", count=count), at(2): b"text"})
+    (had,) = fetch(net, authors=["Ann Example"])
+    assert had.sha256
+
+
+@pytest.mark.parametrize("count", ["some", "", 1.5, [1], True, "9" * 40])
+def test_a_count_that_cannot_be_read_costs_no_book(tmp_path: Path, count: Any) -> None:
+    net = Net(tmp_path, {"page 1": page(book(2), count=count), at(2): b"text"})
+    told, had = fetch(net, authors=["Ann Example"])
+    assert "how many books there are cannot be read" in told.error and had.sha256
+
+
+def test_null_in_an_entry_is_as_good_as_absent(tmp_path: Path) -> None:
+    nulls = dict.fromkeys(("authors", "subjects", "bookshelves", "formats", "translators"))
+    some = book(3, authors=[None, {"name": "Example, Ann"}])
+    usual = f"{MIRROR}/cache/epub/2/pg2.txt"
+    net = Net(tmp_path, {"page 1": page(book(2, **nulls), some), usual: b"text", at(3): b"text"})
+    assert [(i.key, i.error, i.meta.get("author")) for i in fetch(net, ids=[2, 3])] == [
+        ("2", "", None),
+        ("3", "", "Ann Example"),
+    ]
 
 
 def test_pages_without_end_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +275,7 @@ def test_a_count_that_the_pages_do_not_hold_is_told(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_is_no_book_does_not_cost_the_others(tmp_path: Path) -> None:
-    odd = [{"id": "x"}, {"id": 3, "formats": None}, {"title": "no id"}]
+    odd = [{"id": "x"}, {"id": 3, "formats": [1]}, {"title": "no id"}]
     net = Net(tmp_path, {"page 1": page(*odd, book(2)), at(2): b"text"})
     *broken, had = fetch(net, topic="FERRIES")
     assert [i.key for i in broken] == [f"catalogue, topic FERRIES, page 1, entry {n}" for n in (1, 2, 3)]
@@ -289,6 +349,87 @@ def test_texts_come_from_the_mirror_or_are_named(
     assert error in item.error if error else item.sha256
     assert not places or len(net.asked) == places + 1
     assert all(url.startswith(MIRROR + "/") for url in net.asked[1:])
+
+
+def test_what_has_no_end_is_not_asked_for_elsewhere(tmp_path: Path) -> None:
+    net = Net(tmp_path, {"page 1": page(book(2)), at(2): 413, f"{MIRROR}/cache/epub/2/pg2.txt": b"text"})
+    (item,) = fetch(net, ids=[2])
+    assert item.error == "more than allowed" and item.gone
+    assert net.asked[1:] == [at(2)]
+
+
+def test_a_text_that_is_nowhere_is_gone(tmp_path: Path) -> None:
+    gone, failed = fetch(Net(tmp_path, {"page 1": page(book(2), book(3)), at(3): 503}), ids=[2, 3])
+    assert gone.gone and not failed.gone
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"<!-- blocked -->", "a web page"),
+        (b"\xef\xbb\xbf\r\n<p>Too many requests.</p>", "a web page"),
+        (b"<div class=x>", "a web page"),
+        (b"<HEAD><title>No</title>", "a web page"),
+        (b'<?xml version="1.0"?><Error/>', "a web page"),
+        (b"<h1>502</h1>", "a web page"),
+        (b'{"error": "rate limit"}', "JSON"),
+        (b'[{"error": 1}]', "JSON"),
+        (b"%PDF-1.7\n", "a binary file"),
+        (b"PK\x03\x04\x14\x00", "a binary file"),
+        (b"\x1f\x8b\x08", "a binary file"),
+        (b"words\0words", "a binary file"),
+    ],
+)
+def test_what_is_no_text_is_a_failure_of_that_book(tmp_path: Path, body: bytes, what: str) -> None:
+    net = Net(tmp_path, {"page 1": page(book(2), book(3)), at(2): body, at(3): b"text"})
+    bad, good = fetch(net, ids=[2, 3])
+    assert bad.error == f"the mirror gave {what} instead of the text" and not bad.sha256 and not bad.gone
+    assert net.forgotten == [at(2)] and good.sha256
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<<THIS ELECTRONIC VERSION IS FREE>>",
+        b"[Illustration: the ferry]",
+        b"{1} The first page",
+        b"< 3 miles from Marl",
+        "Fähre".encode("utf-16"),
+        b"P.K. said so.",
+    ],
+)
+def test_texts_with_odd_beginnings_are_texts(tmp_path: Path, body: bytes) -> None:
+    (item,) = fetch(Net(tmp_path, {"page 1": page(book(2)), at(2): body}), ids=[2])
+    assert item.sha256 and not item.error
+
+
+SOFT = "End of Project Gutenberg's The Ferry, by Ann Example"
+WRAPPED = "*** END OF THIS PROJECT\nGUTENBERG EBOOK THE FERRY ***"
+
+
+@pytest.mark.parametrize(
+    ("end", "whole"),
+    [
+        (END, True),
+        (f"{END}\n\n" + "Section 1. General Terms of Use\n" * 900, True),
+        (SOFT, True),
+        (WRAPPED, True),
+        ("", False),
+        ("They spoke of the end of the Project Gutenberg eBook.", False),
+        (f"{END}\n\n\n{START}\n\nThe second ferry", False),
+    ],
+)
+def test_a_text_without_announced_end_must_have_its_mark(tmp_path: Path, end: str, whole: bool) -> None:
+    text = TEXT.format(title="The Ferry", mark=START, body=PROSE, end=end).encode()
+    net = Net(tmp_path, {"page 1": page(book(2)), at(2): text})
+    net.proven = False
+    (item,) = fetch(net, ids=[2])
+    assert bool(item.sha256) is whole
+    assert net.vouched == [at(2)] * whole and net.forgotten == [at(2)] * (not whole)
+    assert whole or "may be cut off" in item.error
+    net.proven = True
+    (item,) = fetch(net, ids=[2])
+    assert item.sha256
 
 
 # -- the catalogue's spellings ----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from pathlib import Path
 
@@ -96,9 +97,9 @@ def test_content_types(header: str, kind: str, charset: str) -> None:
     assert body.content_type(header) == (kind, charset)
 
 
-def check(folder: Path, data: bytes, accept: str, *, proven: bool = True) -> None:
+def check(folder: Path, data: bytes, accept: str, *, kind: str = "", proven: bool = True) -> bool:
     (folder / "body").write_bytes(data)
-    body.check_bytes(folder / "body", accept, proven=proven)
+    return body.check_bytes(folder / "body", accept, kind=kind, proven=proven)
 
 
 def test_a_page_in_the_place_of_something_else(tmp_path: Path) -> None:
@@ -123,11 +124,67 @@ def test_broken_json_is_not_kept(tmp_path: Path, data: bytes) -> None:
     check(tmp_path, data, "*/*")
 
 
-def test_json_whose_end_was_not_announced_must_be_whole(tmp_path: Path) -> None:
-    check(tmp_path, b'\xef\xbb\xbf {"a": [1, 2]}\n', "*/*", proven=False)
-    check(tmp_path, b"once upon a time", "*/*", proven=False)
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b'\xef\xbb\xbf {"a": [1, 2]}\n', True),
+        (b'[\n{"a": 1},\n{"a": 2}\n]\n', True),
+        (b"once upon a time", False),
+        (b'{"a": 1}\n{"a": 2}\n', False),
+        (b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}', False),
+        (b"\n[1, 2]\n[3, 4]\n", False),
+        (b'{"a": 1}\n{"a": nonsense}\n{"a": NaN}\n', False),  # rows for their reader to judge
+    ],
+)
+def test_what_shows_that_it_is_whole(tmp_path: Path, data: bytes, shown: bool) -> None:
+    assert check(tmp_path, data, "*/*", proven=False) is shown
+    assert check(tmp_path, data, "*/*", proven=True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a": {"b": 1}',
+        b'[\n{"a": 1},\n{"a": 2}',
+        b'{"a": 1}\n{"a": 2}\n{"a"',
+        b'{"a": 1}\n{"a": 2}\n{"a": {"b": 1}\n',
+        b'{\n "a": 1,',
+        b'{"a": 1} once upon a time',
+    ],
+)
+def test_json_without_an_announced_end_must_be_whole(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(Unfetched, match="broken JSON") as e:
+        check(tmp_path, data, "*/*", proven=False)
+    assert e.value.transient
+    assert check(tmp_path, data, "*/*", proven=True)
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20), min_size=1), min_size=2, max_size=6)
+)
+def test_json_lines_cut_within_a_line_are_noticed(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    data = b"\n".join(json.dumps(row).encode() for row in rows)
+    assert check(folder, data, "*/*", proven=False) is False
     with pytest.raises(Unfetched, match="broken JSON"):
-        check(tmp_path, b'{"a": {"b": 1}', "*/*", proven=False)
+        check(folder, data[:-1], "*/*", proven=False)
+
+
+def test_a_page_without_an_announced_end_must_have_its_own(tmp_path: Path) -> None:
+    page = b"<html><body><p>The raft went on past the mill.</p></BODY ></HTML>\n<!-- served by 7 -->"
+    assert check(tmp_path, page, "text/html", proven=False)
+    assert check(tmp_path, page[:40], "text/html", proven=True)
+    for cut, kind in ((page[:40], ""), (b"<p>The raft went", "text/html"), (page[:20] + b" " * 40_000, "")):
+        with pytest.raises(Unfetched, match="the page is cut off") as e:
+            check(tmp_path, cut, "text/html", kind=kind, proven=False)
+        assert e.value.transient
+
+
+def test_what_is_only_called_a_page_needs_no_page_s_end(tmp_path: Path) -> None:
+    assert not check(tmp_path, b"day,weather\n1,rain\n", "*/*", kind="text/html", proven=False)
+    assert not check(tmp_path, b'{"a": 1}\n{"a": 2}\n', "*/*", kind="text/html", proven=False)
 
 
 def test_nothing_is_no_answer(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import re
 import shutil
 import socket
@@ -181,9 +182,15 @@ def client(tmp_path: Path, server: Upstream) -> Iterator[Make]:
     made: list[Client] = []
 
     def make(
-        *allow: Upstream, limits: Limits = QUICK, tls: Any = None, refresh: bool = False, **values: str
+        *allow: Upstream,
+        limits: Limits = QUICK,
+        tls: Any = None,
+        refresh: bool = False,
+        ahead: int = 32,
+        **values: str,
     ) -> Client:
-        found = Client(settings(server, *allow, **values), tmp_path, refresh=refresh, limits=limits, tls=tls)
+        mine = settings(server, *allow, **values)
+        found = Client(mine, tmp_path, refresh=refresh, ahead=ahead, limits=limits, tls=tls)
         made.append(found)
         return found
 
@@ -574,21 +581,53 @@ def test_robots_txt_itself_may_be_fetched(client: Make, server: Upstream) -> Non
     assert client().get(f"{server.base}/robots.txt").bytes().startswith(b"User-agent")
 
 
-def test_robots_txt_is_kept_and_asked_for_conditionally(client: Make, server: Upstream) -> None:
+def test_robots_txt_is_kept_for_a_day_and_asked_for_conditionally(
+    client: Make, server: Upstream, tmp_path: Path
+) -> None:
     def answer(request: Request) -> bytes:
         if request.headers.get("if-none-match") == '"r"':
             return reply(status="304 Not Modified", length=False)
         return reply(b"User-agent: *\nDisallow: /private", ETag='"r"')
 
     server.routes |= {"/robots.txt": answer, "/b": fixed(reply(BOOK)), "/c": fixed(reply(BOOK))}
+
+    def tags() -> list[str | None]:
+        return [r.headers.get("if-none-match") for r in server.requests if r.target == "/robots.txt"]
+
     client().get(f"{server.base}/b")
     client().get(f"{server.base}/c")
     refused(client(), f"{server.base}/private", "forbids it")
-    assert [r.headers.get("if-none-match") for r in server.requests if r.target == "/robots.txt"] == [
-        None,
-        '"r"',
-        '"r"',
-    ]
+    assert tags() == [None]
+    for file in (tmp_path / "fetched/requests").rglob("*.json"):
+        os.utime(file, (time.time() - 90_000,) * 2)
+    for _ in range(2):  # "not modified" is good for another day
+        refused(client(), f"{server.base}/private", "forbids it")
+        assert tags() == [None, '"r"']
+    refused(client(refresh=True), f"{server.base}/private", "forbids it")
+    assert tags() == [None, '"r"', '"r"']
+
+
+def test_that_there_is_no_robots_txt_is_kept_until_there_is_one(
+    client: Make, server: Upstream, tmp_path: Path
+) -> None:
+    server.routes |= {f"/{n}": fixed(reply(BOOK)) for n in range(3)}
+    for n in range(3):
+        client().get(f"{server.base}/{n}")
+    assert server.asked(robots=True) == ["/robots.txt", "/0", "/1", "/2"]
+    server.routes["/robots.txt"] = fixed(reply(b"User-agent: *\nDisallow: /"))
+    [note] = (tmp_path / "fetched/requests").rglob("*.none")
+    os.utime(note, (time.time() - 90_000,) * 2)
+    for _ in range(2):
+        refused(client(), f"{server.base}/4", "forbids it")
+    assert server.asked(robots=True).count("/robots.txt") == 2
+
+
+def test_a_robots_txt_that_came_counts_before_an_older_absence(client: Make, server: Upstream) -> None:
+    server.routes["/b"] = fixed(reply(BOOK))
+    client().get(f"{server.base}/b")
+    server.routes["/robots.txt"] = fixed(reply(b"User-agent: *\nDisallow: /"))
+    refused(client(refresh=True), f"{server.base}/b", "forbids it")
+    refused(client(), f"{server.base}/c", "forbids it")
 
 
 def test_a_crawl_delay_beyond_reason_is_said(client: Make, server: Upstream) -> None:
@@ -623,6 +662,64 @@ def test_whole_bodies(client: Make, server: Upstream, answer: bytes, body: bytes
     server.routes["/b"] = fixed(answer)
     got = client().get(f"{server.base}/b")
     assert (got.bytes(), got.sha256) == (body, sha256(body).hexdigest())
+    assert got.proven is (answer != HTTP10 + BOOK)
+    assert client().get(f"{server.base}/b") == got
+
+
+def test_a_cut_that_nothing_tells_is_known_as_not_proven(client: Make, server: Upstream) -> None:
+    server.routes |= {"/b": fixed(HTTP10 + BOOK[:1000]), "/c": fixed(HTTP10 + b'{"a": 1}\n{"a": 2}\n')}
+    assert not client().get(f"{server.base}/b").proven
+    assert not client().get(f"{server.base}/c").proven
+    page = b"<html><body>" + b"<p>The raft went on.</p>" * 40 + b"</body></html>"
+    html = HTTP10.replace(b"plain", b"html")
+    server.routes |= {"/whole": fixed(html + page), "/cut": fixed(html + page[:400])}
+    assert client().get(f"{server.base}/whole").proven
+    refused(client(), f"{server.base}/cut", "the page is cut off")
+
+
+def test_a_rest_that_fits_proves_the_whole(client: Make, server: Upstream, tmp_path: Path) -> None:
+    url = f"{server.base}/b"
+    ask = Ask(parse(url), "*/*", 1 << 20, "normal", Secrets({}, {}))
+    with Cache(tmp_path).holding(ask.key, Stop()) as part:  # killed while a body without length came
+        part.begin(Facts(url, resume='"1"', etag='"1"'))
+        part.append(0, [BOOK[:1000]], 1 << 20)
+    server.routes["/b"] = serve_ranges(BOOK)
+    got = client().get(url)
+    assert got.bytes() == BOOK and got.proven
+
+
+def test_a_body_without_end_is_asked_for_once_in_a_run(client: Make, server: Upstream) -> None:
+    def endless(_: Request) -> Iterator[bytes]:
+        yield HTTP10
+        for _ in range(4000):
+            yield bytes(65536)
+
+    server.routes |= {"/b": endless, "/c": endless}
+    mine = client()
+    for _ in range(2):
+        e = refused(mine, f"{server.base}/b", "more than the 1,000,000 bytes allowed", most=1_000_000)
+        assert e.gone and not e.transient
+    [(_, one), (_, two)] = mine.get_all([f"{server.base}/c"] * 2, most=1_000_000)
+    assert isinstance(one, Unfetched) and str(one) == str(two)
+    assert server.asked() == ["/b", "/c"]
+    refused(mine, f"{server.base}/b", "more than the 2,000,000", most=2_000_000)
+    refused(
+        client(), f"{server.base}/b", "more than the 1,000,000", most=1_000_000
+    )  # the next run asks again
+    assert server.asked() == ["/b", "/c", "/b", "/b"]
+
+
+def test_what_is_gone_and_what_only_failed(client: Make, server: Upstream) -> None:
+    server.routes["/robots.txt"] = fixed(reply(b"User-agent: *\nDisallow: /private"))
+    server.routes |= {f"/{s}": fixed(reply(b"", f"{s} X")) for s in (401, 403, 404, 410, 429, 451, 503)}
+    mine = client()
+    said = {
+        path: refused(mine, f"{server.base}/{path}", ".").gone for path in ("private", "404", "410", "451")
+    }
+    assert all(said.values())
+    for path in ("401", "403", "429", "503"):
+        assert not refused(mine, f"{server.base}/{path}", f"HTTP {path}").gone
+    assert not refused(mine, "http://127.0.0.9:1/x", "not a public").gone
 
 
 @pytest.mark.parametrize(
@@ -929,7 +1026,7 @@ def test_other_hosts_go_on_beside_one_that_is_closed(client: Make, server: Upstr
     server.routes |= {f"/{n}": fixed(reply(b"", "429 X", Retry_After="604800")) for n in range(4)}
     other.routes |= {f"/{n}": fixed(reply(b"%d" % n)) for n in range(4)}
     urls = [f"{s.base}/{n}" for n in range(4) for s in (server, other)]
-    got = dict(client(other).get_all(urls))
+    got = dict(client(other, at_once="1").get_all(urls))
     assert [g.bytes() for u, g in got.items() if isinstance(g, Got)] == [b"0", b"1", b"2", b"3"]
     why = [str(g) for g in got.values() if isinstance(g, Unfetched)]
     assert len(why) == 4 and all("left alone for 604800 s (7 days)" in w for w in why)
@@ -1004,6 +1101,16 @@ def test_addresses_are_taken_as_needed_and_threads_end(client: Make, server: Ups
     asked = len(server.requests)
     time.sleep(0.1)
     assert len(server.requests) == asked < 100
+
+
+def test_nothing_is_asked_for_before_it_is_needed(client: Make, server: Upstream) -> None:
+    server.routes |= {f"/{n}": fixed(reply(b"%d" % n)) for n in range(30)}
+    answers = client(ahead=1).get_all(f"{server.base}/{n}" for n in range(30))
+    for n in range(3):
+        assert next(answers)[0] == f"{server.base}/{n}"
+        time.sleep(0.05)
+        assert server.asked() == [f"/{m}" for m in range(n + 1)]
+    answers.close()
 
 
 def test_closing_ends_what_is_under_way(client: Make, server: Upstream) -> None:

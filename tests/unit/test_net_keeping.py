@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import math
+import os
 import subprocess
 import sys
 import threading
@@ -95,6 +97,23 @@ def test_an_answer_is_kept_until_it_is_damaged(tmp_path: Path) -> None:
     for damage in (b"", b"{}", request.read_bytes().replace(b'"version": 1', b'"version": 0'), b"\xff"):
         request.write_bytes(damage)
         assert cache.kept(KEY) is None
+
+
+def test_how_old_an_answer_is(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    assert cache.age(KEY) == cache.age(KEY, absent=True) == math.inf
+    finish(cache, BYTES)
+    cache.note_absent(KEY)
+    assert 0 <= cache.age(KEY) < 60 and 0 <= cache.age(KEY, absent=True) < 60
+    entry_file = tmp_path / "fetched/requests/ab" / f"{KEY}.json"
+    os.utime(entry_file, (0, 0))
+    assert cache.age(KEY) > 1e9
+    cache.renew(KEY)
+    assert cache.age(KEY) < 60
+    os.utime(entry_file, (time.time() + 9000,) * 2)  # a clock that was wrong
+    assert cache.age(KEY) == math.inf
+    cache.note_absent(KEY, no_longer=True)
+    assert cache.age(KEY, absent=True) == math.inf
 
 
 def test_a_part_is_cut_and_goes_on(tmp_path: Path) -> None:
@@ -313,3 +332,44 @@ def test_a_crawl_delay_makes_the_pace_slower_never_faster() -> None:
         pass
     with pytest.raises(Unfetched, match="asks for 101 s between requests"):
         gentle.slow("a", 101)
+
+
+def test_who_is_first_in_the_line_goes_first() -> None:
+    pace, stop = Pace(1000, 1, 60, lambda _: None), Stop()
+    went: list[int] = []
+
+    def ask(rank: int) -> None:
+        with pace.turn("a", stop, rank):
+            went.append(rank)
+
+    ranks = [5, 2, 9, 1, 7, 3, 8, 4, 6]
+    threads = [threading.Thread(target=ask, args=(rank,)) for rank in ranks]
+    with pace.turn("a", stop):
+        for thread in threads:
+            thread.start()
+        while len(pace._host("a").line) < len(ranks):
+            time.sleep(0.01)
+        with pace.turn("b", stop, 99):  # another host's line is its own
+            pass
+    for thread in threads:
+        thread.join()
+    assert went == sorted(ranks)
+    assert pace._host("a").line == []
+
+
+def test_who_gives_up_holds_nobody_up() -> None:
+    pace, early = Pace(1000, 1, 60, lambda _: None), Stop()
+    with pace.turn("a", Stop()):
+
+        def ask() -> None:
+            with pytest.raises(Stopped), pace.turn("a", early, 1):
+                pass
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not pace._host("a").line:
+            time.sleep(0.01)
+        early.set()
+        thread.join()
+    with pace.turn("a", Stop(), 2):
+        assert pace._host("a").line == []
