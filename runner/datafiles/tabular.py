@@ -5,8 +5,8 @@ never closed or stand in the middle of a field, bytes that are no UTF-8, NULs, f
 rows end in CRLF, a bare LF is text of its field, quoted or not, as in real dumps. Nothing is guessed: a file in
 another charset, or with semicolons, is refused in those words.
 
-A quote left open swallows the lines after it. Where those are rows by themselves, the line that opens it is refused
-and reading goes on at the next one; where they may as well be text of one field, each is refused by its number.
+A quote left open swallows the lines after it. Where those are many rows by themselves, the line that opens it is
+refused and reading goes on at the next one; where they may as well be text of one field, each is refused by its number.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from runner.datafiles.opened import LONGEST, Bad, Overlong, Unreadable, head, lines
 
 SHOWN = 20_000
+_OPEN = "a quote is opened and never closed"
 _MANY = 20  # lines of a field, past which they are looked at: are they rows?
 _LOOKED = 200
 _AGAIN = 8 * LONGEST  # bytes of a file that are read twice
@@ -104,7 +105,9 @@ class Table:
         if endless and len(self.columns) < 2 and (rest or feed.quotes % 2):
             raise Unreadable(f"cannot be read past line {first}: a quote is left open") from None
         size = sum(len(raw) for _, raw in rest if isinstance(raw, bytes))
-        if rest and size <= self._left and 2 * self._rows_in(rest) > min(len(rest), _LOOKED):
+        # The last few lines of a file may be anything; many that are rows by themselves are no text of one field.
+        enough = len(rest) > (_MANY if why == _OPEN else 0)
+        if enough and size <= self._left and 2 * self._rows_in(rest) > min(len(rest), _LOOKED):
             self._left -= size
             feed.again(rest)
             return
@@ -138,7 +141,7 @@ class Table:
 def _plain(what: str) -> str:
     """The csv module's words, for people."""
     if "unexpected end" in what:
-        return "a quote is opened and never closed"
+        return _OPEN
     if "new-line character" in what:
         return "a bare carriage return in the middle of a row"
     return "a quote in the middle of a field (it must be doubled, and the field quoted)"

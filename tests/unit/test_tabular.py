@@ -58,7 +58,8 @@ def test_a_header_of_another_system_does_not_glue_the_rows() -> None:
     ("data", "good", "bad"),
     [
         (b"a,b\n1\n2,3\n4,5,6\n", [["2", "3"]], {2: "another number", 4: "another number"}),
-        (b'a,b\n1,2\n"open,3\nx,4\n', [["1", "2"], ["x", "4"]], {3: "never closed"}),
+        (b'a,b\n1,2\n"open,3\nx,4\n', [["1", "2"]], {3: "never closed", 4: "lost with line 3"}),
+        (b'a,b\n1,2\n"open,3\n' + b"x,4\n" * 30, [["1", "2"], *[["x", "4"]] * 30], {3: "never closed"}),
         (b'a,b\n"open,3\nx,4\n5,"q"\n6,7\n', [["x", "4"], ["5", "q"], ["6", "7"]], {2: "middle of a field"}),
         (
             b'a,b\n"open,3\nno row\n\n4,5,6\n',
