@@ -231,6 +231,8 @@ def header(text: str) -> Header:
                 .partition(", by ")
             )
             title, author = title or name.strip(" *.,"), author or by.strip(" *.,")
+    # "The Entire Project Gutenberg Works of Mark Twain": its name is no part of a book's title.
+    title = " ".join(re.sub(rf"\b{_PG}(?:['’]s)?\b", "", title, flags=re.I).split()).strip(" ,:;-—")
     return Header(True, title, author, bool(re.search(rf"copyrighted {_PG}", head, re.I)))
 
 

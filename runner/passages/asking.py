@@ -6,12 +6,27 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from string import Formatter
 
-from runner.passages.english import read
+from runner.passages import headings
+from runner.passages.dialogue import turns
+from runner.passages.english import plain, read, words
 
 _LONGEST_NAME = 100  # characters; what is longer is no title to ask by
 _FIRST_WORDS = 7
+_GUTENBERG = re.compile(r"project[\s_]+gutenberg", re.I)
+_BRAND = re.compile(
+    r"\b(?:the\s+)?project\s+gutenberg(?:['’]s|\s+(?:e-?book|e-?text|edition)(?:\s+of)?)?\s*", re.I
+)
+_GREETING = re.compile(
+    r"[\"“‘']?(?:(?:my\s+)?(?:very\s+)?dear(?:est)?|to|messrs\.?)\s+[\w.’' ]{2,40}[,:;—-]", re.I
+)
+_CLOSING = re.compile(
+    r"\b(?:yours?|affectionate|obedient|humble)\b[^.]{0,40}\b(?:truly|sincerely|ever|servant|friend|respectfully)\b",
+    re.I,
+)
+_LETTER = re.compile(r"[^\W\d_]+(?:[’'-][^\W\d_]+)*")
 
 
 @lru_cache
@@ -54,14 +69,21 @@ def ask(kind: str, known: Mapping[str, str], seed: int, record_id: str, must: st
     return texts[_number(seed, record_id) % len(texts)].format_map(known)
 
 
+def askable(kind: str, known: Mapping[str, str]) -> bool:
+    """Whether any phrasing of that kind can be said with what is known."""
+    return any(names <= known.keys() for _, names in phrasings()[kind])
+
+
 def names(meta: Mapping[str, str]) -> dict[str, str]:
     """Title, author and chapter as a sentence may say them; what is missing or too long is left out.
 
-    "Twain, Mark" becomes "Mark Twain", "Mark Twain (Samuel Clemens)" too; "Emma, Complete" becomes "Emma".
+    "Twain, Mark" becomes "Mark Twain", "Mark Twain (Samuel Clemens)" too; "Emma, Complete" becomes "Emma". A chapter
+    that has a number and no name of its own is none to ask by.
     """
     found = {k: " ".join(meta.get(k, "").split()) for k in ("title", "author", "chapter")}
     author = re.sub(r"\s*\([^()]*\)", "", found["author"])
-    found["title"] = found["title"].removesuffix(", Complete")
+    found["title"] = unbranded(found["title"]).removesuffix(", Complete")
+    found["chapter"] = headings.name(found["chapter"]) if len(found["chapter"]) <= 2 * _LONGEST_NAME else ""
     last, comma, first = author.partition(", ")
     if comma and first and "," not in first and not any(c.isdigit() for c in author):
         author = f"{first} {last}"
@@ -74,3 +96,55 @@ def beginning(passage: str) -> str:
     paragraph = passage.partition("\n")[0].split(None, _FIRST_WORDS)
     first = " ".join(paragraph[:_FIRST_WORDS]).strip("\"“”'‘’«»,;:-—– ")
     return first if len(paragraph) >= _FIRST_WORDS and not set(first) & set('"“”«»') else ""
+
+
+def unbranded(title: str) -> str:
+    """A title without Project Gutenberg's name: of books in the public domain it asks that it be taken off."""
+    rest = _BRAND.sub("", title).strip(" ,:;-—")
+    return title if rest == title else re.sub(r"^(?:complete|entire)\b", r"The \g<0>", rest, flags=re.I)
+
+
+def branded(text: str) -> bool:
+    return bool(_GUTENBERG.search(text))
+
+
+def kind_of(passage: str) -> str:
+    """What sort of text it plainly is: "letter", "dialogue", "poem"; "" for all else."""
+    paragraphs = passage.split("\n\n")
+    if any(_GREETING.match(p.strip()) for p in paragraphs[:2]) and _CLOSING.search(passage):
+        return "letter"
+    said = sum(p.lstrip()[:1] in '"“‘«„' for p in paragraphs)
+    talk = len(paragraphs) >= 4 and said >= 0.7 * len(paragraphs)
+    if talk and any(len(run) > 2 for run in turns(passage)):  # no speech in many paragraphs
+        return "dialogue"
+    verse = [p for p in paragraphs if p.count("\n") >= 3]
+    return "poem" if verse and sum(map(len, verse)) > 0.7 * len(passage) else ""
+
+
+def speakers(passage: str) -> str:
+    """The two who talk in it, "Tom and Mrs. Bennet", where the text names them, and no third."""
+    found = {t.speaker: None for run in (turns(passage) if len(passage) < 100_000 else ()) for t in run}
+    named: list[str] = []
+    for speaker in found:
+        if shown := _as_written(speaker, passage):
+            named.append(shown)
+        if len(named) > 2:
+            return ""
+    return " and ".join(named) if len(named) == 2 else ""
+
+
+def _as_written(speaker: str, passage: str) -> str:
+    """A speaker's name with its capitals; "" for "he" and "old lady"."""
+    own = speaker.split()
+    if not own or set(own) <= words("titles") | words("function"):
+        return ""
+    found = list(_LETTER.finditer(passage))
+    low = [plain(m[0]) for m in found]
+    for i in range(len(low) - len(own) + 1):
+        if low[i : i + len(own)] == own and all(
+            m[0][0].isupper() and not m[0].isupper() for m in found[i : i + len(own)]
+        ):
+            between = [passage[a.end() : b.start()] for a, b in pairwise(found[i : i + len(own)])]
+            if all(b in (" ", ". ") for b in between):
+                return passage[found[i].start() : found[i + len(own) - 1].end()]
+    return ""

@@ -18,6 +18,8 @@ _ABBREVIATED = re.compile(
     re.I,
 )
 
+_LONGEST_ABBREVIATION = 30  # characters that are looked at, with the space behind it
+
 
 class _Unit(NamedTuple):
     """A piece that is never cut: what parts it from the piece before, its text, its words."""
@@ -31,7 +33,9 @@ def sentences(paragraph: str) -> Iterator[tuple[str, str]]:
     """(space before, sentence), in order; together they are the paragraph."""
     at, parted = 0, ""
     for found in _SENTENCE.finditer(paragraph):
-        if found.end() == len(paragraph) or _ABBREVIATED.search(paragraph[at : found.end()]):
+        if found.end() == len(paragraph) or _ABBREVIATED.search(
+            paragraph[max(at, found.end() - _LONGEST_ABBREVIATION) : found.end()]
+        ):
             continue
         sentence = paragraph[at : found.end()]
         body = sentence.rstrip()

@@ -23,6 +23,7 @@ _LONGEST_LEAD = 12  # words before the speech
 _LONGEST_TAIL = 12  # words after it; where more happens, what is said next answers something else
 _LONGEST = 100_000  # characters of a passage; what is longer is no talk
 _FEWEST_SAID = 5  # words that the answers hold together; fewer teach nothing
+_FEWEST_ASKED = 3  # words of the first turn: "Sir!" asks nothing
 _WORD = re.compile(r"[^\W\d_]+(?:[’'-][^\W\d_]+)*")
 _LEAD = re.compile(r"(?<=[.!?;”\"])\s+")
 _TO_ONESELF = re.compile(r"\b(?:thought|thinks|to (?:him|her|my)self)\b", re.I)
@@ -277,7 +278,13 @@ def exchange(passage: str) -> list[str]:
             said = [t.text for t in piece]
             if len(said) % 2:
                 said = max(said[:-1], said[1:], key=_asked)
-            if _count(said[1::2]) >= _FEWEST_SAID and _count(said) > _count(best):
+            if _count(said[:1]) < _FEWEST_ASKED:
+                said = said[2:]
+            if (
+                _count(said[:1]) >= _FEWEST_ASKED
+                and _count(said[1::2]) >= _FEWEST_SAID
+                and _count(said) > _count(best)
+            ):
                 best = said
     return best
 

@@ -20,9 +20,9 @@ def read(name: str) -> dict[str, Any]:
 
 
 @lru_cache
-def words(use: str) -> frozenset[str]:
-    """All words of one use: `function`, `joining`, `verbs`, `vague`."""
-    return frozenset(read("english")[use].split())
+def words(*uses: str) -> frozenset[str]:
+    """All words of these uses: `function`, `verbs`, `vague` …"""
+    return frozenset(word for use in uses for word in read("english")[use].split())
 
 
 def plain(word: str) -> str:

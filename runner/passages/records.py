@@ -2,69 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from runner.passages.asking import ask, beginning, names, pick
+from runner.passages.asking import (
+    ask,
+    askable,
+    beginning,
+    branded,
+    kind_of,
+    names,
+    pick,
+    speakers,
+    unbranded,
+)
 from runner.passages.cutting import cut, sentences
 from runner.passages.dialogue import exchange
-from runner.passages.notes import notes
+from runner.passages.headings import behead, name, sections, words_of
+from runner.passages.notes import noted
 from runner.passages.phrases import topics
 from runner.recipe import Passages
 from runner.record import Document, Message, Record, Rejected
 
-_LACKS = {"question": "no dialogue that is clearly two speakers'", "rewrite": "too little in it for notes"}
 _TURNED = {"instruct": "what-asked", "rewrite": "what-notes"}
+_FEWEST_BEFORE = 25  # words of what is to be continued; fewer say nothing of what comes
+_MOST_BEFORE = 100
+_LONGEST_HEADING = 400  # characters, in `meta`
 
 
 class _Passage(NamedTuple):
     text: str
-    before: str
+    above: Sequence[str]  # the passages before it under the same heading, the last few
     topic: str
     id: str
+    known: Mapping[str, str]
 
 
-def _ending(passage: str, fewest: int = 12, most: int = 80) -> str:
-    """The last sentence, or the last few where it is short."""
+class _Made(NamedTuple):
+    """A conversation; without messages, why there is none."""
+
+    messages: list[Message]
+    why: str = ""
+
+
+def _ending(passages: Sequence[str], most: int = _MOST_BEFORE) -> str:
+    """Whole sentences from the end of what stands before: enough to go on from; "" where there is too little.
+
+    Paragraphs stay parted. It ends at the first sentence that makes it enough, or where more would be too much.
+    """
     taken: list[str] = []
     count = 0
-    for parted, sentence in reversed(list(sentences(passage.split("\n\n")[-1]))):
-        n = len(sentence.split())
-        if count and (count >= fewest or count + n > most):
-            break
-        taken = [parted, sentence, *taken]
-        count += n
-    return "".join(taken).strip()
+    for paragraph in reversed([p for passage in passages for p in passage.split("\n\n")]):
+        found = list(sentences(paragraph))
+        for n, (parted, sentence) in enumerate(reversed(found)):
+            words = len(sentence.split())
+            if count >= _FEWEST_BEFORE or (count and count + words > most):
+                return "".join(taken).strip() if count >= _FEWEST_BEFORE else ""
+            taken = [parted if n + 1 < len(found) else "\n\n", sentence, *taken]
+            count += words
+    return "".join(taken).strip() if count >= _FEWEST_BEFORE else ""
 
 
-def _asked(kind: str, p: _Passage, known: Mapping[str, str], seed: int, said_by: str) -> str:
-    """What the user says to have the passage said; "" where that kind has nothing to say."""
-    if kind == "continue":
-        return _ending(p.before) if p.before else ask("openings", known, seed, p.id)
-    if kind == "rewrite":
-        noted = notes(p.text)
-        return ask("rewrite", {**known, "notes": noted}, seed, p.id) if noted else ""
-    own = {"first": beginning(p.text), "topic": p.topic}
-    # Who is to tell from the passage what was asked can tell its topic, not "go on with your story".
+def _asked(p: _Passage, seed: int, said_by: str) -> str:
+    """An instruction that can be answered without any other text; "" where nothing to ask by is known."""
+    own = {
+        "topic": p.topic,
+        "first": beginning(p.text),
+        "kind": kind_of(p.text),
+        "speakers": speakers(p.text),
+    }
+    known = {**p.known, **{k: v for k, v in own.items() if v}}
+    # Who is to tell from the passage what was asked can tell its topic, not the chapter that it is from.
     must = "topic" if said_by == "user" else ""
-    return ask("instruct", {**known, **{k: v for k, v in own.items() if v}}, seed, p.id, must)
+    return ask("instruct", known, seed, p.id, must) if askable("instruct", known) else ""
 
 
-def _messages(kind: str, p: _Passage, wanted: Passages, known: Mapping[str, str], seed: int) -> list[Message]:
-    """The conversation of that kind; empty where the passage gives none."""
+def _opening(p: _Passage, seed: int) -> str:
+    first = beginning(p.text)
+    return ask("openings", {**p.known, **({"first": first} if first else {})}, seed, p.id)
+
+
+def _messages(kind: str, p: _Passage, wanted: Passages, seed: int) -> _Made:
+    """The conversation of that kind, or why the passage gives none."""
     if kind == "none":
-        return [Message("assistant", p.text)]
+        return _Made([Message("assistant", p.text)])
     if kind == "question":
         lines = exchange(p.text)
-        return [Message("assistant" if n % 2 else "user", line) for n, line in enumerate(lines)]
+        made = [Message("assistant" if n % 2 else "user", line) for n, line in enumerate(lines)]
+        return _Made(made, "no dialogue that is clearly two speakers'")
+    asked, why = "", "nothing to ask for it by: no key phrase, name or title"
+    if kind == "continue":
+        why = "too little before it to go on from"
+        asked = _ending(p.above) if p.above else _opening(p, seed)
+    elif kind == "rewrite":
+        asked, why = noted(p.text)
+    else:
+        asked = _asked(p, seed, wanted.said_by)
+    if not asked:
+        return _Made([], why)
     if wanted.said_by == "user":
-        answer = notes(p.text) if kind == "rewrite" else _asked(kind, p, known, seed, wanted.said_by)
         question = ask(_TURNED[kind], {"passage": p.text}, seed, p.id)
-        return [Message("user", question), Message("assistant", answer)] if answer else []
-    asked = _asked(kind, p, known, seed, wanted.said_by)
-    return [Message("user", asked), Message("assistant", p.text)] if asked else []
+        return _Made([Message("user", question), Message("assistant", asked)])
+    if kind == "rewrite":
+        asked = ask("rewrite", {**p.known, "notes": asked}, seed, p.id)
+    return _Made([Message("user", asked), Message("assistant", p.text)])
+
+
+class _Piece(NamedTuple):
+    """A passage before it becomes a record: its heading if one stands right above it, those above it if none does."""
+
+    text: str
+    heading: str
+    above: Sequence[str]
+    chapter: str  # the name of the section that it is in; "" where it is the document's
+
+
+def _pieces(document: Document, words: tuple[int, int]) -> Iterator[_Piece]:
+    title, chapter = document.meta.get("title", ""), document.meta.get("chapter", "")
+    for section in sections(document.text, title, chapter, capitals=not chapter):
+        own = name(section.heading)
+        # A title page is no chapter.
+        named = set(words_of(title)) - {"complete"}
+        own = "" if named and named <= set(words_of(own)) else own
+        above: list[str] = []
+        for n, passage in enumerate(cut(section.text, words)):
+            heading, text = behead(passage)
+            if heading:
+                above = []
+            yield _Piece(text, heading or ("" if n else section.heading), tuple(above[-3:]), own)
+            above.append(text)
 
 
 def to_records(
@@ -72,9 +140,10 @@ def to_records(
 ) -> Iterator[Record | Rejected]:
     """The document's passages as chat records, one record a passage, each id the document's and a number.
 
-    A passage of which its kind of prompt can make nothing gets the kind that `otherwise` names, or is yielded as
-    Rejected; so is a document without text. Everything else in `meta` is the document's. Raises ValueError for
-    a kind that has nothing to turn round (`said_by: user`).
+    Headings are no part of a passage; the one above it stands in `meta["heading"]`. A passage of which its kind of
+    prompt can make nothing gets the kind that `otherwise` names, or is yielded as Rejected; so is one that names
+    Project Gutenberg, and a document without text. Everything else in `meta` is the document's, but for Project
+    Gutenberg's name in the title. Raises ValueError for a kind that has nothing to turn round (`said_by: user`).
     """
     wanted = wanted or Passages()
     shares: dict[str, float] = msgspec.to_builtins(wanted.prompts) if wanted.prompts else {wanted.prompt: 1.0}
@@ -88,19 +157,25 @@ def to_records(
         )
     whole = document.meta.get("id", "")
     meta = {**document.meta, "group": document.meta.get("group") or whole}
+    if "title" in meta:
+        meta["title"] = unbranded(meta["title"])
     known = names(document.meta)
-    passages = cut(document.text, wanted.words)
-    if not passages:
+    pieces = list(_pieces(document, wanted.words))
+    if not pieces:
         yield Rejected(whole, "a document without text")
-    about = topics(passages) if "instruct" in kinds else iter([""] * len(passages))
-    for number, (text, topic) in enumerate(zip(passages, about, strict=True), start=1):
+    about = topics([p.text for p in pieces]) if "instruct" in kinds else iter([""] * len(pieces))
+    for number, (piece, topic) in enumerate(zip(pieces, about, strict=True), start=1):
         record_id = f"{whole}/{number:04d}"
-        p = _Passage(text, passages[number - 2] if number > 1 else "", topic, record_id)
+        own = {**known, **({"chapter": piece.chapter} if piece.chapter and "chapter" not in meta else {})}
+        p = _Passage(piece.text, piece.above, topic, record_id, own)
         kind = pick(shares, seed, "prompt", record_id)
-        messages = _messages(kind, p, wanted, known, seed)
-        if not messages and wanted.otherwise:
-            messages = _messages(wanted.otherwise, p, wanted, known, seed)
-        if messages:
-            yield Record(messages, meta={**meta, "id": record_id})
+        made = _messages(kind, p, wanted, seed)
+        if not made.messages and wanted.otherwise:
+            made = _messages(wanted.otherwise, p, wanted, seed)
+        if made.messages and any(branded(m.content or "") for m in made.messages):
+            made = _Made([], "it names Project Gutenberg")
+        if made.messages:
+            heading = {"heading": piece.heading[:_LONGEST_HEADING]} if piece.heading else {}
+            yield Record(made.messages, meta={**meta, "id": record_id, **heading})
         else:
-            yield Rejected(record_id, _LACKS[kind], raw=text, left_out=True)
+            yield Rejected(record_id, made.why, raw=piece.text, left_out=True)

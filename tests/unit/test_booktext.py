@@ -459,6 +459,8 @@ def test_header() -> None:
         f"*****The Project Gutenberg Etext of The Ferry, by Ann Example*****\n\n{STARTS[5]}\n\n{BODY}"
     )
     assert (old.gutenberg, old.title, old.author) == (True, "The Ferry", "Ann Example")
+    works = HEAD.replace("Title: The Ferry", "Title: The Entire Project Gutenberg Works of Ann Example")
+    assert header(f"{works}{STARTS[0]}\n\n{BODY}").title.startswith("The Entire Works of Ann Example")
     assert header(f"This is a COPYRIGHTED Project Gutenberg eBook\n\n{HEAD}{STARTS[0]}\n{BODY}").copyrighted
 
 
