@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,11 @@ class Net(Fetcher):
         self.name, self.seed = fetch.source.name, seed
         self.files: Mapping[str, tuple[InputFile, ...]] = fetch.files
         self._client, self._settings, self._records, self._progress = client, settings, records, progress
-        self._doubtful: set[str] = set()
+
+    @cached_property
+    def _doubtful(self) -> set[str]:
+        """The sha256 of what came without an end, and for which nobody vouched."""
+        return set()
 
     def get(
         self,
