@@ -116,7 +116,8 @@ class Unfetched(Exception):
 
     `transient`: it may be had later (a time-out, 429, 5xx), as against never (404, robots, refused by us).
     `gone`: its host answered, and this one thing is not there, may not be fetched or is more than is taken. Of other
-    things of that host nothing follows, so a source whose items are all gone is empty, and no reason to stop.
+    things of that host nothing follows, so a source whose items are all gone is empty, and no reason to stop. Never of
+    an API (`robots=False`), which has what it is asked for, or is not the one that was meant.
     """
 
     def __init__(self, reason: str, *, transient: bool = False, gone: bool = False) -> None:

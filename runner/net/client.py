@@ -109,6 +109,7 @@ class Client:
             ask = _ask(url, accept, most, keep, secrets, body, robots, next(self._ranks))
             return self._get(ask, self._stop)
         except Unfetched as e:
+            e.gone = e.gone and robots  # an API that has no such thing is not the one that was meant
             if (hidden := secrets.hide(str(e))) != str(e):  # a server may say what we sent
                 raise Unfetched(hidden, transient=e.transient, gone=e.gone) from None
             raise
@@ -129,6 +130,7 @@ class Client:
             try:
                 return self._get(_ask(url, accept, most, keep, Secrets({}, {}), None, robots, rank), stop)
             except Unfetched as e:
+                e.gone = e.gone and robots
                 return e
 
         waiting: deque[tuple[str, Future[Got | Unfetched]]] = deque()

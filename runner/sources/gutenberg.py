@@ -8,7 +8,6 @@ book that is copyrighted, a recording, in other languages too, or nowhere on the
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,6 +19,7 @@ from msgspec import Meta
 from runner import gutendex
 from runner.datafiles import jsontext
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
+from runner.gutendex.answers import no_text
 from runner.gutendex.wanted import Wanted
 from runner.net.failures import TooMuch
 from runner.record import Document, Rejected
@@ -221,7 +221,9 @@ def _texts(net: Fetcher, books: list[tuple[gutendex.Book, str]]) -> Iterator[Ite
 
 def _fit(net: Fetcher, got: Got) -> Got | Unfetched:
     """The answer, if it is a text and whole; else what is wrong with it, and it is asked for again next time."""
-    wrong = _no_text(got)
+    with got.path.open("rb") as file:
+        what = no_text(file.read(1024))
+    wrong = f"the mirror gave {what} instead of the text" if what else ""
     if not wrong and not got.proven:
         if _ends(got):
             net.vouch(got)
@@ -231,36 +233,6 @@ def _fit(net: Fetcher, got: Got) -> Got | Unfetched:
         net.forget(got)
         return Unfetched(wrong, transient=True)
     return got
-
-
-_MARKUP = re.compile(rb"<(?:!|\?|/?[a-z][a-z0-9]*[\s/>])", re.I)  # "<<THIS ELECTRONIC VERSION" begins a book
-_JSON = re.compile(rb'\{\s*["}]|\[\s*[{"\]]')  # "[Illustration]" too
-_OF_FILES = (
-    b"%PDF",
-    b"PK\x03\x04",
-    b"\x1f\x8b",
-    b"\x28\xb5\x2f\xfd",
-    b"BZh",
-    b"\x7fELF",
-    b"Rar!",
-    b"7z\xbc\xaf",
-)
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-def _no_text(got: Got) -> str:
-    """What a mirror gave in the place of a text, "" where it may be one."""
-    with got.path.open("rb") as file:
-        head = file.read(1024)
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    what = ""
-    if _MARKUP.match(start):
-        what = "a web page"
-    elif _JSON.match(start):
-        what = "JSON"
-    elif start.startswith(_OF_FILES) or (b"\0" in head and not head.startswith(_UTF16)):
-        what = "a binary file"
-    return f"the mirror gave {what} instead of the text" if what else ""
 
 
 def _ends(got: Got) -> bool:

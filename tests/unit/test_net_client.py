@@ -720,6 +720,11 @@ def test_what_is_gone_and_what_only_failed(client: Make, server: Upstream) -> No
     for path in ("401", "403", "429", "503"):
         assert not refused(mine, f"{server.base}/{path}", f"HTTP {path}").gone
     assert not refused(mine, "http://127.0.0.9:1/x", "not a public").gone
+    assert not refused(
+        mine, f"{server.base}/404", "HTTP 404", robots=False
+    ).gone  # a setting that leads nowhere
+    [(_, answer)] = mine.get_all([f"{server.base}/404"], robots=False)
+    assert isinstance(answer, Unfetched) and not answer.gone
 
 
 @pytest.mark.parametrize(
