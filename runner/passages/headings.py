@@ -36,7 +36,7 @@ _UNNAMED = re.compile(
 )
 _QUOTES = "\"“”‘’«»„'"
 _LONGEST = 25  # words of a heading
-_LONGEST_CHARS = 400
+LONGEST_CHARS = 400
 _FEWEST = 40  # words below a heading in the middle; less is a leftover of a contents table
 _PARTED = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _SMALL = frozenset(
@@ -76,7 +76,7 @@ def _titled(paragraph: str) -> bool:
 
 
 def _short(paragraph: str) -> bool:
-    return len(paragraph) <= _LONGEST_CHARS and len(paragraph.split()) <= _LONGEST
+    return len(paragraph) <= LONGEST_CHARS and len(paragraph.split()) <= _LONGEST
 
 
 def _numbered(paragraph: str) -> bool:
@@ -185,7 +185,7 @@ def name(heading: str) -> str:
 
     "" for a number alone and for a preface: nobody can tell by it what is asked for.
     """
-    rest = " ".join(heading.split()) if len(heading) <= _LONGEST_CHARS else ""
+    rest = " ".join(heading.split()) if len(heading) <= LONGEST_CHARS else ""
     rest = re.sub(r"(?:--|—)?\s*\[[^\[\]]*\]\.?\s*", " ", rest).strip()
     rest = _LEFT_NUMBER.sub("", _LAST_PART.sub("", rest))
     while True:

@@ -20,6 +20,7 @@ from runner.passages.asking import (
 )
 from runner.passages.cutting import cut, sentences
 from runner.passages.dialogue import exchange
+from runner.passages.headings import LONGEST_CHARS as LONGEST_HEADING
 from runner.passages.headings import behead, name, sections, words_of
 from runner.passages.notes import noted
 from runner.passages.phrases import topics
@@ -135,6 +136,11 @@ def _pieces(document: Document, words: tuple[int, int]) -> Iterator[_Piece]:
             above.append(text)
 
 
+def _is_one(text: str, most: int) -> bool:
+    """Whether a text is plainly one passage without a heading, as a row of a table is: no need to look for more."""
+    return "\n" not in text and len(text) > LONGEST_HEADING and len(text.split(None, most)) <= most
+
+
 def to_records(
     document: Document, wanted: Passages | None = None, *, seed: int = 0
 ) -> Iterator[Record | Rejected]:
@@ -159,6 +165,9 @@ def to_records(
     meta = {**document.meta, "group": document.meta.get("group") or whole}
     if "title" in meta:
         meta["title"] = unbranded(meta["title"])
+    if kinds == {"none"} and _is_one(document.text, wanted.words[1]) and not branded(document.text):
+        yield Record([Message("assistant", document.text)], meta={**meta, "id": f"{whole}/0001"})
+        return
     known = names(document.meta)
     pieces = list(_pieces(document, wanted.words))
     if not pieces:

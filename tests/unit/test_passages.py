@@ -564,3 +564,19 @@ def test_clear_exchanges_are_found_whole(lines: list[tuple[list[str], str]], mar
     found = exchange(passage)
     assert len(found) == len(said) // 2 * 2
     assert found in (said[: len(found)], said[-len(found) :])
+
+
+@given(
+    st.lists(
+        st.sampled_from(["boat", "CHAPTER", "IV.", "Mr.", "the", "\u2028", "  ", "“No.”"]),
+        min_size=1,
+        max_size=90,
+    )
+)
+def test_the_short_way_for_one_passage_is_the_long_way(words: list[str]) -> None:
+    text = " ".join(words) * 6
+    document = Document(text, {"id": "d", "title": "Of Boats"})
+    short = list(to_records(document, Passages(words=(1, 100_000), prompt="none")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runner.passages.records._is_one", lambda text, most: False)
+        assert short == list(to_records(document, Passages(words=(1, 100_000), prompt="none")))
