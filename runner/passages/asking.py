@@ -105,7 +105,7 @@ def unbranded(title: str) -> str:
 
 
 def branded(text: str) -> bool:
-    return bool(_GUTENBERG.search(text))
+    return "utenberg" in text.lower() and bool(_GUTENBERG.search(text))
 
 
 def kind_of(passage: str) -> str:

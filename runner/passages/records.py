@@ -138,7 +138,9 @@ def _pieces(document: Document, words: tuple[int, int]) -> Iterator[_Piece]:
 
 def _is_one(text: str, most: int) -> bool:
     """Whether a text is plainly one passage without a heading, as a row of a table is: no need to look for more."""
-    return "\n" not in text and len(text) > LONGEST_HEADING and len(text.split(None, most)) <= most
+    if "\n" in text or len(text) <= LONGEST_HEADING:
+        return False
+    return len(text) < 2 * most or len(text.split(None, most)) <= most
 
 
 def to_records(
