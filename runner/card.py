@@ -50,6 +50,12 @@ def text(
         )
         if spent := paid(fetched.get(spec.name, ())):
             lines.append(f"  - paid for a model's answers, also for those that were no good: {spent}")
+        if n := sum(bool(i.doubt) for i in fetched.get(spec.name, ())):
+            lines.append(
+                f"  - {n:,} fetched items may be cut off: their servers did not announce where they end"
+            )
+        told = sorted((what, n) for (name, what), n in tally.remarks.items() if name == spec.name)
+        lines += [f"  - {n:,} used rows: {_plain(what)}" for what, n in told[:ORIGINS]]
         origins = sorted(tally.origins.get(spec.name, ()))
         lines += [f"  - {_plain(o)}" for o in origins[:ORIGINS]]
         if len(origins) > ORIGINS:

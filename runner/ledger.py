@@ -31,16 +31,19 @@ class Tally(Struct):
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (source, by, reason)
     aside: Counter[str] = field(default_factory=Counter)  # source → rows that nobody chose to drop
     used: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (licence, source, attribution)
+    remarks: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, what it says of a used row)
     origins: dict[str, set[str]] = field(default_factory=dict)  # source → places its used rows are from
 
-    def add(self, fate: Fate, aside: bool = False) -> None:
-        """One row of the ledger."""
+    def add(self, fate: Fate, aside: bool = False, remark: str = "") -> None:
+        """One row of the ledger; `aside`: nobody chose to drop it; `remark`: what its source says of it besides."""
         self.rows[fate.source, fate.fate] += 1
         if fate.fate == "dropped":
             self.reasons[fate.source, fate.by, fate.reason] += 1
             self.aside[fate.source] += aside
             return
         self.used[fate.license, fate.source, fate.attribution] += 1
+        if remark:
+            self.remarks[fate.source, remark] += 1
         if fate.origin:
             self.origins.setdefault(fate.source, set()).add(place(fate.origin))
 

@@ -61,8 +61,8 @@ class Passages(Part, frozen=True, kw_only=True):
     otherwise: Annotated[
         Literal["instruct", "continue", "rewrite", "none"] | None,
         Meta(
-            description="The prompt of a passage that holds no dialogue, gives no notes, or has too little before it to "
-            "go on from. Default: it is left out, with its reason."
+            description="The prompt of a passage that holds no dialogue, gives no notes, or has too little before it "
+            "to go on from. Default: it is left out, with its reason."
         ),
     ] = None
     said_by: Annotated[

@@ -27,6 +27,7 @@ class _Meta(Struct):
     license: str = ""
     origin: str = ""
     attribution: str = ""
+    remark: str = ""
 
 
 class _Row(Struct):
@@ -134,13 +135,13 @@ def accounts(
             high = min(low + PIECE, end)
             block = []
             told = _told(fates, spec.name, low, high, uses, size)
-            for row, (fate, aside) in enumerate(told, low - begin):
+            for row, (fate, aside, remark) in enumerate(told, low - begin):
                 while one is not None and at is not None and at <= row:
                     block.append(one)
                     tally.add(one, one.by == "source")
                     at, one = next(rejected, (None, None))
                 block.append(fate)
-                tally.add(fate, aside)
+                tally.add(fate, aside, remark)
             writer.write(block)
             m.progress(high, len(shelf), "rows of the ledger")
         rest = ([one] if one is not None else []) + [fate for _, fate in rejected]
@@ -162,8 +163,8 @@ def _rejected(m: Making, source: str) -> Iterator[tuple[int, Fate]]:
 
 def _told(
     fates: _Fates, source: str, low: int, high: int, uses: NDArray[Any], size: NDArray[Any]
-) -> Iterator[tuple[Fate, bool]]:
-    """The fates of rows low…high, and whether nobody chose them."""
+) -> Iterator[tuple[Fate, bool, str]]:
+    """The fates of rows low…high, whether nobody chose them, and what their source remarks."""
     import numpy as np
 
     decoder = msgspec.json.Decoder(_Row)
@@ -177,35 +178,13 @@ def _told(
         strict=True,
     )
     for row, line, fate, times, tokens in columns:
-        meta = decoder.decode(line).meta
-        long = tokens if tokens >= 0 else None
-        edit = fates.edit(row)
+        m = decoder.decode(line).meta
+        about = (m.license, m.origin, m.attribution, fates.edit(row))
         if fate < 0:
             name: Literal["trained", "validation"] = "trained" if fate == _TRAINED else "validation"
-            yield (
-                Fate(
-                    meta.id,
-                    source,
-                    name,
-                    "",
-                    "",
-                    "",
-                    times,
-                    long,
-                    meta.license,
-                    meta.origin,
-                    meta.attribution,
-                    edit,
-                ),
-                False,
-            )
+            long = tokens if tokens >= 0 else None
+            yield Fate(m.id, source, name, "", "", "", times, long, *about), False, m.remark
         else:
             why = fates.whys[fate]
             of = why.of or (fates.of(row) if why.by.startswith("dedup") else "")
-            yield (
-                Fate(
-                    meta.id, source, "dropped", why.by, why.reason, of, 1, None,
-                    meta.license, meta.origin, meta.attribution, edit,
-                ),
-                why.aside,
-            )  # fmt: skip
+            yield Fate(m.id, source, "dropped", why.by, why.reason, of, 1, None, *about), why.aside, m.remark

@@ -153,6 +153,8 @@ def filter(m: Making) -> None:
             rows = before.rows
     save(m.out / "kept.npy", rows)
     drops.write(m.out)
+    if not len(before.rows):
+        raise m.fail("no source gave any records")
     if not len(rows):
         worst = sorted(drops.counts().items(), key=lambda c: -c[1])[:3]
         what = "; ".join(f"{n} by {why.by}: {why.reason}" for why, n in worst)

@@ -52,10 +52,13 @@ def source(m: Making) -> None:
                 m.progress(kept.count, limit or 0, "rows")
             if limit and kept.count >= limit:
                 break
-    if not kept.count:
+    # What a fetch learnt to be gone, or to be no page, is no reason to stop while other sources may give records; the
+    # ledger counts it. Where nothing was learnt, the fetch itself has stopped.
+    if not kept.count and not (fetch and len(recipe.sources) > 1):
         n = rejected.count
         all_of_them = "its one row was" if n == 1 else f"all {n:,} rows were"
         what = f"{all_of_them} rejected; {first}" if first else "it is empty"
+        what += "; --refresh failed asks again" if fetch else ""
         document, sources = m.plan.loaded.document, recipe.sources
         raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
     save(m.out / "lines.npy", np.array(lines, dtype=np.int64))

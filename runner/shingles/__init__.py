@@ -4,8 +4,8 @@ What a word is: text is normalised (NFKC, casefold, curly quotes and dashes made
 parts. In scripts written without it, characters are the better unit. A text of fewer than n words has one shingle, all
 its words; the hash of a shingle holds its length, so a short text never equals a part of a longer one.
 
-Two kernels give the same bits: a compiled one, where a C compiler was there when this was installed, and numpy, which is
-always there. All hashes are polynomials modulo 2**64 over bytes, then over words, each with a finalizer.
+Two kernels give the same bits: a compiled one, where a C compiler was there when this was installed, and numpy, which
+is always there. All hashes are polynomials modulo 2**64 over bytes, then over words, each with a finalizer.
 
 Sources: Broder, "On the resemblance and containment of documents" (1997); permutations as in datasketch 2.0 (scheme
 `affine32`); finalizers of MurmurHash3.

@@ -30,7 +30,7 @@ def test_a_card(tmp_path: Path) -> None:
     def written(rows: list[Fate]) -> str:
         tally = ledger.Tally()
         for fate in rows:
-            tally.add(fate)
+            tally.add(fate, remark="it may be cut off" if fate.id == "a/2" else "")
         return card.text(tally, ledger.summary(tally, ledger.shares(recipe, ["a"], [2], None), None), recipe)
 
     text = written(fates)
@@ -38,6 +38,7 @@ def test_a_card(tmp_path: Path) -> None:
     assert "| CC-BY-4.0 | a | A. Writer | 2 |" in text
     assert "  - posts.csv\n" in text
     assert "posts.csv:1" not in text
+    assert "  - 1 used rows: it may be cut off\n" in text
     assert "| filters\\[0\\].words | too few words | 1 |" in text
     assert "paid" not in text
     assert text == written(fates[::-1])
