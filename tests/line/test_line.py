@@ -172,5 +172,5 @@ def test_the_second_run_does_nothing_and_a_changed_filter_does_what_follows(work
     recipe.write_text(RECIPE.replace("min: 3", "min: 2"))
     code, outcome, _ = _run(workspace, "--to", "prepare")
     assert code == 0
-    # filter, dedup, decontaminate, render, mix, split; neither source.
-    assert (outcome["executed"], outcome["kept"]) == (6, 2)
+    # filter, decontaminate, render, mix, split; neither source.
+    assert (outcome["executed"], outcome["kept"]) == (5, 2)

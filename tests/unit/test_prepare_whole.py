@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from runner.load import load_recipe
 from runner.plan import plan
 from runner.prepare import selected
 from runner.record import Edited, Message, Record
+from runner.schema import recipe_schema
 from runner.workspace import Workspace
 
 WORDS = "the river boat of and captain a to whistle in fog was bell that moon mud it sank".split()
@@ -37,7 +39,16 @@ BROKEN = [
 ]
 
 
-@registry.filter("test_shout", version=1)
+@pytest.fixture(autouse=True, scope="module")
+def filter_of_a_third_party() -> Iterator[None]:
+    registry.plugins("filter")  # all others are found by now
+    registry.filter("test_shout", version=1)(shout)
+    recipe_schema.cache_clear()
+    yield
+    del registry._plugins["filter", "test_shout"]
+    recipe_schema.cache_clear()
+
+
 def shout(record: Record) -> bool | str | Record | Edited:
     """Edits some, drops some, fails on some."""
     text = record.answer
