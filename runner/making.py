@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ class Making:
     work: Path
     log: Path
     progress: Progress
+    ask: Callable[..., Any] | None = None  # asks a service: runner/services.py
     workers: int = 1  # processes or threads that it may take; never decides what comes out
 
     def fail(self, message: str, *, log: bool = False) -> StepError:

@@ -106,6 +106,10 @@ def _always(options: Mapping[str, Any]) -> bool:
     return True
 
 
+def _never(options: Mapping[str, Any]) -> bool:
+    return False
+
+
 def _nothing(options: Mapping[str, Any]) -> Iterable[tuple[tuple[str | int, ...], str]]:
     return ()
 
@@ -122,6 +126,7 @@ class Plugin:
     fetches: Callable[[Mapping[str, Any]], bool] = _always
     check: CheckFn = _nothing
     needs: tuple[str, ...] = ()
+    asks: Callable[[Mapping[str, Any]], bool] = _never
 
     @cached_property
     def doc(self) -> str:
@@ -152,7 +157,9 @@ class Plugin:
         typed = msgspec.convert(options, self.options)
         return {name: getattr(typed, name) for name in self.options.__struct_fields__}
 
-    def at_work(self, options: Mapping[str, Any]) -> Callable[[Sequence[Record]], list[Said]]:
+    def at_work(
+        self, options: Mapping[str, Any], ask: Callable[..., Any] | None = None
+    ) -> Callable[[Sequence[Record]], list[Said]]:
         """A filter with its options, in the form that all three ways of writing one come to: records → what it says.
 
         A filter takes `record`; or `records`, and says as many things; or neither, and returns a function of a record.
@@ -161,6 +168,8 @@ class Plugin:
         positional = [
             n for n, p in inspect.signature(self.call).parameters.items() if p.kind is not p.KEYWORD_ONLY
         ]
+        if positional == ["records", "ask"]:
+            return lambda records: list(self.call(records, ask, **bound))
         if positional == ["records"]:
             return lambda records: list(self.call(records, **bound))
         if positional:
@@ -211,13 +220,14 @@ def _register(
     fetches: Callable[[Mapping[str, Any]], bool] = _always,
     check: CheckFn = _nothing,
     needs: tuple[str, ...] = (),
+    asks: Callable[[Mapping[str, Any]], bool] = _never,
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
         _plugins[kind, name] = Plugin(
-            kind, name, version, call, libraries, fetch, license, fetches, check, needs
+            kind, name, version, call, libraries, fetch, license, fetches, check, needs, asks
         )
         return call
 
@@ -253,6 +263,7 @@ def filter(
     libraries: tuple[str, ...] = (),
     check: CheckFn = _nothing,
     needs: tuple[Literal["tokens"], ...] = (),
+    asks: Callable[[Mapping[str, Any]], bool] = _never,
 ) -> Callable[[F], F]:
     """Register a filter, written in one of three ways:
 
@@ -262,9 +273,11 @@ def filter(
 
     What it says of a record must not hang on other records: batches are cut where it suits. `check` is for what types
     cannot say, as with sources. `needs=("tokens",)`: it runs once the model's own tokens are counted, and finds the
-    number in `meta["tokens"]`; a recipe without a model cannot use it.
+    number in `meta["tokens"]`; a recipe without a model cannot use it. `asks` says of the options whether it asks a
+    service of the user's settings: it is then written `f(records, ask, *, options…)`, and `ask(service, body,
+    read)` posts JSON to that service and gives its answer as `read` reads it (runner/services.py); it is kept for ever.
     """
-    return _register("filter", name, version, libraries, check=check, needs=needs)
+    return _register("filter", name, version, libraries, check=check, needs=needs, asks=asks)
 
 
 def judge(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:

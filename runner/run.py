@@ -14,6 +14,7 @@ from runner.errors import StepError
 from runner.making import Maker, Making, read_rows
 from runner.plan import plan as make_plan
 from runner.record import Record
+from runner.services import asking
 from runner.settings import Settings
 from runner.settings import load as load_settings
 from runner.status import status
@@ -78,10 +79,10 @@ def before(plan: Plan) -> dict[str, Any]:
 class _Walk:
     """One execution: the steps made so far, and who is told."""
 
-    def __init__(self, plan: Plan, store: Store, tell: Tell, workers: int) -> None:
+    def __init__(self, plan: Plan, store: Store, tell: Tell, settings: Settings) -> None:
         self.plan, self.store, self.tell = plan, store, tell
         self.made: dict[str, Artifact] = {}
-        self.workers = workers
+        self.settings = settings
         self.executed = self.kept = 0
         self.remembered = before(plan)
         self.whys = self._whys()
@@ -98,7 +99,7 @@ class _Walk:
             self.tell(
                 Event("starts", step.name, step.stage, self.whys[step.name] or "its artifact is damaged")
             )
-            artifact = _make(self.plan, self.store, step, self.made, self.tell, self.workers)
+            artifact = _make(self.plan, self.store, step, self.made, self.tell, self.settings)
             self.executed += 1
             self.tell(Event("made", step.name, step.stage))
         else:
@@ -164,7 +165,7 @@ def run(
     store = Store(plan.workspace.root)
     with store.locked():
         settings = settings or load_settings()
-        walk = _Walk(plan, store, tell, settings.workers)
+        walk = _Walk(plan, store, tell, settings)
         walk.fetch(settings, refresh)
         plan = walk.plan
         for step in plan.steps:
@@ -188,7 +189,7 @@ def run(
 
 
 def _make(
-    plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell, workers: int
+    plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell, settings: Settings
 ) -> Artifact:
     log = folder(plan) / "logs" / f"{step.name}.log"
     with store.making(step.name, step.fingerprint, step.ingredients) as out:
@@ -199,7 +200,8 @@ def _make(
 
         inputs = {name: made[name] for name in _inputs(step, made)}
         try:
-            MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, workers))
+            with asking(settings, store.root, step.name) as ask:
+                MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, ask, settings.workers))
         except OSError as e:
             where = f" ({Path(str(e.filename)).name})" if e.filename else ""
             raise StepError(step.name, f"{e.strerror or e}{where}") from e

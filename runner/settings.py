@@ -45,6 +45,8 @@ SETTINGS: dict[str, Setting] = {
     "reddit_client_secret": Setting("", "Reddit application: client secret.", secret=True),
     "teacher_url": Setting("", "OpenAI-compatible endpoint of the teacher, up to /v1.", address=True),
     "teacher_key": Setting("", "The teacher endpoint's API key.", secret=True),
+    "moderation_url": Setting("", "OpenAI-compatible endpoint for moderation, up to /v1.", address=True),
+    "moderation_key": Setting("", "The moderation endpoint's API key.", secret=True),
     "contact": Setting("", "E-mail or page that services can reach you at; part of the user agent."),
     "allow": Setting("", "HOST:PORT, several with commas: addresses that are not public but may be fetched."),
     "filesystems": Setting(

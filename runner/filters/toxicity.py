@@ -6,6 +6,9 @@ it, and the language of older books is full of words that are slurs today. Allow
 a source is literature: dropping a book's every such passage changes the book.
 
 `by: detoxify` asks a small neural classifier, with weights that are on this machine; nothing is fetched.
+
+`by: moderation` asks the OpenAI-compatible endpoint that the user's settings name (`moderation_url`): texts leave this
+machine. Its answers are kept, so each text is asked about once.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +26,7 @@ from msgspec import Meta
 
 from runner import library
 from runner.errors import StepError
+from runner.privacy import moderation
 from runner.record import Record
 from runner.registry import Said, filter
 
@@ -64,6 +68,8 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         if both:
             yield ("words", "deny"), f"{both[0]!r} is allowed as well"
         return
+    if options["by"] == "detoxify" and options["model"] not in (None, *_MODELS):
+        yield ("model",), f"detoxify has {', '.join(_MODELS)}"
     if at_least is not None and at_least > 1:
         yield ("at_least",), f"{at_least} is more than the highest score, 1"
     if words:
@@ -72,13 +78,23 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         yield ("grade",), "only goes with `by: words`"
 
 
-@filter("toxicity", version=1, libraries=("detoxify",), check=_wrong)
+@filter(
+    "toxicity",
+    version=1,
+    libraries=("detoxify",),
+    check=_wrong,
+    asks=lambda options: bool(options["by"] == "moderation"),
+)
 def toxicity(
     records: Sequence[Record],
+    ask: Callable[..., Any] | None = None,
     *,
     by: Annotated[
-        Literal["words", "detoxify"],
-        Meta(description="A list of words, or the package detoxify with weights that are on this machine."),
+        Literal["words", "detoxify", "moderation"],
+        Meta(
+            description="A list of words; the package detoxify with weights that are on this machine; or the "
+            "moderation endpoint that your settings name, to which the texts are sent."
+        ),
     ] = "words",
     grade: Annotated[
         Grade | None,
@@ -88,7 +104,8 @@ def toxicity(
         Annotated[float, Meta(gt=0, le=100_000)] | None,
         Meta(
             description="From when on a record is dropped. Words: a number of them (1 and more), or a share of all "
-            "words (less than 1); default 1. detoxify: a score; default 0.5."
+            "words (less than 1); default 1. detoxify: a score; default 0.5. moderation: a score; default: what the "
+            "endpoint itself flags."
         ),
     ] = None,
     words: Annotated[Lists | None, Meta(description="Words to allow, and more words to deny.")] = None,
@@ -97,13 +114,20 @@ def toxicity(
         Meta(description="Who is listened to: user and assistant, or the assistant alone."),
     ] = "text",
     model: Annotated[
-        Literal["original", "unbiased", "multilingual"], Meta(description="Which of detoxify's models.")
-    ] = "original",
+        Annotated[str, Meta(min_length=1, max_length=200)] | None,
+        Meta(
+            description="Which of detoxify's models (original, unbiased, multilingual), or the endpoint's. Default: "
+            "original, or the endpoint's own."
+        ),
+    ] = None,
 ) -> list[Said]:
-    """Drop records with abusive language: by a list of words (default), or by detoxify's classifier."""
+    """Drop records with abusive language: by a list of words (default), detoxify's classifier, or an endpoint."""
     texts = [r.text if where == "text" else r.answer for r in records]
     if by == "detoxify":
-        return _classified(texts, model, at_least or 0.5)
+        return _classified(texts, model or "original", at_least or 0.5)
+    if by == "moderation":
+        assert ask is not None
+        return [*moderation.judged(texts, ask, model, at_least)]
     allow = tuple(sorted(words.allow)) if words else ()
     deny = tuple(sorted(words.deny)) if words else ()
     listed, counted = _listed(allow, deny), GRADES[GRADES.index(grade or "strong") :]

@@ -23,6 +23,7 @@ from runner.prepare.selected import Selected, selected, workers
 from runner.record import Edited, Record
 from runner.registry import Said, plugins
 from runner.rows import Shelf, save
+from runner.services import Ask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,19 +42,24 @@ class Outcome(Struct):
 class Filters:
     """Filters with their options, ready for any number of records."""
 
-    def __init__(self, uses: Sequence[tuple[int, r.Use]]) -> None:
-        self.uses = list(uses)
+    def __init__(self, uses: Sequence[tuple[int, r.Use]], ask: Ask | None = None) -> None:
+        self.uses, self._ask = list(uses), ask
         self._ready: list[tuple[str, str, Callable[[Sequence[Record]], list[Said]]]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"uses": self.uses, "_ready": None}
+        return {"uses": self.uses, "_ask": None, "_ready": None}
+
+    @property
+    def asks(self) -> bool:
+        """Whether one of them asks a service: that is done in one process alone, at the service's pace."""
+        return any(plugins("filter")[u.plugin].asks(u.options) for _, u in self.uses)
 
     def judge(self, rows: Sequence[int], records: Sequence[Record], out: Outcome) -> list[tuple[int, Record]]:
         """Those that pass all, as they are then; the others and the changes are told to `out`."""
         if self._ready is None:  # in the process that does the work: what a filter sets up stays there
             known = plugins("filter")
             self._ready = [
-                (f"filters[{i}].{u.plugin}", u.plugin, known[u.plugin].at_work(u.options))
+                (f"filters[{i}].{u.plugin}", u.plugin, known[u.plugin].at_work(u.options, self._ask))
                 for i, u in self.uses
             ]
         left = list(zip(rows, records, strict=True))
@@ -142,7 +148,7 @@ def filter(m: Making) -> None:
     drops, kept = Dropper(), array("L")
     with Edits(m) as edits:
         if uses or m.step.ingredients.get("left_out"):
-            for out in _outcomes(m, before, Filters(uses)):
+            for out in _outcomes(m, before, Filters(uses, m.ask)):
                 kept.extend(out.kept)
                 for row, why in out.dropped:
                     drops.add(row, why)
@@ -178,7 +184,8 @@ def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome
             for piece in own.pieces():
                 yield Outcome(piece.tolist(), [], [])
         else:
-            yield from pool.mapped(work, own.pieces(), workers(m, len(own.rows)))
+            processes = 1 if filters.asks else workers(m, len(own.rows))
+            yield from pool.mapped(work, own.pieces(), processes)
 
 
 class Edits:
