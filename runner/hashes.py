@@ -16,7 +16,7 @@ MIX_1, MIX_2 = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53  # MurmurHash3's 64-bit fi
 
 def text_hash(*parts: object) -> int:
     """64 bits of the parts, in order."""
-    whole = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    whole = "\x1f".join([p if type(p) is str else str(p) for p in parts]).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(whole, digest_size=8).digest(), "little")
 
 

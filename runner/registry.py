@@ -286,16 +286,20 @@ def judge(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callab
 
 
 @lru_cache
-def _discover() -> None:
-    for folder in FOLDERS.values():
-        package = importlib.import_module(f"runner.{folder}")
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"runner.{folder}.{module.name}")
+def _discover(kind: Kind) -> None:
+    package = importlib.import_module(f"runner.{FOLDERS[kind]}")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+@lru_cache
+def _third_parties() -> None:
     for entry in entry_points(group="mirepoix.plugins"):
         entry.load()
 
 
 def plugins(kind: Kind) -> dict[str, Plugin]:
     """All plug-ins of a kind, by name, in alphabetical order."""
-    _discover()
+    _discover(kind)
+    _third_parties()
     return {n: p for (k, n), p in sorted(_plugins.items()) if k == kind}

@@ -13,6 +13,7 @@ from runner import evaluate, fetch, fetching, ledger, prepare, report, train
 from runner.errors import StepError
 from runner.making import Maker, Making, read_rows
 from runner.plan import plan as make_plan
+from runner.pool import seldom_collected
 from runner.record import Record
 from runner.services import asking
 from runner.settings import Settings
@@ -200,7 +201,7 @@ def _make(
 
         inputs = {name: made[name] for name in _inputs(step, made)}
         try:
-            with asking(settings, store.root, step.name) as ask:
+            with asking(settings, store.root, step.name) as ask, seldom_collected():
                 MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, ask, settings.workers))
         except OSError as e:
             where = f" ({Path(str(e.filename)).name})" if e.filename else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -136,6 +137,14 @@ def _pieces(document: Document, words: tuple[int, int]) -> Iterator[_Piece]:
             above.append(text)
 
 
+@lru_cache
+def _kinds(wanted: Passages) -> tuple[Mapping[str, float], frozenset[str]]:
+    """The shares of the kinds of prompts, and which kinds there are at all."""
+    shares: dict[str, float] = msgspec.to_builtins(wanted.prompts) if wanted.prompts else {wanted.prompt: 1.0}
+    some = {kind for kind, share in shares.items() if share}
+    return shares, frozenset(some | ({wanted.otherwise} if wanted.otherwise else set()))
+
+
 def _is_one(text: str, most: int) -> bool:
     """Whether a text is plainly one passage without a heading, as a row of a table is: no need to look for more."""
     if "\n" in text or len(text) <= LONGEST_HEADING:
@@ -154,11 +163,7 @@ def to_records(
     Gutenberg's name in the title. Raises ValueError for a kind that has nothing to turn round (`said_by: user`).
     """
     wanted = wanted or Passages()
-    shares: dict[str, float] = msgspec.to_builtins(wanted.prompts) if wanted.prompts else {wanted.prompt: 1.0}
-    kinds = {
-        *(kind for kind, share in shares.items() if share),
-        *([wanted.otherwise] if wanted.otherwise else []),
-    }
+    shares, kinds = _kinds(wanted)
     if wanted.said_by == "user" and kinds - set(_TURNED):
         raise ValueError(
             f"said_by: user goes with instruct and rewrite, not with {min(kinds - set(_TURNED))}"
