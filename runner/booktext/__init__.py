@@ -15,7 +15,7 @@ from runner.booktext.charset import decode
 from runner.booktext.furniture import drop_furniture
 from runner.booktext.marks import Header, Unusable, cut_off, header, segments
 from runner.booktext.paragraphs import drop_italics, reflow
-from runner.booktext.refuse import refuse_body, refuse_file
+from runner.booktext.refuse import refuse_body, refuse_file, refuse_listing
 
 __all__ = ["Body", "Chapter", "Header", "Unusable", "decode", "header", "read_book", "strip_gutenberg"]
 
@@ -42,23 +42,27 @@ def strip_gutenberg(text: str) -> str:
     Raises: Unusable, with the reason, for what is not a book (an error page, a pointer, the
     licence alone, a listing, nothing between the marks).
     """
-    return "\n\n".join(text for text, _ in _bodies(text))
+    return "\n\n".join(text for text, _ in _bodies(text, header(text).gutenberg))
 
 
 def read_book(text: str) -> Body:
     """As `strip_gutenberg`, in chapters too. Raises: Unusable."""
-    bodies = _bodies(text)
+    marked = header(text).gutenberg
+    bodies = _bodies(text, marked)
     remarks = [f"{len(bodies)} books in one file"] if len(bodies) > 1 else []
-    if cut_off(text):
+    if not marked:
+        remarks.append("it bears no mark of Project Gutenberg's")
+    elif cut_off(text):
         remarks.append("no mark of Project Gutenberg's ends it: it may be cut off")
     found = (chapter for body, titles in bodies for chapter in chapters(body, titles))
     return Body("\n\n".join(body for body, _ in bodies), tuple(found), "; ".join(remarks))
 
 
-def _bodies(text: str) -> list[tuple[str, frozenset[str]]]:
+def _bodies(text: str, marked: bool) -> list[tuple[str, frozenset[str]]]:
     """Each book of a file, re-joined, with the titles that its contents table named."""
     refuse_file(text)
-    if not header(text).gutenberg:
+    if not marked:
+        refuse_listing(text)
         return [(reflow(text), frozenset())]
     bodies = []
     for lines in segments(text):

@@ -16,7 +16,7 @@ _PARTS = (
 )
 _CHAPTERS = (
     "chapter|chap|letter|canto|section|stave|adventure|scene|lecture|essay|sermon|fable|kapitel|capitel|abschnitt"
-    "|brief|gesang|chapitre|lettre|chant|cap[ií]tulo|capitolo|hoofdstuk"
+    "|brief|gesang|chapitre|lettre|chant|cap[ií]tulo|capitolo|hoofdstuk|kapittel|luku|rozdział|kapitola|fejezet"
 )
 _ROMAN = re.compile(r"(?=[ivxlcdm])m{0,3}(?:cm|cd|d?c{0,4})(?:xc|xl|l?x{0,4})(?:ix|iv|v?i{0,4})", re.I)
 _VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
@@ -38,8 +38,12 @@ _SPELLED = {
 _HEADED = re.compile(
     rf"[\W_]*({_PARTS}|{_CHAPTERS})\b\.?\s+(?:the\s+)?([^\W_]+(?:-[^\W_]+)?)(\W.*)?", re.I | re.S
 )
-# "Erstes Kapitel", "XII. Kapitel", "FIRST PART": all of the paragraph.
-_TRAILED = re.compile(rf"[\W_]*(?:the\s+)?([^\W_]+)\.?\s+({_PARTS}|{_CHAPTERS})[\W_]*", re.I)
+# "Erstes Kapitel", "XII. Kapitel", "FIRST PART": all of the paragraph, but for a title: "1. Kapitel: Der Kai".
+_TRAILED = re.compile(
+    rf"[\W_]*(?:the\s+)?([^\W_]+)\.?\s+({_PARTS}|{_CHAPTERS})(?:[\W_]*|\s*(?:[:.—–\n]|--)\s*\S[^\n]{{0,80}})",
+    re.I,
+)
+_BY = re.compile(r"(?:by|von|par|di|de|por|door|af|av)\b[^.!?]{2,60}\.?", re.I)  # the author on a title page
 _BARE = re.compile(r"[\W_]*([ivxlc]+|\d{1,3})\b[\W_]*(\n.*|(?<=\.)\s.*|(?<=\.)\s*[—–-]+.*)?", re.I | re.S)
 _UNNUMBERED = re.compile(
     r"[\W_]*(?:(?:the\s+)?(?:author['’]?s\s+)?(?:preface|introduction|introductory|foreword|prologue|epilogue|conclusion"
@@ -83,6 +87,8 @@ def chapters(text: str, titles: frozenset[str] = frozenset()) -> list[Chapter]:
         if before[at + 1] - before[at] > _LONGEST_HEADING:
             continue
         mark = _mark(at, paragraph)
+        if mark and mark.kind and at + 1 < len(paragraphs) and _BY.fullmatch(paragraphs[at + 1]):
+            continue  # "BOOK 12" is its title
         if mark:
             by_kind.setdefault(mark.kind, []).append(mark)
         elif _UNNUMBERED.fullmatch(paragraph) or (titles and titled(paragraph) & titles):

@@ -12,6 +12,8 @@ import codecs
 from collections.abc import Iterator
 from functools import lru_cache
 
+from runner.booktext.letters import WESTERN as _WESTERN
+from runner.booktext.letters import east_asian, other_charset
 from runner.booktext.marks import Unusable
 
 _BOMS = (
@@ -21,7 +23,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WESTERN = ("cp1252", "cp437")
+# The charset with what its users have added.
+_WIDER = {"cp932": "cp932", "euc_jp": "euc_jp", "gb18030": "gb18030", "big5": "big5hkscs", "euc_kr": "cp949"}
 _ASCII_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTER = frozenset(_ASCII_LETTERS) | frozenset(range(0x80, 0x100))
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz")
@@ -64,6 +67,19 @@ def _newlines(text: str) -> str:
 
 def _not_utf8(data: bytes) -> tuple[str, str]:
     lines = data.splitlines(keepends=True)
+    # A file of UTF-8 with a few bad lines is judged by those.
+    strays = (
+        data
+        if b"\xc3" not in data and b"\xe2" not in data
+        else b"".join(line for line in lines if not _is_utf8(line))
+    )
+    name = east_asian(strays) or other_charset(strays)
+    if name and len(strays) * 2 > sum(len(line) for line in lines if not line.isascii()):
+        try:
+            return _newlines(data.decode(_WIDER.get(name, name))), name
+        except UnicodeDecodeError:
+            if name in _WIDER:  # a byte went lost on the way
+                return _newlines(data.decode(_WIDER[name], "replace").replace("\ufffd", "")), name
     scores = [{name: sum(_fits(name, line)) for name in _WESTERN} for line in lines]
     high = sum(b >= 0x80 for b in data)
     total = {name: sum(s[name] for s in scores) for name in _WESTERN}
@@ -87,6 +103,14 @@ def _not_utf8(data: bytes) -> tuple[str, str]:
             out.append(line.decode("latin-1").translate(dict(enumerate(_table(name)))))
             used.add(name)
     return _newlines("".join(out)), "+".join(sorted(used, key=lambda n: (n != main, n)))
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _other(data: bytes) -> tuple[str, str]:

@@ -11,19 +11,20 @@ import re
 from runner.booktext.chapters import plain, titled
 
 HEADING = re.compile(
-    r"^[\W_]*(?:(?:table\s+of\s+)?contents|inhalt(?:sverzeichnis)?|table\s+des\s+mati[èe]res"
-    r"|[íi]ndice|"
+    r"^[\W_]*(?:(?:(?:the\s+)?table\s+of\s+|the\s+)?contents|inhalt(?:sverzeichnis)?|table\s+des\s+mati[èe]res|sommaire"
+    r"|[íi]ndice|sum[áa]rio|sommario|inhoud(?:sopgave)?|sisällys(?:luettelo)?|innehåll|indhold|obsah|spis\s+treści|"
     r"(?:list\s+of\s+)?illustrations)[\W_]*$",
     re.I,
 )
 _NUMBERED = re.compile(
     r"^\s*((?:chapter|chap|book|part|letter|act|scene|canto|section|volume|vol|stave|kapitel"
-    r"|chapitre|adventure)"
+    r"|chapitre|livre|partie|acte|lettre|cap[íi]tulo|capitolo|hoofdstuk|adventure)"
     r"\b\.?\s*(?:the\s+)?(?:[ivxlcdm]+|\d+|[a-z]+(?:-[a-z]+)?)|[ivxlc]+(?=\.)|\d+(?=\.))(?:\b"
     r"|(?=\W))",
     re.I,
 )
 _PAGED = re.compile(r"(?:\s\s|\.\.|\s\.\s)[\s.]*(?:\d{1,4}|[ivxlc]+|page|frontispiece)\s*$", re.I)
+_LOOSE = re.compile(r"\s(?:\d{1,3}|[ivxlc]+)\s*$")  # under a heading, behind a single space
 _LISTED = re.compile(r"\s*([ivxlc]+|\d{1,3})\b[.:)\s]\s*(\S.*)", re.I)
 _LONGEST_ENTRY = 300  # characters of a line that may be a table's entry
 
@@ -65,7 +66,8 @@ def drop_contents(paragraphs: list[Paragraph]) -> tuple[list[Paragraph], frozens
             out.append(paragraphs[n])
             n += 1
         else:
-            entries = {_norm(line) for p in paragraphs[n:end] for line in p}
+            printed = [line for p in paragraphs[n:end] for line in p]
+            entries = {_norm(line) for line in printed} | {_norm(_LOOSE.sub("", line)) for line in printed}
             if (
                 "illustration" not in " ".join(paragraphs[n])[:60].lower()
             ):  # captions are said in the book, too
@@ -97,6 +99,7 @@ def _table_end(paragraphs: list[Paragraph], start: int, last: dict[str, int]) ->
     seen: set[str] = set()
     entries, end, strangers = 0, start, 0
     printed = False  # in one block, and so in no other
+    paged, first = 0, ""  # entries with their pages; the first one's number
     pictures = "illustration" in " ".join(paragraphs[start]).lower()
     for n in range(start, min(start + 600, len(paragraphs))):
         lines = _full(paragraphs[n])[n == start :]
@@ -112,9 +115,20 @@ def _table_end(paragraphs: list[Paragraph], start: int, last: dict[str, int]) ->
             break  # "CHAPTER I. THE ICE", where the table had "CHAPTER I."
         if pictures and entries and len(lines) == 1 and _NUMBERED.match(lines[0]) and not _paged(lines[0]):
             break  # "CHAPTER I." is no picture
+        if (
+            paged >= 2
+            and number
+            and not any(map(_numbers, lines))
+            and len(lines) <= 3
+            and _count(number[1]) == first
+            and not _entry_follows(paragraphs, n)
+        ):
+            break  # it counts from the beginning again, without pages: "CHAPITRE I", where the table had "I."
         fit = _entries(lines, norms, n, last, pictures and not printed)
         if fit:
             entries += fit
+            paged += sum(map(_numbers, lines))
+            first = first or (_count(number[1]) if number else "")
             end = n + 1
             printed = printed or len(lines) >= 6
         elif len(lines) == 1 and len(norms[0].split()) <= 8 and strangers < 4:
@@ -125,7 +139,18 @@ def _table_end(paragraphs: list[Paragraph], start: int, last: dict[str, int]) ->
             seen.add(norm)
             if number := _NUMBERED.match(line):
                 seen.add(_norm(number[1]))
-    return end if entries >= 3 else None
+    return end if entries >= 3 or entries == paged > 0 else None
+
+
+def _numbers(line: str) -> bool:
+    """Whether a numbered entry names its page, however that is set."""
+    number = _NUMBERED.match(line)
+    return _paged(line) or bool(number and _LOOSE.search(line[number.end() :][-60:]))
+
+
+def _count(number: str) -> str:
+    """The number itself: "i" of "Chapter I"."""
+    return plain(number).rpartition(" ")[2]
 
 
 def _entries(lines: list[str], norms: list[str], n: int, last: dict[str, int], pictures: bool) -> int:

@@ -50,12 +50,21 @@ _ABOUT = re.compile(
     r"|credits?:\s|(?:last |most recently )?updated:?\s[\w ,:-]*\d\W*$)",
     re.I,
 )
+# "Note du transcripteur", "Anmerkungen zur Transkription" … as other languages have it.
+_ABROAD = (
+    r"notes?\s+(?:du|de\s+la|des|sur\s+la|de)\s+transcri\w+|(?:an|be)merkung(?:en)?\s+(?:de[sr]|zur|zu\s+dieser)\s+(?:transkri\w+"
+    r"|bearbeite\w+|textgestalt\w*)|hinweise?\s+zur\s+transkription|notas?\s+(?:del|do|da|de|de\s+la|dos)\s+transcri\w+"
+    r"|not[ae]\s+(?:del|dei|di|della|sulla)\s+trascri\w+|(?:opmerking(?:en)?|aantekening(?:en)?|noot)\s+(?:van|bij)\s+(?:de|het)\s+"
+    r"(?:transcri\w+|bewerk\w+)|(?:siirt|puhtaaksikirjoitt|e-kirjan\s+(?:laati|tekij))\w+\s+huom\w*|huomautus(?=:)"
+    r"|transkrib\w+\s+(?:anm|not|bem)\w+|renskriv\w+\s+(?:anm|not|bem)\w+|uwag[ai]\s+(?:od\s+)?transkry\w+"
+)
 _NOTE = re.compile(
-    r"^[\W_]*(?:transcriber|transcriptionist|e-?text editor)(?:['’]?s['’]?)?\s+(?:end)?notes?\b",
+    rf"^[\W_]*(?:{_ABROAD}|(?:transcriber|transcriptionist|e-?text editor)(?:['’]?s['’]?)?\s+(?:end)?notes?)\b",
     re.I,
 )
 _BRACKET = re.compile(
-    r"\[\s*(?:illustrations?\b|transcriber(?:['’]?s['’]?)?[\s-]+notes?\b"
+    rf"\[\s*(?:(?:illustrations?|abbildung(?:en)?|ilustraci[óo]n(?:es)?|illustrazion[ei]|illustraties?|ilustraç(?:ão|ões)|kuva)\b"
+    rf"|(?:{_ABROAD})\b|transcriber(?:['’]?s['’]?)?[\s-]+notes?\b"
     r"|tr(?:anscriber)?\.? note\b|t\.? ?n\.?:)",
     re.I,
 )

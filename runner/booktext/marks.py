@@ -9,17 +9,40 @@ markers count.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
 _PG = r"project[\s_]+gutenberg"
 _EDGE = r"^[\s*_#=<(\[-]*"
-START = re.compile(rf"{_EDGE}start\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}(?![^*]*[\"”]\s+\w)", re.I)
-END = re.compile(rf"^[\s_]*\*[\s*_]*end\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}(?![^*]*[\"”]\s+\w)", re.I)
+_DRAWN = r"^[\s_]*(?:\*|<<)[\s*_<]*"  # a marker's edge that no sentence has
+# "*** DÉBUT DE CE LIVRE DU PROJET GUTENBERG", "*** FIM DO PROJETO GUTENBERG": other languages say it in other words.
+_ABROAD = r"\b[^*]{0,80}?\b(?:proje[ck]?t[io]?|proyecto|progetto)[\s_-]+gutenberg"
+_BEGINS = r"start|anfang|beginn?|d[ée]but|commencement|comienzo|inizio|in[íi]cio|come[çc]o|alku|b[öo]rjan|begyndelse"
+_ENDS = r"ende?|einde|fin|fine|fim|final|slut|slutet|loppu"
+_QUOTED = r"(?![^*]*[\"”]\s+\w)"
+START = re.compile(
+    rf"{_EDGE}start\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}{_QUOTED}|{_DRAWN}(?:{_BEGINS}){_ABROAD}{_QUOTED}",
+    re.I,
+)
+END = re.compile(
+    rf"{_DRAWN}(?:end\s+of\s+(?:the\s+|this\s+|of\s+)*{_PG}|(?:{_ENDS}){_ABROAD}){_QUOTED}", re.I
+)
 SOFT_END = re.compile(
     rf"{_EDGE}(?:(?:this\s+is\s+)?(?:the\s+)?end\s+(?:of\s+|dieses\s+)?(?:the\s+|this\s+|of\s+|is\s+|a\s+|copyrighted\s+)*"
     rf"(?:{_PG}|gutenberg\s+e-?(?:text|book)|(?:e-?text|e-?book)\b.*{_PG})"
-    r"|(?:ende|einde|fin|fine|slut)\b.{0,40}\bproje[ck]?t\s+gutenberg)",
+    r"|(?:ende|einde|fin|fine|fim|slut)\b.{0,40}\b(?:proje[ck]?t[io]?|proyecto|progetto)\s+gutenberg"
+    rf"|this site is full of free e-?books|.{{0,40}}\bfree e-?books\s*[-—–]+\s*{_PG})",
+    re.I,
+)
+# What a line that ends a book says of it; a sentence goes on in other words.
+_FORMAL = re.compile(
+    r"gutenberg(?:['’]s\b|[\W_]*$|[-\s,(]*(?:tm\b|™|e-?texte?s?\b|e-?books?\b|edition|works?\b|files?\b|australia))"
+    r"|(?:e-?texte?s?|e-?books?)\b",
+    re.I,
+)
+_LEGAL = re.compile(
+    rf"{_PG}|gutenberg\.(?:org|net)|e-?text\b|updated editions will|small print|public domain|\blicen[sc]e\b",
     re.I,
 )
 PRINT_START = re.compile(r"^\W*start\W*(?:of\W+)?(?:the\W+)?(?:legal\W+)?small\s+print", re.I)
@@ -51,9 +74,15 @@ _NAMED = re.compile(
     r"|for the use of anyone anywhere|^title:\s.*|\[e-?(?:text|book) ?#\d+\]",
     re.I,
 )
+# Thai, Lao, Burmese, Khmer, kana and the Han characters.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_HINTS = ("gutenberg", "small", "licen", "terms", "distribute", "this site is full")
 _FEW_WORDS = 20
 _LONGEST_MARK = 1000  # characters of a line
 _LONGEST_HEADER = 800  # lines
+_LONGEST_END = 40  # words of a paragraph that ends a book
 
 
 class Unusable(ValueError):
@@ -81,25 +110,41 @@ def _lines(text: str) -> list[str]:
 
 def _after(lines: list[str], i: int) -> int:
     """The line after the marker at `i`, which may wrap: it ends with a star, as it began."""
-    if not lines[i].rstrip().endswith("*") and "*" in lines[i]:
+    edge = "*" if "*" in lines[i] else ">" if "<<" in lines[i] else ""
+    if edge and not lines[i].rstrip().endswith(edge):
         for j in range(i + 1, min(i + 4, len(lines))):
             if not lines[j].strip():
                 break
-            if lines[j].rstrip().endswith("*"):
+            if lines[j].rstrip().endswith(edge):
                 return j + 1
     return i + 1
+
+
+def _hinted(lines: list[str]) -> list[int]:
+    """The lines that may be markers: those with a word that all markers have, and each line before one."""
+    text = "\n".join(lines).lower()
+    found: set[int] = set()
+    for hint in _HINTS:
+        at, line, seen = text.find(hint), 0, 0
+        while at >= 0:
+            line, seen = line + text.count("\n", seen, at), at
+            found |= {max(0, line - 1), line}
+            end = text.find("\n", at)
+            at = text.find(hint, end) if end >= 0 else -1
+    return sorted(found)
 
 
 def _marks(lines: list[str]) -> list[tuple[int, int, str]]:
     """All markers, as (first line, line after, kind)."""
     found = []
     skip = 0
-    for i, line in enumerate(lines):
+    for i in _hinted(lines):
+        line = lines[i]
         if i < skip or not line.strip() or len(line) > _LONGEST_MARK:
             continue
         # "*** END OF THIS PROJECT / GUTENBERG EBOOK": the mark's own words may be parted.
         wrapped = f"{line} {lines[i + 1]}" if "gutenberg" not in line.lower() and i + 1 < len(lines) else line
-        if "*" in line and START.match(wrapped):
+        if ("*" in line or "<<" in line) and START.match(wrapped):
             kind = "start"
         elif END.match(wrapped):
             kind = "end"
@@ -118,11 +163,45 @@ def _marks(lines: list[str]) -> list[tuple[int, int, str]]:
             while skip < len(lines) and lines[skip].strip() and skip - i < 4:
                 skip += 1
         found.append((i, skip, kind))
-    return found
+    nexts = [i for i, _, _ in found[1:]] + [len(lines)]
+    return [
+        mark
+        for mark, following in zip(found, nexts, strict=False)
+        if mark[2] != "soft end" or _closes(lines, mark[0], mark[1], following)
+    ]
+
+
+def _closes(lines: list[str], at: int, after: int, following: int) -> bool:
+    """Whether a line as "End of the Project Gutenberg …" ends a book and is not a sentence of it.
+
+    It says so and no more, or the licence or another mark comes next.
+    """
+    said = " ".join(lines[at:after])
+    if len(said.split()) > _LONGEST_END:
+        return False
+    if _FORMAL.search(said) and not re.search(
+        r"[,;”\"]\s+(?:said|cried|he|she|it|which|read|and\s+\w+ed)\b", said
+    ):
+        return True
+    return _legal(lines, after, following) or (
+        following < len(lines) and not any(map(str.strip, lines[after:following]))
+    )
+
+
+def _legal(lines: list[str], after: int, following: int) -> bool:
+    """Whether the first lines there are Gutenberg's, and no book's."""
+    written = (lines[n] for n in range(after, following) if lines[n].strip())
+    return any(_LEGAL.search(line[:_LONGEST_MARK]) for line in itertools.islice(written, 6))
 
 
 def _words(lines: list[str]) -> int:
-    return sum(len(line.split()) if len(line) < 10_000 else line.count(" ") for line in lines)
+    return sum(count_words(line) for line in lines)
+
+
+def count_words(text: str) -> int:
+    """Words between spaces; two characters stand for one in scripts that write none."""
+    spaced = len(text.split()) if len(text) < 10_000 else text.count(" ") + text.count("\n")
+    return spaced if text.isascii() else spaced + sum(1 for _ in UNSPACED.finditer(text)) // 2
 
 
 def _opening(lines: list[str]) -> int:
@@ -175,7 +254,8 @@ def segments(text: str) -> list[list[str]]:
                 opened = None
         elif kind == "soft end":
             following = marks[n + 1][0] if n + 1 < len(marks) else len(lines)
-            if opened is not None and _words(lines[after:following]) > 1500:
+            left = _words(lines[after:following])
+            if opened is not None and (left > 1500 or (left > 150 and not _legal(lines, after, following))):
                 close(i)  # a volume ends and the next follows without a mark of its own
                 opened, implicit = after, True
             elif opened is not None:

@@ -11,10 +11,15 @@ import itertools
 import re
 import textwrap
 
+from runner.booktext.marks import UNSPACED
+
 _SLACK = 12  # files wrapped by hand are ragged by about a long word
+_NARROWEST = 60  # characters of a line of prose; a book of verse has shorter lines, and none of them is full
+_STEPS = 12  # columns that lines of one stanza may be set in
 _ITALICS = re.compile(r"(?<!_)_(?!_)([^_]{1,1500}?)(?<!_)_(?!_)")
 _STARS = re.compile(r"^\s*(?:[*•·]\s*){3,}$")
 _COLUMNS = re.compile(r"\S {3,}\S")
+_WIDE = tuple("。、，！？；：」』）…—“”")
 _HANGING = re.compile(r"[A-Za-zÀ-ÿ]-$")
 
 
@@ -36,6 +41,8 @@ def reflow(text: str) -> str:
     width = lengths[int(0.9 * (len(lengths) - 1))]
     if width > 110:  # not hard-wrapped: every line is a paragraph
         return "\n\n".join(_one(line) for line in lines if line.strip())
+    if not UNSPACED.search(text, len(text) // 2, len(text) // 2 + 2000):  # those are as wide as two
+        width = max(width, _NARROWEST)
     blocks: list[list[str]] = [[]]
     for line in lines:
         if line.strip():
@@ -66,6 +73,8 @@ def _parts(block: list[str], width: int) -> list[list[str]]:
     """A block cut where indented lines stand against flush ones; a first line's own indent is
     no cut.
     """
+    if _verse(block, width):
+        return [block]
     parts = [[block[0]]]
     for line in block[1:]:
         last = parts[-1]
@@ -79,7 +88,30 @@ def _parts(block: list[str], width: int) -> list[list[str]]:
 
 def _reaches(line: str, following: str, width: int) -> bool:
     """Whether the next line's first word would not have fitted on this one."""
-    return len(line) + 1 + len(following.split(None, 1)[0]) > width - _SLACK
+    word = 1 if UNSPACED.match(following.lstrip()) else len(following.split(None, 1)[0])
+    return len(line) + 1 + word > width - _SLACK
+
+
+def _verse(block: list[str], width: int) -> bool:
+    """Whether lines begin as those of a poem do and end where their author wished, however they are set in."""
+    capitals = _capitals(block)
+    if capitals < 0.75 or len(block) < 2:
+        return False
+    indents = sorted(set(map(_indent, block)))
+    if indents[-1] - indents[0] > _STEPS:
+        return False  # a heading in the middle of the page, a name on its right
+    if len(block) >= 4 and capitals >= 0.85 and len(set(map(_indent, block[1:]))) > 1:
+        return True  # prose sets in its first line only
+    return _full(block, width) <= 0.25
+
+
+def _full(lines: list[str], width: int) -> float:
+    """Share of lines that end because the next word would not have fitted."""
+    return sum(_reaches(a, b, width) for a, b in itertools.pairwise(lines)) / max(1, len(lines) - 1)
+
+
+def _capitals(lines: list[str]) -> float:
+    return sum(line.lstrip(" \"'“‘(_-—«„¿¡")[:1].isupper() for line in lines) / len(lines)
 
 
 def _block(lines: list[str], width: int) -> str:
@@ -89,11 +121,10 @@ def _block(lines: list[str], width: int) -> str:
     indented = all(_indent(line) >= 2 for line in lines)
     # A block set in on both sides has a width of its own, but not a verse's.
     limit = own if indented and own >= 0.7 * width else width
-    full = sum(_reaches(a, b, limit) for a, b in itertools.pairwise(lines)) / (len(lines) - 1)
-    capitals = sum(line.lstrip(" \"'“‘_(-—")[:1].isupper() for line in lines) / len(lines)
+    full, capitals = _full(lines, limit), _capitals(lines)
     prose = full >= 0.6 if indented else full >= 0.34 or (capitals < 0.6 and own > 0.6 * width)
     table = sum(bool(_COLUMNS.search(line)) for line in lines) >= 0.5 * len(lines)
-    if not prose or table:
+    if not prose or table or (not indented and _verse(lines, width)):
         return "\n".join(line.rstrip() for line in textwrap.dedent("\n".join(lines)).split("\n")).strip("\n")
     return _join(lines)
 
@@ -108,6 +139,7 @@ def _join(lines: list[str]) -> str:
             and line[:1].islower()
             and not re.match(r"(?:and|or|to|und|oder)\b", line)
         )
-        out.append(line if dashed or hanging else " " + line)
+        unspaced = UNSPACED.match(line) and (UNSPACED.match(end[-1:]) or end[-1:] in _WIDE)
+        out.append(line if dashed or hanging or unspaced else " " + line)
         end = line or end
     return _single("".join(out))

@@ -10,14 +10,14 @@ from runner.registry import Files, SourceContext, source
 _LARGEST = 20 << 20  # bytes: a text stands in memory several times over while it is read
 
 
-@source("text", version=2)
+@source("text", version=3)
 def text(context: SourceContext, *, files: Files) -> Iterator[Document | Rejected]:
     """Plain-text files, one document each; header and licence of Gutenberg books are taken off.
 
-    Refused, with the reason: what is empty, binary, an HTML page, a licence alone, or has nothing between its marks
-    (END before START is that, too). Kept as it is: text without any mark, a marker quoted within a sentence, text
-    on one line. Kept, and `meta.remark` says so: a START without an END (it may be cut off), several books in one
-    file (the licence between them goes).
+    Refused, with the reason: what is empty, binary, an HTML page, JSON, a PDF, a server's error, a listing, a licence
+    alone, or has nothing between its marks (END before START is that, too). Kept as it is: a marker quoted within a
+    sentence, text on one line. Kept, and `meta.remark` says so: text without any mark, a START without an END (it
+    may be cut off), several books in one file (the licence between them goes).
     """
     from runner.booktext import Unusable, decode, header, read_book
 

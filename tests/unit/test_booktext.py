@@ -350,7 +350,7 @@ def test_a_numbered_list_that_the_book_does_not_repeat_stays() -> None:
         (f"{HEAD}{STARTS[0]}\n\n{BODY}", "no mark of Project Gutenberg's ends it: it may be cut off"),
         (f"{HEAD}{STARTS[5]}\n\n{BODY}", ""),
         (f"{HEAD}{STARTS[0]}\n\n{BODY}\n\n{ENDS[0]}{TAIL}" * 2, "2 books in one file"),
-        (BODY, ""),
+        (BODY, "it bears no mark of Project Gutenberg's"),
     ],
 )
 def test_remarks(whole: str, remark: str) -> None:
@@ -502,3 +502,153 @@ def test_source(tmp_path: Path) -> None:
     }
     assert (second.meta["id"], second.meta["license"]) == ("mine/ferry~2", "")
     assert third == Rejected("mine/none", "empty", raw="books/none.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Error 503: backend overloaded, come again later.\n", "a server sent"),
+        ("404 Not Found\n\nThis mirror does not hold the file.\n", "a server sent"),
+        ("Index of /files/5/5\n\n5.txt 55K\n", "a server sent"),
+        ("<!-- cached --><div><p>Index of /files/5</p></div>", "HTML"),
+        (f"<p>{BODY}</p>", "HTML"),
+        ("%PDF-1.4\n" + BODY, "PDF"),
+        ('{"error": "rate limited", "after": 30}', "JSON"),
+        ("\n".join(f"A Book of {n} Winters, by Ann Example      {9000 + n}" for n in range(80)), "listing"),
+        (
+            "\n\n".join(f"A Book, by Ann Example  {n}\n  [Subtitle: A]\n  [Language: B]" for n in range(80)),
+            "listing",
+        ),
+    ],
+)
+def test_what_comes_instead_of_a_book_is_refused_by_name(text: str, reason: str) -> None:
+    with pytest.raises(Unusable, match=f"not a book: .*{reason}"):
+        read_book(text)
+
+
+@pytest.mark.parametrize(
+    "first", ["503 was the number of the house.", "Error is a winter road.", "<<Wait>>, he said."]
+)
+def test_an_ordinary_text_that_begins_alike_is_kept(first: str) -> None:
+    assert read_book(f"{first}\n\n{BODY}").text.startswith(first)
+
+
+STANZA = (
+    "The lamp is low on harbour stones,\n  And o'er the ice they steer;\n"
+    "Old Betts has lit his pipe again,\n  And waits another year."
+)
+
+
+@pytest.mark.parametrize("before", ["", BODY + "\n\n"], ids=["verse only", "prose too"])
+def test_stanzas_with_alternate_indents_stay_whole(before: str) -> None:
+    body = strip_gutenberg(f"{HEAD}{STARTS[0]}\n\n{before}" + f"{STANZA}\n\n" * 6 + ENDS[0])
+    assert body.endswith("\n\n".join([STANZA] * 6))
+
+
+def test_a_heading_amid_the_page_is_no_verse() -> None:
+    body = strip_gutenberg(f"{HEAD}{STARTS[0]}\n\n{BODY}\n\n{' ' * 30}MARL.\nThe Ice; The Thaw.\n\n{ENDS[0]}")
+    assert body.endswith("MARL.\n\nThe Ice; The Thaw.")
+
+
+@pytest.mark.parametrize("page", [" ... ", " ........ ", "    ", " "])
+@pytest.mark.parametrize(
+    ("heading", "entry", "own"),
+    [
+        ("CONTENTS", "CHAPTER {r}. {t}", "CHAPTER {r}"),
+        ("INHALT", "{n}. Kapitel: {t}", "{n}. Kapitel"),
+        ("INHALT", "{n}. Kapitel: {t}", "{n}. Kapitel: {t}"),
+        ("INHALT", "{n}. Kapitel: {t}", "Kapitel {n}"),
+        ("TABLE DES MATIÈRES", "{r}. {t}", "{r}"),
+        ("TABLE DES MATIÈRES", "{r}. {t}", "CHAPITRE {r}"),
+    ],
+)
+def test_contents_tables_with_pages_go_and_no_heading_with_them(
+    page: str, heading: str, entry: str, own: str
+) -> None:
+    parts = [{"n": str(n), "r": r, "t": f"Le quai {r}"} for n, r in enumerate(("I", "II", "III"), 1)]
+    table = "\n".join(entry.format(**p) + page + str(7 * n + 1) for n, p in enumerate(parts))
+    text = "\n\n\n".join(f"{own.format(**p)}\n\n{BODY.replace('Marl', p['t'])}" for p in parts)
+    book = read_book(
+        f"{HEAD}{STARTS[0]}\n\nBOOK 12\n\nBY ANN EXAMPLE\n\n\n{heading}\n\n{table}\n\n\n{text}\n\n{ENDS[0]}"
+    )
+    assert book.text.startswith(f"BOOK 12\n\nBY ANN EXAMPLE\n\n{own.format(**parts[0])}\n\nThe ferry")
+    if len(book.chapters) > 1:  # chapters of seventy words are too short for some
+        assert "EXAMPLE" not in book.chapters[0].heading
+
+
+def test_a_title_page_is_no_heading_of_the_first_chapter() -> None:
+    found = headings("BOOK 12", "BY ANN EXAMPLE", "1. Kapitel: Der Kai", LONG, "2. Kapitel: Das Eis", LONG)
+    assert found == ["1. Kapitel: Der Kai", "2. Kapitel: Das Eis"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (
+            "*** ANFANG DES PROJEKT GUTENBERG EBOOKS DIE FÄHRE ***",
+            "*** ENDE DIESES PROJEKT GUTENBERG EBOOKS ***",
+        ),
+        (
+            "*** DÉBUT DE CE LIVRE DU PROJECT GUTENBERG LE BAC ***",
+            "*** FIN DE CE LIVRE DU PROJET GUTENBERG ***",
+        ),
+        ("*** INICIO DEL LIBRO DEL PROYECTO GUTENBERG ***", "*** FIN DEL LIBRO DEL PROYECTO GUTENBERG ***"),
+        ("*** INIZIO DEL PROGETTO GUTENBERG ***", "*** FINE DEL PROGETTO GUTENBERG ***"),
+        ("*** INÍCIO DO PROJETO GUTENBERG ***", "*** FIM DO PROJETO GUTENBERG ***"),
+        ("<<< START OF THE PROJECT GUTENBERG EBOOK >>>", "<<< END OF THE PROJECT GUTENBERG EBOOK >>>"),
+        (STARTS[0], "This site is full of FREE ebooks - Project Gutenberg Australia"),
+    ],
+)
+def test_marks_of_other_lands(start: str, end: str) -> None:
+    assert strip_gutenberg(f"{HEAD}{start}\n\nCHAPTER I\n\n{BODY}\n\n{end}\n") == f"CHAPTER I\n\n{JOINED}"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Note du transcripteur: l'orthographe est celle de 1900.",
+        "Anmerkungen zur Transkription: wie gedruckt.",
+        "Nota del transcriptor: como se imprimió.",
+        "Nota del trascrittore: come stampato.",
+        "Opmerking van de bewerker: als gedrukt.",
+        "Siirtäjän huomautus: painettu näin.",
+        "Nota do transcritor: como impresso.",
+        "Abbildung: Der Kai",
+    ],
+)
+def test_notes_in_other_languages_go(note: str) -> None:
+    assert strip_gutenberg(f"{HEAD}{STARTS[0]}\n\n{BODY}\n\n[{note}]\n\n{ENDS[0]}") == JOINED
+
+
+@pytest.mark.parametrize("sign", ["of Mainz, said the sign.", "of Mainz", "EBook, said the sign of Mainz."])
+def test_a_sentence_that_begins_as_an_end_ends_nothing(sign: str) -> None:
+    whole = f"{HEAD}{STARTS[0]}\n\n{BODY}\n\nEnd of the Project Gutenberg {sign}\n\n{BODY}\n\n{ENDS[0]}"
+    assert strip_gutenberg(whole).count(JOINED) == 2
+
+
+TALES = {
+    "Żółta łódź płynęła przez rzekę, a dziewczyna śpiewała o wiośnie, która miała nadejść później.": "iso8859_2 cp1250",
+    "Žluťoučký kůň běžel přes řeku, když svítilo slunce a ptáci zpívali příliš tiše.": "iso8859_2 cp1250 cp852",
+    "Egyszer volt egy öreg király, akinek három fia volt; a legkisebb elindult szerencsét próbálni, s ő győzött.": "iso8859_2",
+    "La plus jeune était si belle que le soleil lui-même s'étonnait à chaque fois; ça ne dura guère.": "cp1252",
+    "Die Fähre fuhr nicht, und der König hörte die Töchter draußen über das Eis gehen.": "cp1252 cp437",
+    "Младшая была так хороша, что само солнце дивилось, когда светило ей в лицо.": "koi8_r cp866 cp1251",
+    "むかし、あるところに王さまがいました。三人のむすめがあり、たいへん美しかったのです。": "cp932 euc_jp",
+    "从前有一个国王，他有三个女儿；最小的女儿非常美丽，连太阳也感到惊奇。": "gb18030",
+    "從前有一個國王，他有三個女兒；最小的女兒非常美麗，連太陽也感到驚奇。": "big5",
+}
+
+
+@pytest.mark.parametrize(("tale", "charset"), [(t, c) for t, names in TALES.items() for c in names.split()])
+def test_books_of_other_languages_and_scripts(tale: str, charset: str) -> None:
+    """Their charset is found under an English licence, and nothing of them is too short to be a book."""
+    whole = f"{HEAD}{STARTS[0]}\n\n" + f"{tale}\n\n" * 12 + ENDS[0] + TAIL * 20
+    text, _ = decode(whole.encode(charset))
+    assert text == whole
+    assert read_book(text).text == "\n\n".join([tale] * 12)
+
+
+def test_lines_without_spaces_are_joined_without() -> None:
+    line = "むかしあるところに王さまがいました三人のむすめがありたいへん美し"
+    whole = f"{HEAD}{STARTS[0]}\n\n" + f"{line}\n{line}\n\n" * 8 + ENDS[0]
+    assert strip_gutenberg(whole) == "\n\n".join([line * 2] * 8)
