@@ -41,8 +41,8 @@ def reflow(text: str) -> str:
     width = lengths[int(0.9 * (len(lengths) - 1))]
     if width > 110:  # not hard-wrapped: every line is a paragraph
         return "\n\n".join(_one(line) for line in lines if line.strip())
-    if not UNSPACED.search(text, len(text) // 2, len(text) // 2 + 2000):  # those are as wide as two
-        width = max(width, _NARROWEST)
+    if width < _NARROWEST and _capitals([line for line in lines if line]) >= 0.75:
+        width = _NARROWEST
     blocks: list[list[str]] = [[]]
     for line in lines:
         if line.strip():
