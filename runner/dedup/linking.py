@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 
 Rows = NDArray[Any]
 _PAIRS = 1 << 11  # pairs checked at once: at most twice as many texts in memory
-_HELD = 1 << 18  # pairs that wait to be checked, when all pairs of a bucket are
-_SMALL = 256  # members of a bucket whose pairs are listed at once
+_HELD = 1 << 17  # pairs that wait to be checked, when all pairs of a bucket are
+_TILE = 1 << 10  # rows of a large bucket that are held at once, twice
+_AT_ONCE = 1 << 16  # pairs of two tiles that are checked before it is asked again which are joined by now
 
 
 def find(finder: Finder, read: Reader, better: Better | None) -> Found:
@@ -63,74 +63,106 @@ class _Links:
         self.finder, self.read, self.groups = finder, read, groups
         self.pairs: list[Rows] = []  # as one number, i << 32 | j, with i < j
         self.similarity: list[Rows] = []
-        self.failed = np.zeros(0, np.uint64)
+        self.keys: list[Rows] = []
 
     def find(self, skip: NDArray[np.bool_]) -> None:
         """All links. First each bucket's first row with the others; then, where that leaves a bucket in several
-        groups, all pairs of rows from different groups."""
+        groups, all pairs of rows from different groups, each in the first band in which the two meet."""
         pairs = np.zeros(0, np.uint64)
         seen = np.zeros(0, np.uint64)
-        larger: list[tuple[Rows, Rows]] = []
-        for band in self.finder.bands:
+        larger: list[tuple[int, Rows, Rows]] = []
+        for n, band in enumerate(self.finder.bands):
             for rows, ends in band.repeated(skip):
-                begins = np.append(0, ends[:-1])[: len(ends)]
+                if not len(ends):
+                    continue
+                begins = np.append(0, ends[:-1])
                 size = ends - begins
                 first = np.repeat(rows[begins], size)
-                star = _pair(first[first != rows], rows[first != rows])
-                pairs = np.union1d(pairs, star)
+                pairs = np.union1d(pairs, _pair(first[first != rows], rows[first != rows]))
                 # Near-identical rows meet in every band: one of their equal buckets is enough.
-                sums = _sums(rows, begins) if len(ends) else seen[:0]
+                sums = _sums(rows, begins)
                 new = (size > 2) & ~np.isin(sums, seen)
                 seen = np.union1d(seen, sums[new])
-                larger.append((rows[np.repeat(new, size)], np.cumsum(size[new])))
+                larger.append((n, rows[np.repeat(new, size)], np.cumsum(size[new])))
         self._check(pairs)
-        waiting = np.zeros(0, np.uint64)
-        for rows, ends in larger:
-            for more in self._apart(rows, ends):
-                waiting = np.union1d(waiting, more)
-                if len(waiting) >= _HELD:
-                    self._check(waiting)
-                    waiting = waiting[:0]
-        self._check(waiting)
+        self.keys = [band.whole() for band in self.finder.bands]
+        for n, rows, ends in larger:
+            self._tear(n, rows, ends)
 
-    def _apart(self, rows: Rows, ends: Rows) -> Iterator[Rows]:
-        """Pairs of rows of one bucket that are in different groups by now."""
+    def _tear(self, band: int, rows: Rows, ends: Rows) -> None:
+        """Check the pairs of each bucket of a band whose rows are in different groups by now."""
         if not len(ends):
             return
         begins = np.append(0, ends[:-1])
         roots = self.groups.roots(rows)
         torn = np.minimum.reduceat(roots, begins) != np.maximum.reduceat(roots, begins)
+        waiting: list[Rows] = []
         for begin, end in zip(begins[torn].tolist(), ends[torn].tolist(), strict=True):
             bucket = rows[begin:end]
-            step = _SMALL if len(bucket) > _SMALL else len(bucket)
-            for low in range(0, len(bucket), step):
-                block = bucket[low : low + step]
-                one, other = np.meshgrid(bucket, block, indexing="ij")
-                wanted = (one < other) & (self.groups.roots(one) != self.groups.roots(other))
-                yield _pair(one[wanted], other[wanted])
+            if len(bucket) > _TILE:
+                self._check_tiles(band, bucket)
+                continue
+            one, other = self._apart(band, bucket[1:], bucket[1:])  # the first row was compared with all
+            waiting.append(_pair(bucket[1:][one], bucket[1:][other]))
+            if sum(map(len, waiting)) >= _HELD:
+                self._check(np.sort(np.concatenate(waiting)))
+                waiting = []
+        if waiting:
+            self._check(np.sort(np.concatenate(waiting)))
+
+    def _apart(self, band: int, ones: Rows, others: Rows) -> tuple[Rows, Rows]:
+        """Which of `ones` with which of `others` are in different groups, and meet in no earlier band."""
+        roots = self.groups.roots(ones)[:, None] != self.groups.roots(others)[None, :]
+        one, other = np.nonzero(roots & (ones[:, None] < others[None, :]))
+        for keys in self.keys[:band]:
+            new = keys[ones[one]] != keys[others[other]]
+            one, other = one[new], other[new]
+        return one, other
+
+    def _check_tiles(self, band: int, bucket: Rows) -> None:
+        """All pairs of a large bucket, two tiles of its rows at a time."""
+        tiles = [bucket[n : n + _TILE] for n in range(0, len(bucket), _TILE)]
+        for n, first in enumerate(tiles):
+            for second in tiles[n:]:
+                one, other = self._apart(band, first, second)
+                if len(one):
+                    both = first if second is first else np.concatenate((first, second))
+                    sets, ends = self._sets(both)
+                    shift = 0 if second is first else len(first)
+                    for at in range(0, len(one), _AT_ONCE):
+                        i, j = one[at : at + _AT_ONCE], other[at : at + _AT_ONCE]
+                        apart = self.groups.roots(first[i]) != self.groups.roots(second[j])
+                        i, j = i[apart], j[apart]
+                        alike = self.finder.shingler.similarities(sets, ends, i, j + shift)
+                        self._link(first[i], second[j], alike)
 
     def _check(self, pairs: Rows) -> None:
-        """Check pairs that were not checked yet, and join those that are near enough."""
-        assert self.finder.near
-        pairs = pairs[~np.isin(pairs, self.failed)] if len(self.failed) else pairs
-        failed = []
+        """Check pairs, and join those that are near enough."""
+        again = bool(self.keys)  # then a pair that others have joined by now needs no look
         for n in range(0, len(pairs), _PAIRS):
-            some = pairs[n : n + _PAIRS]
-            one, other = _rows(some)
-            similarity = self._similarity(one, other)
-            near = similarity >= self.finder.near.jaccard
-            failed.append(some[~near])
-            self.pairs.append(some[near])
-            self.similarity.append(similarity[near])
-            self.groups.join(one[near], other[near])
-        self.failed = np.union1d(self.failed, np.concatenate(failed)) if failed else self.failed
+            one, other = _rows(pairs[n : n + _PAIRS])
+            if again:
+                apart = self.groups.roots(one) != self.groups.roots(other)
+                one, other = one[apart], other[apart]
+            both, place = np.unique(np.concatenate((one, other)), return_inverse=True)
+            sets, ends = self._sets(both)
+            alike = self.finder.shingler.similarities(sets, ends, place[: len(one)], place[len(one) :])
+            self._link(one, other, alike)
 
-    def _similarity(self, one: Rows, other: Rows) -> Rows:
-        both, place = np.unique(np.concatenate((one, other)), return_inverse=True)
-        shingler = self.finder.shingler
-        sets, ends = shingler.sets(shingles.batch(self.read(both.astype(np.int64))))
-        found: Rows = shingler.similarities(sets, ends, place[: len(one)], place[len(one) :])
-        return found
+    def _link(self, one: Rows, other: Rows, similarity: Rows) -> None:
+        assert self.finder.near
+        near = similarity >= self.finder.near.jaccard
+        self.pairs.append(_pair(one[near], other[near]))
+        self.similarity.append(similarity[near])
+        self.groups.join(one[near], other[near])
+
+    def _sets(self, rows: Rows) -> tuple[Rows, Rows]:
+        """The sets of shingles of rows in ascending order, or of two such runs."""
+        order = np.argsort(rows, kind="stable")
+        texts = list(self.read(rows[order].astype(np.int64)))
+        place = np.empty(len(rows), np.int64)
+        place[order] = np.arange(len(rows))
+        return self.finder.shingler.sets(shingles.batch(texts[n] for n in place.tolist()))
 
 
 def _pair(one: Rows, other: Rows) -> Rows:

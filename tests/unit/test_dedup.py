@@ -329,6 +329,17 @@ def test_a_crowd_of_one_row() -> None:
     assert {d.of for d in found} == {0}
 
 
+def test_rows_of_one_template_are_no_duplicates_and_cost_little_memory() -> None:
+    base = " ".join(f"w{n}" for n in range(200))
+    texts = [base + " " + " ".join(f"o{i}x{j}" for j in range(40)) for i in range(1500)]
+    copies = [base.replace("w100 ", f"v{i} ") for i in range(800)]
+    assert find_duplicates(texts, exact=True, near=Near()) == []
+    found = find_duplicates([*texts, *copies], exact=True, near=Near())
+    # A copy has 187 of the 196 shingles that a row of the template has of its own 236: 0.76.
+    assert {d.of for d in found} == {1500}
+    assert [d.index for d in found] == list(range(1501, 2300))
+
+
 def test_batches_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(4)
     texts = []
@@ -342,6 +353,7 @@ def test_batches_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.dedup.spill._CHUNK", 7)
     monkeypatch.setattr("runner.dedup.linking._PAIRS", 3)
     monkeypatch.setattr("runner.dedup.linking._HELD", 5)
-    monkeypatch.setattr("runner.dedup.linking._SMALL", 4)
+    monkeypatch.setattr("runner.dedup.linking._TILE", 4)
+    monkeypatch.setattr("runner.dedup.linking._AT_ONCE", 3)
     assert find_duplicates(texts, exact=True, near=Near()) == whole
     assert whole
