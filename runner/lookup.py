@@ -32,20 +32,39 @@ class Lookup:
     def __init__(self, plan: Plan) -> None:
         store = Store(plan.workspace.root)
         self.plan, self.name = plan, plan.loaded.recipe.name
-        self.made: dict[str, Artifact] = {}
-        for step in plan.steps:
-            if step.stage == "prepare" and step.name != "model":
-                artifact = store.get(step.fingerprint, verify=False)
-                if artifact is None:
-                    raise UsageError(
-                        f"{step.name} of {self.name!r} is not made; run it first: recipe run … --to prepare"
-                    )
-                self.made[step.name] = artifact
         self.sources = [s.name for s in plan.loaded.recipe.sources]
+        steps = [s for s in plan.steps if s.stage == "prepare" and s.name != "model"]
+        found = {s.name: store.get(s.fingerprint, verify=False) for s in steps}
+        self.made: dict[str, Artifact] = {name: made for name, made in found.items() if made is not None}
+        # A run that stopped at its mix has no ledger; what its steps dropped can be told all the same.
+        for name in [f"source.{n}" for n in self.sources] + ["filter"]:
+            if name not in self.made:
+                raise UsageError(
+                    f"{name} of {self.name!r} is not made; run it first: recipe run … --to prepare"
+                )
         folders = [self.made[f"source.{n}"].path for n in self.sources]
         self.originals = Shelf(folders)
         self.shelf = Shelf(folders, self.made["filter"].path)
-        self.ledger = self.made["split"].file("ledger.parquet")
+        self.ledger = self.made["split"].file("ledger.parquet") if "split" in self.made else None
+
+    def fates(self) -> Iterator[Fate]:
+        """The rows of the ledger; without one, those that were dropped before the run stopped."""
+        if self.ledger is not None:
+            yield from ledger.each(self.ledger)
+            return
+        for n, name in enumerate(self.sources):
+            yield from read_rows(self.made[f"source.{name}"].file("fates.jsonl"), Fate)
+            begin, end = int(self.originals.ends[n - 1]) if n else 0, int(self.originals.ends[n])
+            for step in ("filter", "dedup", "decontaminate", "render"):
+                if step in self.made:
+                    yield from self._dropped_by(step, name, begin, end)
+
+    def _dropped_by(self, step: str, source: str, begin: int, end: int) -> Iterator[Fate]:
+        found = drops.read(self.made[step].path)
+        for row, why in zip(found.rows.tolist(), found.why.tolist(), strict=True):
+            if begin <= row < end:
+                said = found.whys[why]
+                yield Fate(self._id(row), source, "dropped", said.by, said.reason, said.of)
 
     def drops(self) -> list[dict[str, Any]]:
         """Rows dropped, by source, part of the recipe and reason, most first, each with a few ids."""
@@ -54,13 +73,19 @@ class Lookup:
             dict[tuple[str, str, str], list[str]](),
             Counter[str](),
         )
-        for fate in ledger.each(self.ledger):
+        for fate in self.fates():
             whole[fate.source] += 1
             if fate.fate == "dropped":
                 key = (fate.source, fate.by, fate.reason)
                 count[key] += 1
                 if len(held := examples.setdefault(key, [])) < EXAMPLES:
                     held.append(fate.id)
+        if self.ledger is None:
+            for n, name in enumerate(self.sources):
+                kept = int(self.originals.ends[n]) - (int(self.originals.ends[n - 1]) if n else 0)
+                whole[name] = kept + sum(
+                    r for k, r in count.items() if k[0] == name and k[1].startswith("source")
+                )
         return [
             {
                 "source": key[0],
@@ -77,10 +102,16 @@ class Lookup:
         """The ledger's row. Raises UsageError, with ids like it, where there is none."""
         import pyarrow.parquet as pq
 
-        found = pq.read_table(self.ledger, filters=[("id", "=", id)]).to_pylist()
-        if found:
-            return msgspec.convert(found[0], Fate)
-        known = [fate.id for _, fate in zip(range(100_000), ledger.each(self.ledger), strict=False)]
+        if self.ledger is None:
+            found = [fate for fate in self.fates() if fate.id == id]
+            if not found:
+                what = f"{id!r} was not dropped, or is not there: the run of {self.name!r} stopped before its ledger"
+                raise UsageError(what)
+            return found[0]
+        rows = pq.read_table(self.ledger, filters=[("id", "=", id)]).to_pylist()
+        if rows:
+            return msgspec.convert(rows[0], Fate)
+        known = [fate.id for _, fate in zip(range(100_000), self.fates(), strict=False)]
         raise UsageError(f"no row {id!r} in {self.name!r}{nearest(id, known)}")
 
     def number(self, fate: Fate) -> int | None:

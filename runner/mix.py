@@ -28,7 +28,7 @@ class Impossible(Exception):
 
 
 class Offer(Struct, frozen=True):
-    """What there is to choose from, a line a record.
+    """What there is to choose from, a line a record. `held` are held out for validation: used once at most.
 
     `ids`: hashes of their ids. `sizes`: 1 for unit records, token counts for unit tokens. `name[i]` says where in
     `names` stands what the mix goes by.
@@ -38,6 +38,7 @@ class Offer(Struct, frozen=True):
     sizes: Any  # Ints
     name: Any  # Ints
     names: Sequence[str]
+    held: Any  # bools
 
 
 def _shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
@@ -54,32 +55,53 @@ def choose(offer: Offer, mix: Mix, seed: int) -> Ints:
     """How often each record is used.
 
     Without a `total` the mix is the largest that the data allow at `repeat_at_most`. Each share holds to within one
-    record. Raises Impossible where a share has no records, or too few for the total.
+    record, of what is trained and held out together; of what is held out, the same part is used as of the rest, as
+    long as nothing is repeated. Raises Impossible where a share has no records, or too few for the total.
     """
     import numpy as np
 
     for name in sorted(set(offer.names) - set(mix.asked)):
         raise Impossible(f"{mix.by} {name!r} has no weight; 0 leaves it out")
-    members = {name: np.flatnonzero(offer.name == i) for i, name in enumerate(offer.names)}
-    sizes = {name: int(offer.sizes[rows].sum()) for name, rows in members.items()}
+    sizes = offer.sizes.astype(np.int64)
+    halves = {
+        name: [np.flatnonzero((offer.name == i) & (offer.held == held)) for held in (True, False)]
+        for i, name in enumerate(offer.names)
+    }
+    size = {name: [int(sizes[rows].sum()) for rows in both] for name, both in halves.items()}
     caps = {name: mix.cap(name) for name in mix.asked}
-    have = {name: sizes.get(name, 0) * caps[name] for name, share in mix.asked.items() if share}
+    have = {}
+    for name, share in mix.asked.items():
+        held, rest = size.get(name, [0, 0])
+        if share:
+            have[name] = held + rest * caps[name]
     empty = sorted(name for name in have if not have[name])
     if empty:
         raise Impossible(f"no records of {', '.join(empty)} are left; set the weight to 0 to go without")
     times = np.zeros(len(offer.ids), dtype=np.uint32)
     for name, amount in _wanted(mix, have, caps).items():
-        rows = members[name]
-        order = rows[np.lexsort((rows, ranks(offer.ids[rows], seed, "choose")))]
-        whole, rest = divmod(amount, sizes[name])
-        times[order] = whole
-        upto = np.cumsum(offer.sizes[order])
-        last = int(np.searchsorted(upto, rest))
-        # The last one is taken if that comes nearer to the amount than leaving it out.
-        if rest:
-            missing = rest - (int(upto[last - 1]) if last else 0)
-            times[order[: last + (2 * missing >= int(offer.sizes[order[last]]))]] += 1
+        held, rest = size[name]
+        of_held = min(held, round(amount * held / (held + rest)))
+        used = _use(times, halves[name][0], of_held, sizes, offer, seed)
+        _use(times, halves[name][1], min(amount - used, rest * caps[name]), sizes, offer, seed)
     return times
+
+
+def _use(times: Ints, rows: Ints, amount: int, sizes: Ints, offer: Offer, seed: int) -> int:
+    """Use so much of these rows, over and over if need be, to the nearest record; how much it came to."""
+    import numpy as np
+
+    if not len(rows) or amount <= 0:
+        return 0
+    order = rows[np.lexsort((rows, ranks(offer.ids[rows], seed, "choose")))]
+    upto = np.cumsum(sizes[order])
+    whole, rest = divmod(amount, int(upto[-1]))
+    times[order] = whole
+    if rest:
+        last = int(np.searchsorted(upto, rest))
+        before = int(upto[last - 1]) if last else 0
+        # The last one is taken if that comes nearer to the amount than leaving it out.
+        times[order[: last + (2 * (rest - before) >= int(sizes[order[last]]))]] += 1
+    return int((times[rows] * sizes[rows]).sum())
 
 
 def _wanted(mix: Mix, have: Mapping[str, int], caps: Mapping[str, int]) -> dict[str, int]:

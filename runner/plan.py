@@ -109,9 +109,10 @@ class _Planner:
         last = self._decontaminate(shelf, last)
         if recipe.model:
             last = self._render(recipe.model, shelf, last, late)
-        mix = {"mix": msgspec.to_builtins(recipe.mix), "seed": recipe.seed}
-        last = self.add("mix", "mix", "prepare", _needs(shelf, last), mix)
         split = {"split": msgspec.to_builtins(recipe.split), "seed": recipe.seed}
+        # What is held out is decided with the mix: it is never repeated.
+        mix = {"mix": msgspec.to_builtins(recipe.mix)} | split
+        last = self.add("mix", "mix", "prepare", _needs(shelf, last), mix)
         before = [n for n in self.steps if self.steps[n].stage == "prepare" and n != "model"]
         return self.add("split", "split", "prepare", before, split)
 
@@ -173,15 +174,18 @@ class _Planner:
 
     def _decontaminate(self, shelf: list[str], last: str) -> str:
         against: list[InputFile] = []
+        texts: list[InputFile] = []
         if self.recipe.decontaminate.against == "evals":
             for suite in self.suites:
                 names = [suite.common.probes] if suite.common.probes else []
                 against += [f for n in names for f in self.workspace.inputs("evals", n)]
                 for task in suite.common.lm_eval.tasks if suite.common.lm_eval else []:
                     against += task_files(task, self.workspace)
-        if not against:
+                for globs in suite.common.perplexity.texts.values() if suite.common.perplexity else []:
+                    texts += self.workspace.inputs("glob", globs)
+        if not against and not texts:
             return last
-        files = {"against": tuple(dict.fromkeys(against))}
+        files = {"against": tuple(dict.fromkeys(against)), "texts": tuple(dict.fromkeys(texts))}
         options = {
             "decontaminate": msgspec.to_builtins(self.recipe.decontaminate),
             "files": _digests(files),

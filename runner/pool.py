@@ -16,16 +16,21 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 
+class WorkerLost(Exception):
+    """A process that worked for us was ended from outside, as by a system that is short of memory."""
+
+
 def mapped(work: Callable[[P], R], pieces: Iterable[P], workers: int) -> Iterator[R]:
     """`work` of each piece, in order; a few are always under way. With one worker, here and now.
 
-    `work` and the pieces go to other processes by pickle. Workers end with us, however we end.
+    `work` and the pieces go to other processes by pickle. Workers end with us, however we end. Raises WorkerLost.
     """
     if workers < 2:
         yield from map(work, pieces)
         return
     import multiprocessing
     from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     # A fork of this process would copy locks that its threads hold; a fork of a fresh server does not.
     context = multiprocessing.get_context("forkserver")
@@ -39,6 +44,8 @@ def mapped(work: Callable[[P], R], pieces: Iterable[P], workers: int) -> Iterato
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+    except BrokenProcessPool:
+        raise WorkerLost from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -13,7 +13,7 @@ from runner import evaluate, fetch, fetching, ledger, prepare, report, train
 from runner.errors import StepError
 from runner.making import Maker, Making, read_rows
 from runner.plan import plan as make_plan
-from runner.pool import seldom_collected
+from runner.pool import WorkerLost, seldom_collected
 from runner.record import Record
 from runner.services import asking
 from runner.settings import Settings
@@ -203,6 +203,11 @@ def _make(
         try:
             with asking(settings, store.root, step.name) as ask, seldom_collected():
                 MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, ask, settings.workers))
+        except WorkerLost:
+            what = (
+                "a process that worked on it was ended from outside (is memory short?); run it again to go on"
+            )
+            raise StepError(step.name, what) from None
         except OSError as e:
             where = f" ({Path(str(e.filename)).name})" if e.filename else ""
             raise StepError(step.name, f"{e.strerror or e}{where}") from e
@@ -247,6 +252,10 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     for name in made:
         if name.startswith("source."):
             files[f"rejected/{name[7:]}.jsonl"] = (name, "rejected.jsonl")
+        if (
+            name == "filter"
+        ):  # rows that a filter failed on; no source is called that, but for who asks for trouble
+            files.setdefault("rejected/filters.jsonl", (name, "rejected.jsonl"))
         if name.startswith("answers."):
             arm = name.partition(".")[2]
             answers = [n for n in made[name].manifest.files if n.endswith(".jsonl")]

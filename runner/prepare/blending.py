@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
-from runner import card, ledger, mix
+from runner import card, drops, ledger, mix
 from runner.drops import Drops, Why
 from runner.drops import write as write_drops
 from runner.making import Making, write_json
@@ -17,6 +18,7 @@ from runner.prepare.selected import Selected, selected, shelf
 from runner.rows import Shelf, load, save
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -53,20 +55,25 @@ def _sources(m: Making) -> list[str]:
 
 def blend(m: Making) -> None:
     """Choose by weights. Writes `times.npy` (of each row before it), and `order.npy` and `copies.npy`: which of those
-    rows are trained, by their place among them, in order; and the how manieth use of it each is."""
+    rows are trained, by their place among them, in order; and the how manieth use of it each is. `held.npy`: which of
+    those rows are held out; that is decided first, since what is held out is never repeated."""
     import numpy as np
 
     recipe, before = m.plan.loaded.recipe, selected(m)
     ids = before.shelf.column("ids")[before.rows]
     wanted = recipe.mix
+    if not len(ids):
+        raise m.fail(f"nothing is left to train on ({_losses(m, before)})")
+    held = _held(m, before, ids)
     ones = np.ones(len(ids), dtype=np.uint32)
     if wanted is None:
-        times, offer, order = ones, mix.Offer(ids, ones, ones, []), "shuffled"
+        times, offer, order = ones, mix.Offer(ids, ones, ones, [], held), "shuffled"
     else:
         by_token = wanted.unit == "tokens" and before.tokens is not None
         name, names, none = _values(before.shelf, before.rows, wanted.by, _sources(m))
         there = np.bincount(name, minlength=len(names))
-        offer = mix.Offer(ids, before.tokens if by_token else ones, *_present(name, names, there))
+        sizes = before.tokens if by_token else ones
+        offer = mix.Offer(ids, sizes, *_present(name, names, there), held)
         try:
             if none:
                 id = msgspec.json.decode(before.shelf.one(none[0]), type=_Tagged).meta["id"]
@@ -82,6 +89,7 @@ def blend(m: Making) -> None:
     write_drops(m.out, Drops(left, why, [Why("mix", "not needed for the weights")]))
     save(m.out / "kept.npy", before.rows)
     save(m.out / "times.npy", times.astype(np.uint32))
+    save(m.out / "held.npy", held)
     save(m.out / "order.npy", place.astype(np.uint32))
     save(m.out / "copies.npy", copy.astype(np.uint16))
     if before.tokens is not None:
@@ -111,30 +119,23 @@ def split(m: Making) -> None:
     recipe, before = m.plan.loaded.recipe, selected(m)
     mixed = m.inputs["mix"].path
     times, order, copies = (load(mixed / f"{n}.npy") for n in ("times", "order", "copies"))
-    used = np.flatnonzero(times)
-    held = np.zeros(len(times), dtype=bool)
-    groups = before.shelf.column("groups" if recipe.split.group == "document" else "ids")[before.rows[used]]
-    stratum, strata = _strata(m, before, before.rows[used])
-    held[used] = mix.held_out(groups, stratum, strata, recipe.split, recipe.seed)
+    held, used = load(mixed / "held.npy"), np.flatnonzero(times)
     side = held[order]
     if side.all():
         raise m.fail("nothing is left to train on")
     train = order[~side], copies[~side]
-    # A repeated record is held out once: its copies would count its loss twice.
-    once = side & (copies == 0)
-    validation = order[once], copies[once]
+    validation = order[side], copies[side]
     (m.out / "data").mkdir()
     for half, (place, copy) in (("train", train), ("validation", validation)):
         with (m.out / "data" / f"{half}.jsonl").open("wb", buffering=1 << 20) as file:
             file.writelines(_lines(before, place, copy))
-    uses = np.where(held, np.minimum(times, 1), times)
-    tally = accounts(m, shelf(m, edits=False), before.rows, uses, held, before.tokens)
+    tally = accounts(m, shelf(m, edits=False), before.rows, times, held, before.tokens)
     by = recipe.mix.by if recipe.mix else "source"
     name, names, _ = _values(before.shelf, before.rows[used], by, _sources(m))
-    records = np.bincount(name, weights=uses[used], minlength=len(names)).astype(np.int64).tolist()
+    records = np.bincount(name, weights=times[used], minlength=len(names)).astype(np.int64).tolist()
     tokens = None
     if before.tokens is not None:
-        weight = uses[used].astype(np.int64) * before.tokens[used]
+        weight = times[used].astype(np.int64) * before.tokens[used]
         tokens = np.bincount(name, weights=weight, minlength=len(names)).astype(np.int64).tolist()
     got = [n for n, many in zip(names, records, strict=True) if many]
     keep = [names.index(n) for n in got]
@@ -146,17 +147,35 @@ def split(m: Making) -> None:
     (m.out / "data-card.md").write_text(card.text(tally, summary, recipe, fetched), encoding="utf-8")
 
 
-def _strata(m: Making, before: Selected, rows: NDArray[Any]) -> tuple[NDArray[Any], list[tuple[str, ...]]]:
-    """Of each row, which stratum it is of, and what the strata are called."""
+def _held(m: Making, before: Selected, ids: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows are held out: whole groups, by strata."""
     import numpy as np
 
-    place: NDArray[Any] = np.zeros(len(rows), dtype=np.int64)
+    recipe = m.plan.loaded.recipe
+    groups = before.shelf.column("groups")[before.rows] if recipe.split.group == "document" else ids
+    place: NDArray[Any] = np.zeros(len(ids), dtype=np.int64)
     strata: list[tuple[str, ...]] = [()]
-    for by in m.plan.loaded.recipe.split.stratify:
-        value, names, _ = _values(before.shelf, rows, by, _sources(m))
+    for by in recipe.split.stratify if recipe.split.validation else ():
+        value, names, none = _values(before.shelf, before.rows, by, _sources(m))
+        if len(none) == len(ids):
+            raise m.fail(f"no record has the tag {by!r}, which split.stratify names")
         pairs, place = np.unique(place * len(names) + value, return_inverse=True)
         strata = [(*strata[p // len(names)], names[p % len(names)]) for p in pairs.tolist()]
-    return place, strata
+    return mix.held_out(groups, place, strata, recipe.split, recipe.seed)
+
+
+def _losses(m: Making, before: Selected) -> str:
+    """What took the rows, the three worst reasons."""
+    import numpy as np
+
+    count: Counter[tuple[str, str]] = Counter()
+    for step in ("filter", "dedup", "decontaminate", "render"):
+        if step in m.inputs:
+            found = drops.read(m.inputs[step].path)
+            for n, many in enumerate(np.bincount(found.why, minlength=len(found.whys)).tolist()):
+                count[found.whys[n].by, found.whys[n].reason] += many
+    worst = "; ".join(f"{n} by {by}: {reason}" for (by, reason), n in count.most_common(3) if n)
+    return worst or "no source gave any records"
 
 
 def _lines(before: Selected, place: NDArray[Any], copy: NDArray[Any]) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from runner.drops import Dropper, Why
 from runner.errors import MirepoixError
 from runner.making import Making, Rows
 from runner.prepare.selected import Selected, selected, workers
-from runner.record import Edited, Record
+from runner.record import Edited, Record, Rejected
 from runner.registry import Said, plugins
 from runner.rows import Shelf, save
 from runner.services import Ask
@@ -66,15 +66,12 @@ class Filters:
         changes: dict[int, list[str]] = {}
         for by, name, call in self._ready:
             left = list(self._one(by, name, call, left, changes, out.dropped))
-        whole = []
-        for row, record in left:
-            if row in changes:
-                if (reason := contract.broken(record)) is not None:
-                    out.dropped.append((row, Why("filters", f"after its edits: {reason}", aside=True)))
-                    continue
-                out.edited.append((row, "; ".join(changes[row]), msgspec.json.encode(record) + b"\n"))
-            whole.append((row, record))
-        return whole
+        out.edited += [
+            (row, "; ".join(changes[row]), msgspec.json.encode(record) + b"\n")
+            for row, record in left
+            if row in changes
+        ]
+        return left
 
     def _one(
         self,
@@ -89,16 +86,33 @@ class Filters:
             if said is True:
                 yield row, record
             elif isinstance(said, Edited | Record):
-                new, what = (said.record, said.what) if isinstance(said, Edited) else (said, "edited")
-                if new != record:
+                new, what = (said.record, _plain(said.what)) if isinstance(said, Edited) else (said, "edited")
+                if new == record:
+                    yield row, record
+                elif (reason := contract.broken(new)) is not None:
+                    dropped.append(
+                        (row, Why(by, f"the filter failed on it: its edit broke it: {reason}", aside=True))
+                    )
+                else:
                     changes.setdefault(row, []).append(what if what.startswith(name) else f"{name}: {what}")
-                yield row, new
-            elif isinstance(said, BaseException):
-                what = str(said).splitlines()[0][:200] if str(said) else ""
-                why = f"the filter failed on it: {type(said).__name__}{': ' + what if what else ''}"
-                dropped.append((row, Why(by, why, aside=True)))
+                    yield row, new
+            elif said is False or (isinstance(said, str) and said.strip()):
+                dropped.append((row, Why(by, _plain(said) if said else "refused")))
             else:
-                dropped.append((row, Why(by, said if isinstance(said, str) else "refused")))
+                what = _plain(str(said)) if isinstance(said, BaseException) else f"it said {said!r}"
+                kind = type(said).__name__ if isinstance(said, BaseException) else "TypeError"
+                dropped.append(
+                    (
+                        row,
+                        Why(by, f"the filter failed on it: {kind}{': ' + what if what else ''}", aside=True),
+                    )
+                )
+
+
+def _plain(said: str) -> str:
+    """One line of text that any file can hold."""
+    first = next(iter(said.splitlines()), "")
+    return first[:200].encode("utf-8", "replace").decode()
 
 
 def _said(call: Callable[[Sequence[Record]], list[Said]], records: list[Record]) -> list[Said | Exception]:
@@ -110,8 +124,8 @@ def _said(call: Callable[[Sequence[Record]], list[Said]], records: list[Record])
         failure: Exception = ValueError(f"said {len(said)} things of {len(records)} records")
     except MirepoixError:  # something is not installed, say: no matter of this record
         raise
-    except Exception as e:
-        failure = e
+    except (Exception, SystemExit) as e:
+        failure = e if isinstance(e, Exception) else RuntimeError("it called exit()")
     if len(records) == 1:
         return [failure]
     return [_said(call, [record])[0] for record in records]
@@ -146,12 +160,16 @@ def filter(m: Making) -> None:
     before = selected(m)
     uses = without_tokens(m.plan.loaded.recipe.filters)
     drops, kept = Dropper(), array("L")
-    with Edits(m) as edits:
+    with Edits(m) as edits, Rows(m.out / "rejected.jsonl") as aside:
         if uses or m.step.ingredients.get("left_out"):
             for out in _outcomes(m, before, Filters(uses, m.ask)):
                 kept.extend(out.kept)
                 for row, why in out.dropped:
                     drops.add(row, why)
+                    if why.aside:
+                        raw = before.shelf.one(row).decode()
+                        record = msgspec.json.decode(raw, type=Record)
+                        aside.write(Rejected(record.id, f"{why.by}: {why.reason}", raw.rstrip("\n")))
                 edits.write(out.edited)
                 m.progress(len(kept) + len(drops), len(before.rows), "records")
             rows = np.array(kept, dtype=np.uint32)
@@ -159,12 +177,6 @@ def filter(m: Making) -> None:
             rows = before.rows
     save(m.out / "kept.npy", rows)
     drops.write(m.out)
-    if not len(before.rows):
-        raise m.fail("no source gave any records")
-    if not len(rows):
-        worst = sorted(drops.counts().items(), key=lambda c: -c[1])[:3]
-        what = "; ".join(f"{n} by {why.by}: {why.reason}" for why, n in worst)
-        raise m.fail(f"the filters dropped every record ({what})")
 
 
 def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome]:

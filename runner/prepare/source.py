@@ -7,6 +7,7 @@ and `fates.at.npy` (how many records stood before each row that is none).
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING, Any
 
 from runner import recipe as r
 from runner import sourcing
@@ -16,6 +17,9 @@ from runner.record import Fate, Record
 from runner.rows import save
 from runner.steps import Fetch
 from runner.store import Store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def source(m: Making) -> None:
@@ -46,7 +50,7 @@ def source(m: Making) -> None:
                 first = first or f"{row.id}: {row.reason}"
                 rejected.write(row)
                 by, why = (f"source.{spec.name}", "") if row.left_out else ("source", "rejected: ")
-                fates.write(Fate(row.id, spec.name, "dropped", by, why + row.reason))
+                fates.write(Fate(row.id, spec.name, "dropped", by, why + row.reason, origin=row.origin))
                 at.append(kept.count)
             if not n % 64:
                 m.progress(kept.count, limit or 0, "rows")
@@ -61,11 +65,19 @@ def source(m: Making) -> None:
         what += "; --refresh failed asks again" if fetch else ""
         document, sources = m.plan.loaded.document, recipe.sources
         raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
-    save(m.out / "lines.npy", np.array(lines, dtype=np.int64))
-    save(m.out / "ids.npy", hashes := np.array(ids, dtype=np.uint64))
-    save(m.out / "groups.npy", np.array(groups, dtype=np.uint64))
-    save(m.out / "fates.at.npy", np.array(at, dtype=np.uint32))
+    hashes = _column(ids, "u8")
+    save(m.out / "lines.npy", _column(lines, "i8"))
+    save(m.out / "ids.npy", hashes)
+    save(m.out / "groups.npy", _column(groups, "u8"))
+    save(m.out / "fates.at.npy", _column(at, "u8"))
     counts = {"records": kept.count, "rejected": rejected.count, "licenses": sorted(licenses)}
     if len(np.unique(hashes)) < len(hashes):
         raise m.fail("gave two records of one id; its plug-in must tell them apart")
     write_json(m.out / "counts.json", counts)
+
+
+def _column(values: array[int], dtype: str) -> NDArray[Any]:
+    """The numbers where they are: no copy of ten million of them."""
+    import numpy as np
+
+    return np.frombuffer(values, dtype=dtype) if values else np.zeros(0, dtype)

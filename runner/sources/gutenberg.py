@@ -287,7 +287,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (), "name authors, titles, ids or a topic; without any of them it would be all books"
 
 
-@source("gutenberg", version=3, fetch=fetch, check=_wrong, license="public domain (USA)")
+@source("gutenberg", version=4, fetch=fetch, check=_wrong, license="public domain (USA)")
 def gutenberg(
     context: SourceContext,
     *,

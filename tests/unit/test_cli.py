@@ -67,7 +67,13 @@ def test_check() -> None:
     fine = "r.yaml: ok (small)\n  no licence stated: talk, river\n"
     assert recipe("check", "r.yaml").stdout == fine
     mixed = {"r.yaml": {"no licence stated": ["talk", "river"]}}
-    assert answer("check", "r.yaml") == {"ok": True, "exit": 0, "errors": [], "licences": mixed, "terms": {"r.yaml": []}}
+    assert answer("check", "r.yaml") == {
+        "ok": True,
+        "exit": 0,
+        "errors": [],
+        "licences": mixed,
+        "terms": {"r.yaml": []},
+    }
     Path("bad.yaml").write_text("recipe: 1\nname: b\nseed: x\nsources:\n  - text: {files: [none]}\n")
     done = recipe("check", "r.yaml", "bad.yaml", "gone.yaml")
     assert done.exit_code == 2
@@ -269,7 +275,7 @@ def test_a_broken_budget_fails_every_time(budget: str) -> None:
             "junk",
             "source.talk: r.yaml:4:5: sources[0]: gave no records: all 3 rows were rejected; talk/junk: junk: nothing in it",
         ),
-        ("min: 12", "min: 999", "filter: the filters dropped every record"),
+        ("min: 12", "min: 999", "mix: nothing is left to train on (20 by filters[0].words: too few words)"),
         (
             "weights: {talk: 0.5, river: 0.5}",
             "weights: {talk: .5, river: .5}, total: 999",

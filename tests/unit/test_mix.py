@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -27,7 +28,8 @@ def offer(records: list[Record], sizes: list[int], by: str = "source") -> mix.Of
     values = [r.meta["source"] if by == "source" else r.tags[by] for r in records]
     names = sorted(set(values))
     ids = np.array([text_hash(r.id) for r in records], dtype=np.uint64)
-    return mix.Offer(ids, np.array(sizes), np.array([names.index(v) for v in values]), names)
+    none = np.zeros(len(ids), dtype=bool)
+    return mix.Offer(ids, np.array(sizes), np.array([names.index(v) for v in values]), names, none)
 
 
 def choose(records: list[Record], sizes: list[int], wanted: Mix, seed: int) -> list[int]:
@@ -78,6 +80,40 @@ def test_shares_hold_and_caps_too(case: tuple[list[Record], list[int], Mix], see
     for name, weight in wanted.asked.items():
         # Within one record of the share of the total, which is itself rounded down to a whole number.
         assert abs(got[name] - weight * int(total + 1e-6)) <= max(1, biggest[name] / 2 + 1), name
+
+
+@relaxed
+@given(mixes(), st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 3), st.booleans())
+def test_what_is_held_out_is_used_once_and_shares_hold(
+    case: tuple[list[Record], list[int], Mix], held: list[bool], seed: int, all_of_it: bool
+) -> None:
+    records, sizes, wanted = case
+    made = offer(records, sizes, wanted.by)
+    mask = np.array([held[i % len(held)] for i in range(len(records))])
+    made = mix.Offer(made.ids, made.sizes, made.name, made.names, mask)
+    total = None if all_of_it else max(1, sum(sizes) // 3)
+    asked = msgspec.structs.replace(wanted, total=total)
+    try:
+        times = mix.choose(made, asked, seed)
+    except mix.Impossible as e:
+        assert "too few" in str(e) or "cannot be had" in str(e)
+        return
+    assert times[mask].max(initial=0) <= 1
+    got, biggest = Counter[str](), Counter[str]()
+    for r, size, n in zip(records, sizes, times.tolist(), strict=True):
+        name = r.meta["source"]
+        assert n <= asked.cap(name)
+        got[name] += size * n
+        biggest[name] = max(biggest[name], size)
+    whole = (
+        sum(mix._wanted(asked, dict.fromkeys(asked.asked, 10**9), {}).values())
+        if total
+        else sum(got.values())
+    )
+    for name, weight in asked.asked.items():
+        near = biggest[name] if asked.unit == "tokens" else 1
+        slack = sum(biggest.values()) / 2 if total is None else 0  # then the total is that of what came out
+        assert abs(got[name] - weight * whole) <= near + slack + 1, name
 
 
 @relaxed

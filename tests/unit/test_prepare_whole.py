@@ -24,6 +24,7 @@ from runner.cli import main
 from runner.errors import StepError
 from runner.load import load_recipe
 from runner.plan import plan
+from runner.pool import WorkerLost, mapped
 from runner.prepare import selected
 from runner.record import Edited, Message, Record
 from runner.schema import recipe_schema
@@ -195,7 +196,7 @@ def test_every_row_is_in_the_ledger_once(
             assert any(
                 w in str(e)
                 for w in (
-                    "dropped every record",
+                    "nothing is left to train on",
                     "cannot be had",
                     "are left",
                     "too few",
@@ -339,6 +340,71 @@ def test_which_of_a_group_stays(tmp_path: Path, dedup: dict[str, Any], stays: st
     fates = ledger.read(tmp_path / "runs/r/ledger.parquet")
     assert [f.id for f in fates if f.fate == "trained"] == [stays]
     assert {f.of for f in fates if f.fate == "dropped"} == {stays}
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "shown"),
+    [
+        (
+            "filters: [words: {min: 9000}]",
+            "nothing is left to train on (12 by filters[0].words: too few words)",
+            "12",
+        ),
+        (
+            "filters: [words: {min: 6}]\nmix: {weights: {s: 1.0}, total: 50}",
+            "50 records cannot be had: s has 8",
+            "4",
+        ),
+    ],
+)
+def test_a_run_that_stops_at_its_mix_says_what_took_the_rows(
+    tmp_path: Path, more: str, said: str, shown: str
+) -> None:
+    rows = [
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": "Go."},
+                    {"role": "assistant", "content": f"The boat {n} " + "goes on " * (n // 4)},
+                ]
+            }
+        )
+        for n in range(12)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    (tmp_path / "r.yaml").write_text(
+        f"recipe: 1\nname: r\nsources:\n  - jsonl: {{files: [a.jsonl]}}\n    name: s\n{more}\n"
+    )
+    code, output = prepared(tmp_path)
+    assert code == 3
+    assert said in output
+    show = ["show", str(tmp_path / "r.yaml"), "drops", "--workspace", str(tmp_path)]
+    told = CliRunner().invoke(main, show)
+    assert told.exit_code == 0
+    assert told.output.split()[0] == shown
+    assert "too few words" in told.output
+    one = CliRunner().invoke(main, [*show[:-3], "row", "s/a/1", *show[-2:]])
+    assert "dropped by filters[0].words" in one.output
+
+
+def test_a_process_that_is_ended_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> Iterator[object]:
+        raise WorkerLost
+        yield
+
+    monkeypatch.setattr("runner.pool.mapped", lost)
+    (tmp_path / "a.jsonl").write_text(line(random.Random(3), []) + "\n" + line(random.Random(4), []) + "\n")
+    (tmp_path / "r.yaml").write_text(
+        "recipe: 1\nname: r\nsources:\n  - jsonl: {files: [a.jsonl]}\n    name: s\nfilters: [words: {min: 1}]\n"
+    )
+    code, output = prepared(tmp_path)
+    assert code == 3
+    assert "filter: a process that worked on it was ended from outside" in output
+
+
+def test_one_process_ended_ends_the_pool() -> None:
+    with pytest.raises(WorkerLost):
+        list(mapped(os._exit, [1, 2, 3], 2))
 
 
 MANY = """recipe: 1
