@@ -191,10 +191,17 @@ class Decontaminate(Part, frozen=True, kw_only=True):
     """Removal of training records that share text with what the model is judged on."""
 
     against: Annotated[
-        Literal["evals", "none"], Meta(description="All probes and tasks of the recipe's suites.")
+        Literal["evals", "none"],
+        Meta(description="All probes, tasks and held-out texts (`perplexity`) of the recipe's suites."),
     ] = "evals"
     ngram: Annotated[
-        int, Meta(ge=3, le=50, description="Shared words in a row that count as contamination.")
+        int,
+        Meta(
+            ge=3,
+            le=50,
+            description="Shared words in a row that count as contamination, without case and punctuation. Shorter "
+            "probes are found where all their words stand in a row; of held-out texts, at least 13 must.",
+        ),
     ] = 8
 
 

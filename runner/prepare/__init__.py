@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from runner.making import Maker
 from runner.prepare.blending import blend, split
+from runner.prepare.decontaminating import decontaminate
 from runner.prepare.filtering import filter
 from runner.prepare.rendering import render
-from runner.prepare.repeats import decontaminate, remove_duplicates
+from runner.prepare.repeats import remove_duplicates
 from runner.prepare.source import source
 
 MAKERS: dict[str, Maker] = {

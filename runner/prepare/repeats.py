@@ -1,21 +1,19 @@
-"""Steps `dedup` and `decontaminate`: rows that repeat others, and rows that share text with the evaluations."""
+"""Step `dedup`: rows that repeat others."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runner import drops, pool
-from runner.contamination import Contamination
+from runner import drops
 from runner.dedup import Finder
-from runner.drops import Dropper, Drops, Why
+from runner.drops import Drops, Why
 from runner.fetching import InputFile
 from runner.making import Making
-from runner.prepare.selected import Said, selected, workers
-from runner.rows import Shelf, save
+from runner.prepare.selected import Said, selected
+from runner.rows import save
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,76 +108,3 @@ def remove_duplicates(m: Making) -> None:
     names = [[f.name, end] for f, end in zip(earlier.files, earlier.ends, strict=True)]
     (m.out / "against.json").write_bytes(msgspec.json.encode(names))
     finder.forget()
-
-
-class Decontaminating:
-    """The work of one process: rows → (row, which of the evaluations' texts it shares words with)."""
-
-    def __init__(self, shelf: Shelf, against: list[str], ngram: int) -> None:
-        self.shelf, self.against, self.ngram = shelf, against, ngram
-        self._ready: Contamination | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ready": None}
-
-    def __call__(self, rows: NDArray[Any]) -> tuple[int, list[tuple[int, int]]]:
-        if self._ready is None:
-            self._ready = Contamination(self.against, ngram=self.ngram)
-        decoder = msgspec.json.Decoder(Said)
-        turns = [
-            (row, turn)
-            for row, line in zip(rows.tolist(), self.shelf.read(rows), strict=True)
-            for turn in decoder.decode(line).turns
-        ]
-        first: dict[int, int] = {}
-        for (row, _), hit in zip(turns, self._ready.hits([text for _, text in turns]), strict=True):
-            if hit is not None:
-                first.setdefault(row, hit)
-        return len(rows), list(first.items())
-
-
-def decontaminate(m: Making) -> None:
-    """Drop records of which a turn shares a run of words with a probe or task of the recipe's suites."""
-    import numpy as np
-
-    wanted, before = m.plan.loaded.recipe.decontaminate, selected(m)
-    against = [
-        (f"{file.name}:{n}", text)
-        for file in m.step.details["files"]["against"]
-        if file.name.endswith((".jsonl", ".json"))
-        for n, line in enumerate(file.path.read_bytes().split(b"\n"), 1)
-        if line.strip()
-        for text in _texts(_json(m, file.name, n, line))
-    ]
-    work = Decontaminating(before.shelf, [text for _, text in against], wanted.ngram)
-    found, done = Dropper(), 0
-    for rows, hits in pool.mapped(work, before.pieces(), workers(m, len(before.rows))):
-        for row, hit in hits:
-            found.add(row, Why("decontaminate", "shares text with an evaluation", of=against[hit][0]))
-        done += rows
-        m.progress(done, len(before.rows), "records")
-    found.write(m.out)
-    kept = before.rows[~np.isin(before.rows, drops.read(m.out).rows)]
-    if not len(kept):
-        raise m.fail("every record shares text with an evaluation")
-    save(m.out / "kept.npy", kept)
-
-
-def _json(m: Making, name: str, number: int, line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as e:
-        raise m.fail(f"{name}, line {number}: not JSON: {e}") from None
-
-
-def _texts(data: Any) -> Iterator[str]:
-    """Texts of at least three words in a probe or a task's document; not the tools, which all share."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            if key not in ("tools", "id", "tags", "expect"):
-                yield from _texts(value)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _texts(value)
-    elif isinstance(data, str) and len(data.split()) >= 3:
-        yield data
