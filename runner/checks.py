@@ -19,6 +19,8 @@ from runner.wording import nearest, show
 from runner.workspace import Workspace
 from runner.yaml12 import Path, Yaml
 
+_PLAIN = (".jsonl", ".ndjson")
+
 
 def recipe(
     doc: Yaml, parts: dict[str, Any], suites: list[Suite], workspace: Workspace, trust: list[str]
@@ -116,11 +118,20 @@ def _whole_sets(
         path: Path = ("dedup", "against", i)
 
         def missing(glob: str = glob, path: Path = path) -> list[Problem]:
-            if workspace.named("glob", glob):
-                return []
-            return [doc.problem(path, f"no file {show(glob)}", at_value=True)]
+            found = workspace.named("glob", glob)
+            other = next((name for name in found if not name.lower().endswith(_PLAIN)), None)
+            if other is not None:
+                what = (
+                    f"{show(other)} is no plain .jsonl: records of an earlier run are read from nothing else"
+                )
+                return [doc.problem(path, what, at_value=True)]
+            return [] if found else [doc.problem(path, f"no file {show(glob)}", at_value=True)]
 
         yield from guard(doc, path, trust, missing)
+    if dedup and dedup.against and dedup.within == "source":
+        what = "goes with within: all; within: source compares records with their own source's only"
+        yield doc.problem(("dedup", "against"), what)
+    yield from _budgets(doc, budgets) if budgets else ()
     for name in budgets.sources if budgets and sources is not None else ():
         if name not in (sources or ()):
             what = f"no source is called {show(name)}{nearest(name, sources or ())}"
@@ -131,6 +142,18 @@ def _whole_sets(
             if name not in known:
                 what = f"no filter of this recipe is called {show(name)}{nearest(name, known)}"
                 yield doc.problem(("fail_if", "by", name), what)
+
+
+def _budgets(doc: Yaml, budgets: r.FailIf) -> Iterator[Problem]:
+    """Those that no run could break."""
+    named: dict[Path, str | None] = {("rejected",): budgets.rejected, ("dropped",): budgets.dropped}
+    named |= {("by", name): budget for name, budget in budgets.by.items()}
+    named |= {("sources", name): budget for name, budget in budgets.sources.items()}
+    for where, budget in named.items():
+        share = budget.strip("> %") if budget and "%" in budget else "0"
+        if float(share) > 100:
+            what = f"{show(budget)}: no more than 100% of the rows can be lost"
+            yield doc.problem(("fail_if", *where), what, at_value=True)
 
 
 def _train(doc: Yaml, train: r.Train) -> Iterator[Problem]:

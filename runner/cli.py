@@ -277,6 +277,11 @@ def run(
     from runner.progress import Display, silent
 
     planned = _plan(recipe, workspace, trust, profile)
+    if to in ("train", "evaluate") and planned.loaded.recipe.model is None:
+        what = (
+            f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
+        )
+        raise errors.UsageError(what)
     settings = _settings(allow)
     with silent() if as_json else Display(planned) as tell:
         outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings)

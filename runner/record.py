@@ -78,12 +78,14 @@ class Rejected(Struct, frozen=True):
 
     `left_out`: nothing is wrong with it, but the source's options, or what the row says of itself (a removed post),
     keep it out. It counts as dropped, not as rejected.
+    `origin`: where it stands, as a record's: "FILE:LINE", or FILE where a whole file is rejected.
     """
 
     id: str
     reason: str
     raw: str = ""
     left_out: bool = False
+    origin: str = ""
 
 
 class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

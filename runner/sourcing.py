@@ -31,7 +31,10 @@ def rows(
         for item in items:
             if item.error:
                 why = item.error if item.left_out else f"not fetched: {item.error}"
-                missing.append(Rejected(f"{spec.name}/{item.key}", why, left_out=item.left_out))
+                origin = item.meta.get("origin") or item.key
+                missing.append(
+                    Rejected(f"{spec.name}/{item.key}", why, left_out=item.left_out, origin=origin)
+                )
             else:
                 yield item
 
@@ -47,7 +50,7 @@ def rows(
     for row in shaping.shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
         yield from _drained(missing)
         if isinstance(row, Record) and (reason := contract.broken(row)) is not None:
-            yield Rejected(row.id, reason, _written(row))
+            yield Rejected(row.id, reason, _written(row), origin=row.meta.get("origin", ""))
         else:
             yield row
     for _ in context.items:  # a source may stop reading early; what could not be had is told all the same

@@ -95,7 +95,7 @@ def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
         first = held[0].reason if held else first
         why = f"{name}: nothing in it can be used" + (f"; its first row: {first}" if first else "")
     if why:
-        yield Rejected(id, why, name)
+        yield Rejected(id, why, name, origin=name)
     yield from held
 
 

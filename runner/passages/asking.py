@@ -15,7 +15,23 @@ from runner.passages.english import plain, read, words
 
 _LONGEST_NAME = 100  # characters; what is longer is no title to ask by
 _FIRST_WORDS = 7
-_GUTENBERG = re.compile(r"project[\s_]+gutenberg", re.I)
+# What is Project Gutenberg's own, or says where a text is from, in the place of the text: titles and licence, credits,
+# addresses, and what it says of itself at the beginning of a sentence.
+_PG = r"project[\s_]+gutenberg"
+_FURNITURE = re.compile(
+    rf"\b{_PG}\s*(?:-\s?tm\b|\(tm\)|[™®])"
+    rf"|\b{_PG}(?:['’]s)?[\s_]+(?:e-?books?|e-?texts?|editions?|licen[cs]e|trademark|presentation|electronic|literary"
+    r"[\s_]+archive)\b"
+    rf"|\bwelcome[\s_]+to[\s_]+(?:the[\s_]+)?{_PG}"
+    r"|\b(?:produced|prepared|scanned|typed|transcribed|digiti[sz]ed|proofread)[\s_]+(?:by\b"
+    rf"(?:[^.\n]|(?<=\b[a-z])\.){{0,100}}[\s_])?for[\s_]+(?:the[\s_]+)?{_PG}"
+    rf"|(?:^|[\n.!?])[ _]{{0,4}}(?:the[\s_]+)?{_PG}(?:['’]s\b[^.\n]{{1,100}}\bby\b"
+    r"|[\s_]+(?:offers|presents|provides|thanks)\b)"
+    r"|\bgutenberg\.(?:org|net|us)\b|\bpglaf\.org\b",
+    re.I,
+)
+# Said by somebody in the text: an opening quote stands before a word, the closing one in the same paragraph.
+_QUOTED = re.compile(r"(?:(?<=[\s(\[—:-])|^)(?:[\"“„](?=\S)[^\"”“\n]{0,300}[\"”“]|«[^»\n]{0,300}»)", re.M)
 _BRAND = re.compile(
     r"\b(?:the\s+)?project\s+gutenberg(?:['’]s|\s+(?:e-?book|e-?text|edition)(?:\s+of)?)?\s*", re.I
 )
@@ -105,7 +121,13 @@ def unbranded(title: str) -> str:
 
 
 def branded(text: str) -> bool:
-    return "utenberg" in text.lower() and bool(_GUTENBERG.search(text))
+    """Whether Project Gutenberg speaks in it, in its titles, licence, credits, addresses or of itself; a sentence that
+    merely names it, or quotes it, is the text's own.
+    """
+    low = text.lower()
+    if "gutenberg" not in low and "pglaf" not in low:
+        return False
+    return bool(_FURNITURE.search(_QUOTED.sub(" ", text)))
 
 
 def kind_of(passage: str) -> str:

@@ -158,9 +158,10 @@ def to_records(
     """The document's passages as chat records, one record a passage, each id the document's and a number.
 
     Headings are no part of a passage; the one above it stands in `meta["heading"]`. A passage of which its kind of
-    prompt can make nothing gets the kind that `otherwise` names, or is yielded as Rejected; so is one that names
-    Project Gutenberg, and a document without text. Everything else in `meta` is the document's, but for Project
-    Gutenberg's name in the title. Raises ValueError for a kind that has nothing to turn round (`said_by: user`).
+    prompt can make nothing gets the kind that `otherwise` names, or is yielded as Rejected; so is one in which
+    Project Gutenberg speaks (see `branded`), and a document without text. Everything else in `meta` is the
+    document's, but for Project Gutenberg's name in the title. Raises ValueError for a kind that has nothing to turn
+    round (`said_by: user`).
     """
     wanted = wanted or Passages()
     shares, kinds = _kinds(wanted)
@@ -168,7 +169,7 @@ def to_records(
         raise ValueError(
             f"said_by: user goes with instruct and rewrite, not with {min(kinds - set(_TURNED))}"
         )
-    whole = document.meta.get("id", "")
+    whole, origin = document.meta.get("id", ""), document.meta.get("origin", "")
     meta = {**document.meta, "group": document.meta.get("group") or whole}
     if "title" in meta:
         meta["title"] = unbranded(meta["title"])
@@ -178,11 +179,12 @@ def to_records(
     known = names(document.meta)
     pieces = list(_pieces(document, wanted.words))
     if not pieces:
-        yield Rejected(whole, "a document without text")
+        yield Rejected(whole, "a document without text", origin=origin)
     about = topics([p.text for p in pieces]) if "instruct" in kinds else iter([""] * len(pieces))
     for number, (piece, topic) in enumerate(zip(pieces, about, strict=True), start=1):
         record_id = f"{whole}/{number:04d}"
         own = {**known, **({"chapter": piece.chapter} if piece.chapter and "chapter" not in meta else {})}
+        topic = "" if branded(topic) else topic  # of a mention in quotes, without them
         p = _Passage(piece.text, piece.above, topic, record_id, own)
         kind = pick(shares, seed, "prompt", record_id)
         made = _messages(kind, p, wanted, seed)
@@ -194,4 +196,4 @@ def to_records(
             heading = {"heading": piece.heading[:_LONGEST_HEADING]} if piece.heading else {}
             yield Record(made.messages, meta={**meta, "id": record_id, **heading})
         else:
-            yield Rejected(record_id, made.why, raw=piece.text, left_out=True)
+            yield Rejected(record_id, made.why, raw=piece.text, left_out=True, origin=origin)

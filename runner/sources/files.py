@@ -227,12 +227,12 @@ def _read(context: SourceContext, file: _Input, kind: Kind | None, columns: Colu
         return
     named = [c for n in Columns.__struct_fields__ if columns and (c := getattr(columns, n))]
     for number, _, value in rows(file.path, file.name, kind, wanted=named, known=USUAL):
-        id = f"{file.id}/{number}"
+        id, origin = f"{file.id}/{number}", f"{meta['origin']}:{number}"
         if isinstance(value, Bad):
-            yield Rejected(id, value.reason, value.raw)
-        else:
-            origin = f"{meta['origin']}:{number}"
-            yield record_of(value, columns, id=id, meta=meta | {"group": origin, "origin": origin})
+            yield Rejected(id, value.reason, value.raw, origin=origin)
+            continue
+        row = record_of(value, columns, id=id, meta=meta | {"group": origin, "origin": origin})
+        yield msgspec.structs.replace(row, origin=origin) if isinstance(row, Rejected) else row
 
 
 def _text(file: _Input, kind: Kind, meta: dict[str, str]) -> Document | Rejected:

@@ -40,24 +40,24 @@ def jsonl(
 def _records(id: str, file: InputFile) -> Iterator[Record | Rejected]:
     for number, raw, value in rows(file.path, file.name, "jsonl"):
         if isinstance(value, Bad):
-            yield Rejected(f"{id}/{number}", value.reason, value.raw)
+            yield Rejected(f"{id}/{number}", value.reason, value.raw, origin=f"{file.name}:{number}")
         else:
             yield _record(value, raw, f"{id}/{number}", file, number)
 
 
 def _record(data: dict[str, Any], raw: bytes, id: str, file: InputFile, line: int) -> Record | Rejected:
+    origin = f"{file.name}:{line}"
     if "messages" not in data and "conversations" in data:
-        return Rejected(
-            id, "not a chat record but ShareGPT's `conversations`: use the source `files`", shown(raw)
-        )
+        why = "not a chat record but ShareGPT's `conversations`: use the source `files`"
+        return Rejected(id, why, shown(raw), origin=origin)
     try:
         record = msgspec.convert(_lowered(data), Record)
     except (msgspec.ValidationError, TypeError, RecursionError) as e:
-        return Rejected(id, f"not a chat record: {e}", shown(raw))
+        return Rejected(id, f"not a chat record: {e}", shown(raw), origin=origin)
     if not record.messages:
-        return Rejected(id, "no messages", shown(raw))
-    meta = {"group": f"{file.name}:{line}"} | record.meta
-    meta |= {"id": id, "origin": f"{file.name}:{line}", "sha256": file.sha256}
+        return Rejected(id, "no messages", shown(raw), origin=origin)
+    meta = {"group": origin} | record.meta
+    meta |= {"id": id, "origin": origin, "sha256": file.sha256}
     return msgspec.structs.replace(record, meta=meta)
 
 

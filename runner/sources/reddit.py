@@ -218,9 +218,9 @@ def _records(file: _File, kind: Kind, wanted: _Wanted) -> Iterator[Record | Reje
     known = (*KNOWN, *wanted.columns.named(), *wanted.where)  # the recipe's spelling counts
     found = rows(file.path, file.name, kind, known=known, window=_WINDOW, only=only)
     for number, _, row in found:
-        id = f"{file.id}/{number}"
+        id, origin = f"{file.id}/{number}", f"{file.name}:{number}"
         if isinstance(row, Bad):
-            yield Rejected(id, row.reason)  # not the row itself: it may hold a user's name
+            yield Rejected(id, row.reason, origin=origin)  # not the row itself: it may hold a user's name
             continue
         if table:
             wanted.check(list(row))
@@ -233,13 +233,12 @@ def _records(file: _File, kind: Kind, wanted: _Wanted) -> Iterator[Record | Reje
             if str(row.get(column, "")) != value:
                 reason = f"its {column} is another"
         if reason:
-            yield Rejected(id, reason, (post.title or post.body)[:1000], left_out=True)
+            yield Rejected(id, reason, (post.title or post.body)[:1000], left_out=True, origin=origin)
         else:
             yield _record(post, id, file, number, wanted)
     if wanted.others:
-        yield Rejected(
-            f"{file.id}/others", f"{wanted.others} rows of other subreddits", file.name, left_out=True
-        )
+        why = f"{wanted.others} rows of other subreddits"
+        yield Rejected(f"{file.id}/others", why, file.name, left_out=True, origin=file.name)
 
 
 def _record(post: Post, id: str, file: _File, number: int, wanted: _Wanted) -> Record:

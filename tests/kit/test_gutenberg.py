@@ -17,6 +17,8 @@ from runner.booktext import decode
 from runner.fetching import InputFile, Item
 from runner.net.client import Client
 from runner.net.watched import Limits
+from runner.passages import to_records
+from runner.recipe import Passages
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext
 from runner.settings import SETTINGS, Settings
@@ -150,6 +152,9 @@ def test_broken_text(case: dict[str, str]) -> None:
     assert len(re.findall("It was a quiet town", row.text)) == file.path.read_text().count(
         "It was a quiet town"
     )
+    if "marker_in_body" in case["file"]:
+        made = list(to_records(row, Passages(prompt="none", words=(10, 400))))
+        assert [type(m) for m in made] == [Record] * len(made) and '"*** END OF' in made[0].text  # type: ignore[union-attr]
     assert row.meta.get("remark") == (DECIDED[case["file"]] if case["expect"] == "report" else None)
 
 

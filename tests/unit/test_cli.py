@@ -140,8 +140,30 @@ def test_a_run_leaves_what_others_lean_on() -> None:
     assert kept == {f.id for f in fates if f.fate != "dropped"}
     rejected = [json.loads(x) for x in (run / "rejected/talk.jsonl").read_text().splitlines()]
     assert [(x["id"], x["raw"]) for x in rejected] == [("talk/one-bad/2", '{"messages": [')]
+    assert rejected[0]["origin"] == bad.origin == "data/one-bad.jsonl:2"
     assert not (run / "rejected/river.jsonl").exists()
     assert (run / "recipe.yaml").is_file()
+
+
+def test_rows_of_two_files_of_one_name_say_which_they_are_from() -> None:
+    for folder in ("x", "y"):
+        Path(folder).mkdir()
+        shutil.copy("data/one-bad.jsonl", f"{folder}/p.jsonl")
+    change("[data/talk.jsonl, data/one-bad.jsonl]", "[data/talk.jsonl, x/p.jsonl, y/p.jsonl]")
+    recipe("run", "r.yaml", "--to", "prepare")
+    for id, origin in (("talk/p/2", "x/p.jsonl:2"), ("talk/p~2/2", "y/p.jsonl:2")):
+        assert answer("show", "r.yaml", "row", id)["row"]["row"]["origin"] == origin
+    rejected = [json.loads(x) for x in Path("runs/small/rejected/talk.jsonl").read_text().splitlines()]
+    assert {x["origin"] for x in rejected} == {"x/p.jsonl:2", "y/p.jsonl:2"}
+
+
+@pytest.mark.parametrize("to", ["train", "evaluate"])
+def test_a_recipe_without_a_model_is_not_trained_silently(to: str) -> None:
+    said = f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
+    done = recipe("run", "r.yaml", "--to", to)
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"error: {said}\n")
+    assert answer("run", "r.yaml", "--to", to, code=2)["errors"] == [{"what": said}]
+    assert not Path("runs").exists()
 
 
 def test_a_second_run_executes_nothing_and_changes_nothing() -> None:

@@ -417,6 +417,17 @@ def test_options_name_files_and_addresses() -> None:
     }
 
 
+def test_what_is_rejected_says_where_it_stands(tmp_path: Path) -> None:
+    lines = ["bad", '{"conversations": []}', '{"messages": 1}', '{"messages": []}', json.dumps(CHAT)]
+    path = written(tmp_path, "a.jsonl", "\n".join(lines))
+    for made in (jsonl(context(path), files=["a.jsonl"]), files(context(path), files=["a.jsonl"])):
+        origins = [r.origin for r in made if isinstance(r, Rejected)]
+        assert origins == [f"a.jsonl:{n}" for n in (1, 2, 3, 4)]
+    path = written(tmp_path, "a.txt", b"\0\0\1")
+    (row,) = files(context(path), files=["a.txt"])
+    assert isinstance(row, Rejected) and row.origin == "a.txt"
+
+
 def test_jsonl_is_read_packed_too(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl.gz", gzip.compress(json.dumps(CHAT).encode()))
     rows = list(jsonl(context(path), files=["a.jsonl.gz"]))
@@ -430,6 +441,7 @@ def test_jsonl_names_the_file_that_gave_nothing_first(tmp_path: Path) -> None:
     path = written(tmp_path, "b.jsonl", "bad\nworse\n")
     rows = list(jsonl(context(path), files=["b.jsonl"]))
     assert [r.id for r in rows if isinstance(r, Rejected)] == ["s/b", "s/b/1", "s/b/2"]
+    assert [r.origin for r in rows if isinstance(r, Rejected)] == ["b.jsonl", "b.jsonl:1", "b.jsonl:2"]
     path = written(tmp_path, "c.jsonl", "bad\n" * 50)
     rows = list(jsonl(context(path), files=["c.jsonl"]))
     assert len(rows) == 51 and isinstance(rows[20], Rejected)

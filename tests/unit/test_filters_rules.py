@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import sys
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 from typing import Any
 
@@ -361,13 +362,33 @@ def test_toxicity_grades_counts_shares_and_lists() -> None:
     assert said("toxicity", record, words={"deny": ["Fool"]}) == "toxicity: slurs"
 
 
-def test_toxicity_options_that_do_not_go_together() -> None:
+def test_toxicity_options_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    from runner.filters import toxicity
+
+    monkeypatch.setattr(toxicity, "_installed", lambda: True)
     assert wrong("toxicity") == []
     assert wrong("toxicity", at_least=1.5)[0][0] == ("at_least",)
     assert wrong("toxicity", words={"allow": ["Fool"], "deny": ["fool"]})[0][0] == ("words", "deny")
     assert wrong("toxicity", by="detoxify", at_least=2)[0][0] == ("at_least",)
     both = wrong("toxicity", by="detoxify", grade="mild", words={"deny": ["fool"]})
     assert [p for p, _ in both] == [("words",), ("grade",)]
+
+
+def test_toxicity_by_a_classifier_that_is_not_installed_is_said_by_the_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from runner.filters import toxicity
+
+    monkeypatch.setattr(toxicity, "version", missing)
+    what = "detoxify is not installed: pip install detoxify"
+    assert wrong("toxicity", by="detoxify") == [(("by",), what)]
+    assert wrong("toxicity") == wrong("toxicity", by="moderation") == []
+    monkeypatch.setattr(toxicity, "version", lambda name: "0.5")
+    assert wrong("toxicity", by="detoxify") == []
+
+
+def missing(name: str) -> str:
+    raise PackageNotFoundError(name)
 
 
 def test_toxicity_list_is_shipped_and_lower_case() -> None:

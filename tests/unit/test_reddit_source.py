@@ -170,6 +170,8 @@ def test_a_row_that_is_wrong_costs_no_other(tmp_path: Path) -> None:
     rows = read(csv_of(tmp_path, 'title,score\nA,1\nB\n"C" d,3\nE\0,4\nF,5\n'))
     assert said(rows) == ["A", "F"]
     assert len(refused(rows)) == 3 and all(r.raw == "" for r in rows if isinstance(r, Rejected))
+    assert [r.origin.rpartition(":")[2] for r in rows if isinstance(r, Rejected)] == ["3", "4", "5"]
+    assert all(r.origin.partition(":")[0].endswith(".csv") for r in rows if isinstance(r, Rejected))
 
 
 def test_how_a_post_was_removed_is_told(tmp_path: Path) -> None:

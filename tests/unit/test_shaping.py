@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from runner import sourcing
+from runner.fetching import InputFile, Item
 from runner.recipe import Chat, Passages, Source, SourceCommon
 from runner.record import Document, Message, Record, Rejected
 from runner.shaping import shaped
@@ -73,3 +76,21 @@ def test_bookkeeping_of_later_steps_is_not_believed() -> None:
     (record,) = rows(talk(copy="2", tokens="9", source="other", license="MIT"), license="CC0-1.0")
     assert isinstance(record, Record)
     assert record.meta == {"id": "s/1", "source": "s", "license": "MIT"}
+
+
+def test_what_is_not_fetched_or_breaks_the_contract_says_where_it_is_from(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"messages": [{"role": "user", "content": "Say it."}]}\n')
+    spec = Source("s", "jsonl", {"files": ["a.jsonl"]}, SourceCommon())
+    items = [
+        Item("k", error="404"),
+        Item("l", meta={"origin": "https://a.test/l"}, error="no", left_out=True),
+    ]
+    files = {"files": (InputFile("x/a.jsonl", path, "0" * 64),)}
+    found = list(sourcing.rows(spec, files, items, tmp_path, 1))
+    assert all(isinstance(row, Rejected) for row in found)
+    assert {row.id: row.origin for row in found if isinstance(row, Rejected)} == {
+        "s/a/1": "x/a.jsonl:1",
+        "s/k": "k",
+        "s/l": "https://a.test/l",
+    }
