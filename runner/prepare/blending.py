@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_BLOCK = 1 << 18  # rows whose names are held at once
+
+
 class _Tagged(Struct):
     """The part of a record that says its tags and its name."""
 
@@ -119,32 +122,41 @@ def split(m: Making) -> None:
     recipe, before = m.plan.loaded.recipe, selected(m)
     mixed = m.inputs["mix"].path
     times, order, copies = (load(mixed / f"{n}.npy") for n in ("times", "order", "copies"))
-    held, used = load(mixed / "held.npy"), np.flatnonzero(times)
+    held = load(mixed / "held.npy")
     side = held[order]
     if side.all():
         raise m.fail("nothing is left to train on")
-    train = order[~side], copies[~side]
-    validation = order[side], copies[side]
     (m.out / "data").mkdir()
-    for half, (place, copy) in (("train", train), ("validation", validation)):
+    for half, mine in (("train", ~side), ("validation", side)):
         with (m.out / "data" / f"{half}.jsonl").open("wb", buffering=1 << 20) as file:
-            file.writelines(_lines(before, place, copy))
+            file.writelines(_lines(before, order[mine], copies[mine]))
+    del side, order, copies
+    shares = _shares(m, before, times)
+    lengths = None if before.tokens is None else np.repeat(before.tokens, times)
     tally = accounts(m, shelf(m, edits=False), before.rows, times, held, before.tokens)
-    by = recipe.mix.by if recipe.mix else "source"
-    name, names, _ = _values(before.shelf, before.rows[used], by, _sources(m))
-    records = np.bincount(name, weights=times[used], minlength=len(names)).astype(np.int64).tolist()
-    tokens = None
-    if before.tokens is not None:
-        weight = times[used].astype(np.int64) * before.tokens[used]
-        tokens = np.bincount(name, weights=weight, minlength=len(names)).astype(np.int64).tolist()
-    got = [n for n, many in zip(names, records, strict=True) if many]
-    keep = [names.index(n) for n in got]
-    shares = ledger.shares(recipe, got, [records[i] for i in keep], tokens and [tokens[i] for i in keep])
-    lengths = None if before.tokens is None else before.tokens[np.concatenate((train[0], validation[0]))]
     summary = ledger.summary(tally, shares, lengths)
     write_json(m.out / "summary.json", summary)
     fetched = {f.source.name: f.items or () for f in m.plan.fetches}
     (m.out / "data-card.md").write_text(card.text(tally, summary, recipe, fetched), encoding="utf-8")
+
+
+def _shares(m: Making, before: Selected, times: NDArray[Any]) -> dict[str, Any]:
+    """The mix asked and got, in records and, where they are counted, tokens."""
+    import numpy as np
+
+    recipe = m.plan.loaded.recipe
+    by = recipe.mix.by if recipe.mix else "source"
+    records, tokens = Counter[str](), Counter[str]()
+    for low in range(0, len(times), _BLOCK):
+        some = slice(low, low + _BLOCK)
+        name, names, _ = _values(before.shelf, before.rows[some], by, _sources(m))
+        for counter, sizes in ((records, None), (tokens, before.tokens)):
+            weight = times[some].astype(np.int64) * (1 if sizes is None else sizes[some])
+            for place, many in enumerate(np.bincount(name, weights=weight, minlength=len(names)).tolist()):
+                counter[names[place]] += int(many)
+    got = [name for name, many in records.items() if many]
+    counted = None if before.tokens is None else [tokens[n] for n in got]
+    return ledger.shares(recipe, got, [records[n] for n in got], counted)
 
 
 def _held(m: Making, before: Selected, ids: NDArray[Any]) -> NDArray[np.bool_]:
