@@ -131,7 +131,8 @@ class Lookup:
         out: dict[str, Any] = {"row": msgspec.to_builtins(fate), "way": [], "before": None, "record": None}
         number = self.number(fate)
         if number is None:
-            out["way"].append({"step": f"source.{fate.source}", "what": fate.reason})
+            said = f"read from {fate.origin}: {fate.reason}" if fate.origin else fate.reason
+            out["way"].append({"step": f"source.{fate.source}", "what": said})
             out["raw"] = self._raw(fate)
             return out
         before, after = (

@@ -91,7 +91,7 @@ def record_of(
         return Record(messages, tools=tools, meta=whole)
     except (Unfit, RecursionError) as e:
         reason = str(e) if isinstance(e, Unfit) else "nested too deep"
-        return Rejected(id, reason, shown(row))
+        return Rejected(id, reason, shown(row), origin=meta.get("origin", ""))
 
 
 def shown(row: Mapping[str, Any]) -> str:
