@@ -55,7 +55,9 @@ def test_parts_are_found_inside_the_whole_and_nothing_else_goes(tmp_path: Path) 
     assert len(parts) > 80
     assert {f.of.split("/")[0] for f in parts if f.by.startswith("dedup")} == {"whole"}
     # What is left of the parts is what does not stand in the whole: their own title pages.
-    train = [json.loads(line) for line in (tmp_path / "runs/books/data/train.jsonl").read_bytes().splitlines()]
+    train = [
+        json.loads(line) for line in (tmp_path / "runs/books/data/train.jsonl").read_bytes().splitlines()
+    ]
     said = {r["meta"]["id"]: r["messages"][-1]["content"] for r in train}
     everything = solid("".join(said[id] for id in sorted(said) if id.startswith("whole/")))
     left = [f.id for f in parts if f.fate == "trained" and solid(said[f.id]) in everything]
