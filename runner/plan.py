@@ -96,8 +96,8 @@ class _Planner:
         known = plugins("filter")
         uses = [(known[u.plugin], u.options) for u in recipe.filters]
         # Those that count tokens wait until the model's own tokenizer has counted them.
-        late = [_plugin(p, options) for p, options in uses if p.needs]
         # Where each stands in the recipe is part of what the ledger says of it.
+        late = [{"at": i} | _plugin(p, o) for i, (p, o) in enumerate(uses) if p.needs]
         filters = [{"at": i} | _plugin(p, o) for i, (p, o) in enumerate(uses) if not p.needs]
         options: dict[str, Any] = {"filters": filters}
         # What only serves as material (for a teacher, say) must not make others its duplicates.

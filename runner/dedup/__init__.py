@@ -124,11 +124,6 @@ class Finder:
         for band, keys in zip(self.bands, scan.keys, strict=True):
             band.append(keys ^ salt)
 
-    def forget(self) -> None:
-        """Delete the files."""
-        for column in (self.whole, self.length, *self.bands):
-            column.delete()
-
     def find(self, read: Reader, better: Better | None = None) -> Found:
         """The rows to drop. Of each group the first row stays, or the one that `better` puts first."""
         from runner.dedup import linking

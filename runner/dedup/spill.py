@@ -28,10 +28,6 @@ class Column:
     def close(self) -> None:
         self._file.close()
 
-    def delete(self) -> None:
-        self.close()
-        self.path.unlink(missing_ok=True)
-
     def whole(self) -> NDArray[Any]:
         """All of it, as a view of the file."""
         self.close()

@@ -132,13 +132,23 @@ def _said(call: Callable[[Sequence[Record]], list[Said]], records: list[Record])
 
 
 class Filtering:
-    """The work of one process: rows → Outcome."""
+    """The work of one process: rows → Outcome. `left_out` are sources without weight, by their place in the recipe."""
 
-    def __init__(self, shelf: Shelf, filters: Filters) -> None:
-        self.shelf, self.filters = shelf, filters
+    def __init__(self, shelf: Shelf, filters: Filters, left_out: list[int]) -> None:
+        self.shelf, self.filters, self.left_out = shelf, filters, left_out
 
     def __call__(self, rows: NDArray[Any]) -> Outcome:
+        import numpy as np
+
         out = Outcome([], [], [])
+        if self.left_out:
+            none = np.isin(self.shelf.source(rows), self.left_out)
+            why = Why("mix", "its source has the weight 0")
+            out.dropped += [(row, why) for row in rows[none].tolist()]
+            rows = rows[~none]
+        if not self.filters.uses:
+            out.kept = rows.tolist()
+            return out
         decoder = msgspec.json.Decoder(Record)
         lines = zip(rows.tolist(), map(decoder.decode, self.shelf.read(rows)), strict=True)
         while batch := list(islice(lines, _BATCH)):
@@ -181,23 +191,10 @@ def filter(m: Making) -> None:
 
 def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome]:
     """What the filters make of each piece; rows of sources without weight never get to them."""
-    left_out = set(m.step.ingredients.get("left_out", ()))
-    sources = [s.name for s in m.plan.loaded.recipe.sources]
-    why = Why("mix", "its source has the weight 0")
-    work = Filtering(before.shelf, filters)
-    ends = before.shelf.ends.tolist()
-    for n, name in enumerate(sources):
-        begin = ends[n - 1] if n else 0
-        own = Selected(before.shelf, before.rows[begin : ends[n]], None)
-        if name in left_out:
-            for piece in own.pieces():
-                yield Outcome([], [(row, why) for row in piece.tolist()], [])
-        elif not filters.uses:
-            for piece in own.pieces():
-                yield Outcome(piece.tolist(), [], [])
-        else:
-            processes = 1 if filters.asks else workers(m, len(own.rows))
-            yield from pool.mapped(work, own.pieces(), processes)
+    none = set(m.step.ingredients.get("left_out", ()))
+    left_out = [n for n, s in enumerate(m.plan.loaded.recipe.sources) if s.name in none]
+    processes = 1 if filters.asks or not filters.uses else workers(m, len(before.rows))
+    return pool.mapped(Filtering(before.shelf, filters, left_out), before.pieces(), processes)
 
 
 class Edits:

@@ -107,4 +107,3 @@ def remove_duplicates(m: Making) -> None:
     save(m.out / "kept.npy", np.delete(before.rows, row))
     names = [[f.name, end] for f, end in zip(earlier.files, earlier.ends, strict=True)]
     (m.out / "against.json").write_bytes(msgspec.json.encode(names))
-    finder.forget()
