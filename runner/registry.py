@@ -273,10 +273,13 @@ def filter(
 
     What it says of a record must not hang on other records: batches are cut where it suits. `check` is for what types
     cannot say, as with sources. `needs=("tokens",)`: it runs once the model's own tokens are counted, and finds the
-    number in `meta["tokens"]`; a recipe without a model cannot use it. `asks` says of the options whether it asks a
-    service of the user's settings: it is then written `f(records, ask, *, options…)`, and `ask(service, body,
-    read)` posts JSON to that service and gives its answer as `read` reads it (runner/services.py); it is kept for ever.
+    number in `meta["tokens"]`; it keeps or drops, but cannot edit, and a recipe without a model cannot use it. `asks`
+    says of the options whether it asks a service of the user's settings: it is then written `f(records, ask, *,
+    options…)`, and `ask(service, body, read)` posts JSON to that service and gives its answer as `read` reads it
+    (runner/services.py); it is kept for ever.
     """
+    if needs and asks is not _never:
+        raise ValueError(f"filter {name!r}: one that waits for tokens cannot ask a service")
     return _register("filter", name, version, libraries, check=check, needs=needs, asks=asks)
 
 

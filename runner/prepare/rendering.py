@@ -79,6 +79,8 @@ class Rendering:
         counted = msgspec.structs.replace(record, meta=record.meta | {"tokens": str(tokens)})
         out = Outcome([], [], [])
         self.filters.judge([row], [counted], out)
+        if out.edited:  # its tokens were counted before: what is kept here is what was rendered
+            return Why("render", f"a filter that counts tokens edited it: {out.edited[0][1]}", aside=True)
         return out.dropped[0][1] if out.dropped else None
 
 
