@@ -252,10 +252,8 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     for name in made:
         if name.startswith("source."):
             files[f"rejected/{name[7:]}.jsonl"] = (name, "rejected.jsonl")
-        if (
-            name == "filter"
-        ):  # rows that a filter failed on; no source is called that, but for who asks for trouble
-            files.setdefault("rejected/filters.jsonl", (name, "rejected.jsonl"))
+        if name == "filter":  # rows that a filter failed on; no source's name begins so
+            files["rejected/_filters.jsonl"] = (name, "rejected.jsonl")
         if name.startswith("answers."):
             arm = name.partition(".")[2]
             answers = [n for n in made[name].manifest.files if n.endswith(".jsonl")]
