@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unicodedata import category, is_normalized, normalize
 
-from runner.shingles import BATCH, Batch, Shingler
+from runner.shingles import Batch, Shingler, cut, joined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +130,7 @@ class Contamination:
         out: list[int | None] = []
         for parts in _pieces(texts):
             best: dict[int, int] = {}
-            some = _batch(parts)
+            some = joined(parts)
             for look in self._looks:
                 for row, found in look.hits(parts, some):
                     best[row] = min(found, best.get(row, found))
@@ -168,8 +168,8 @@ class _Runs:
         self.n, self._shingler = n, Shingler(n)
         self._index = list(texts)
         hashes, places, done = [], [], 0
-        for parts in _cut(part + b" " for part in texts.values()):
-            some = _batch(parts)
+        for parts in cut(part + b" " for part in texts.values()):
+            some = joined(parts)
             hashes.append(self._shingler.hashes(some)[0])
             spaces = np.flatnonzero(some.data == 32)
             begins = np.append(0, spaces[:-1] + 1)
@@ -209,7 +209,7 @@ class _Wholes:
 
         self._texts, self._shingler = texts, Shingler(SHORT)
         self._lengths = sorted({text.count(b" ") + 1 for text in texts})
-        hashes, starts = self._shingler.hashes(_batch(list(texts)))
+        hashes, starts = self._shingler.hashes(joined(list(texts)))
         self._known = _Known(np.unique(hashes[starts]))
 
     def hits(self, parts: list[bytes], some: Batch) -> Iterator[tuple[int, int]]:
@@ -239,28 +239,7 @@ def _suspects(
 
 
 def _pieces(texts: Iterable[str]) -> Iterator[list[bytes]]:
-    return _cut(plain(text) for text in texts)
-
-
-def _cut(parts: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Lists of so many bytes that a kernel's arrays stay in the processor's cache."""
-    held: list[bytes] = []
-    size = 0
-    for part in parts:
-        held.append(part)
-        size += len(part)
-        if size >= BATCH:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
-
-
-def _batch(parts: list[bytes]) -> Batch:
-    import numpy as np
-
-    ends: Any = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
-    return Batch(np.frombuffer(b"".join(parts), dtype=np.uint8), ends)
+    return cut(plain(text) for text in texts)
 
 
 def contaminated(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from unicodedata import is_normalized, normalize
 
 from msgspec import Struct
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 Unit = Literal["words", "characters"]
+T = TypeVar("T", str, bytes)
 _SPACES = ("\x85", "\u1680", "\u2028", "\u2029")  # white space that is not ASCII's even after NFKC
 BATCH = 1 << 17  # bytes hashed at once: so much that arrays stay in the processor's cache
 # Two editions of one book differ in these.
@@ -74,25 +75,34 @@ class Batch(Struct, frozen=True):
 
 def batch(texts: Iterable[str]) -> Batch:
     """Texts, made ready for the kernels."""
+    return joined([_bytes(text) for text in texts])
+
+
+def joined(parts: list[bytes]) -> Batch:
+    """Texts that are plain bytes already."""
     import numpy as np
 
-    parts = [_bytes(text) for text in texts]
     ends = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
     return Batch(np.frombuffer(b"".join(parts), dtype=np.uint8), ends)
 
 
 def batches(texts: Iterable[str]) -> Iterator[Batch]:
     """Texts in batches of a size that suits the kernels."""
-    held: list[str] = []
+    return map(batch, cut(texts))
+
+
+def cut(texts: Iterable[T]) -> Iterator[list[T]]:
+    """Texts, or their bytes, in lists so long that a kernel's arrays stay in the processor's cache."""
+    held: list[T] = []
     size = 0
     for text in texts:
         held.append(text)
         size += len(text)
         if size >= BATCH:
-            yield batch(held)
+            yield held
             held, size = [], 0
     if held:
-        yield batch(held)
+        yield held
 
 
 class Scan(Struct, frozen=True):
