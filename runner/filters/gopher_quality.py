@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from runner.prose.gopher import FromWords
 from runner.prose.stopwords import FREQUENT
 from runner.prose.texts import answers, spaced, without_code
 from runner.record import Record
@@ -36,14 +37,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
 def gopher_quality(
     record: Record,
     *,
-    from_words: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=100_000,
-            description="Answers of fewer words are not judged. Gopher's documents have at least 50.",
-        ),
-    ] = 50,
+    from_words: FromWords = 50,
     symbols: Annotated[
         Share | None, Meta(description="Most # to a word, and most ellipses to a word.")
     ] = 0.1,

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from runner.prose.gopher import FromWords
 from runner.prose.texts import answers, without_code
 from runner.record import Record
 from runner.registry import filter
@@ -27,14 +28,7 @@ _CHARACTERS, _WORDS = 1_000_000, 100_000
 def repetition(
     record: Record,
     *,
-    from_words: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=100_000,
-            description="Answers of fewer words are not judged. Gopher's documents have at least 50.",
-        ),
-    ] = 50,
+    from_words: FromWords = 50,
     duplicate_lines: Annotated[
         Share | None, Meta(description="Largest share of lines that stood before.")
     ] = 0.3,
