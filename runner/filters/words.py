@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from runner import textscan
 from runner.record import Record
 from runner.registry import filter
 
@@ -23,13 +24,8 @@ def words(
 ) -> bool | str:
     """Keep records in which user and assistant say so many words between them."""
     said = [m.content for m in record.messages if m.content and m.role in ("user", "assistant")]
-    # Counted no further than what settles it. Of so many characters at most every other begins a word.
-    enough = min if max is None or sum(map(len, said)) + len(said) <= 2 * max else max + 1
-    count = 0
-    for text in said:
-        count += len(text.split(None, enough - count))
-        if count >= enough:
-            break
+    enough = min if max is None else max
+    count = sum([textscan.words(text, enough) for text in said])
     if count < min:
         return "too few words"
     if max is not None and count > max:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import pairwise
 from string import Formatter
 
+from runner import textscan
 from runner.passages import headings
 from runner.passages.dialogue import turns
 from runner.passages.english import plain, read, words
@@ -124,8 +125,7 @@ def branded(text: str) -> bool:
     """Whether Project Gutenberg speaks in it, in its titles, licence, credits, addresses or of itself; a sentence that
     merely names it, or quotes it, is the text's own.
     """
-    low = text.lower()
-    if "gutenberg" not in low and "pglaf" not in low:
+    if not textscan.holds(text, "gutenberg") and not textscan.holds(text, "pglaf"):
         return False
     return bool(_FURNITURE.search(_QUOTED.sub(" ", text)))
 

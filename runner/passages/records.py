@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from runner import textscan
 from runner.passages.asking import (
     ask,
     askable,
@@ -149,7 +150,7 @@ def _is_one(text: str, most: int) -> bool:
     """Whether a text is plainly one passage without a heading, as a row of a table is: no need to look for more."""
     if "\n" in text or len(text) <= LONGEST_HEADING:
         return False
-    return len(text) < 2 * most or len(text.split(None, most)) <= most
+    return len(text) < 2 * most or textscan.words(text, most) <= most
 
 
 def to_records(
