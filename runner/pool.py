@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,11 @@ from typing import Any, TypeVar
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+PATIENCE = (
+    2.0  # seconds of work from which processes of their own are started: about what starting a few costs
+)
+_END: Any = object()
 
 
 class WorkerLost(Exception):
@@ -23,18 +29,30 @@ class WorkerLost(Exception):
 def mapped(work: Callable[[P], R], pieces: Iterable[P], workers: int) -> Iterator[R]:
     """`work` of each piece, in order; a few are always under way. With one worker, here and now.
 
-    `work` and the pieces go to other processes by pickle. Workers end with us, however we end. Raises WorkerLost.
+    The first pieces, too, are worked on here: what is done in PATIENCE seconds is no work for others. `work` and the
+    pieces go to other processes by pickle; modules that `work.modules` names are imported once for all of them.
+    Workers end with us, however we end. Raises WorkerLost.
     """
-    if workers < 2:
-        yield from map(work, pieces)
-        return
+    left, spent = iter(pieces), 0.0
+    while workers < 2 or spent <= PATIENCE:
+        piece = next(left, _END)
+        if piece is _END:
+            return
+        began = time.monotonic()
+        done = work(piece)
+        spent += time.monotonic() - began
+        yield done
+    yield from _spread(work, left, workers)
+
+
+def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterator[R]:
     import multiprocessing
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
     # A fork of this process would copy locks that its threads hold; a fork of a fresh server does not.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([type(work).__module__])
+    context.set_forkserver_preload(["__main__", type(work).__module__, *getattr(work, "modules", ())])
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
     try:
         under_way: deque[Future[R]] = deque()

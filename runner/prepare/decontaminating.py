@@ -13,7 +13,7 @@ from runner.contamination import Contamination, plain
 from runner.drops import Dropper, Why
 from runner.fetching import InputFile
 from runner.making import Making
-from runner.prepare.selected import Said, selected, workers
+from runner.prepare.selected import Said, selected
 from runner.rows import Shelf, save
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def decontaminate(m: Making) -> None:
     of = [name for name, _ in against + books]
     work = Decontaminating(before.shelf, [t for _, t in against], [t for _, t in books], wanted.ngram)
     found, done = Dropper(), 0
-    for rows, hits in pool.mapped(work, before.pieces(), workers(m, len(before.rows))):
+    for rows, hits in pool.mapped(work, before.pieces(), m.workers):
         for row, hit in hits:
             found.add(row, Why("decontaminate", "shares text with an evaluation", of=of[hit]))
         done += rows

@@ -19,7 +19,7 @@ from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.errors import MirepoixError
 from runner.making import Making, Rows
-from runner.prepare.selected import Selected, selected, workers
+from runner.prepare.selected import Selected, selected
 from runner.record import Edited, Record, Rejected
 from runner.registry import Said, plugins
 from runner.rows import Shelf, save
@@ -137,6 +137,11 @@ class Filtering:
     def __init__(self, shelf: Shelf, filters: Filters, left_out: list[int]) -> None:
         self.shelf, self.filters, self.left_out = shelf, filters, left_out
 
+    @property
+    def modules(self) -> list[str]:
+        """What every process needs: imported once for all of them."""
+        return ["numpy", *sorted({p.call.__module__ for p in plugins("filter").values()})]
+
     def __call__(self, rows: NDArray[Any]) -> Outcome:
         import numpy as np
 
@@ -193,7 +198,7 @@ def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome
     """What the filters make of each piece; rows of sources without weight never get to them."""
     none = set(m.step.ingredients.get("left_out", ()))
     left_out = [n for n, s in enumerate(m.plan.loaded.recipe.sources) if s.name in none]
-    processes = 1 if filters.asks or not filters.uses else workers(m, len(before.rows))
+    processes = 1 if filters.asks else m.workers
     return pool.mapped(Filtering(before.shelf, filters, left_out), before.pieces(), processes)
 
 
@@ -203,7 +208,7 @@ class Edits:
     def __init__(self, m: Making) -> None:
         self.out = m.out
         self.rows, self.lines = array("L"), array("q", [0])
-        self._records = (m.out / "edited.jsonl").open("wb")
+        self._records = (m.out / "edited.jsonl").open("wb", buffering=1 << 18)
         self._whats = Rows(m.out / "edits.jsonl")
 
     def write(self, edited: Iterable[tuple[int, str, bytes]]) -> None:

@@ -18,15 +18,13 @@ from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.making import Making
 from runner.prepare.filtering import Filters, Outcome
-from runner.prepare.selected import selected, workers
+from runner.prepare.selected import selected
 from runner.record import Record
 from runner.registry import plugins
 from runner.rows import Shelf, save
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_MANY = 5_000  # rows from which loading a tokenizer more than once pays
 
 
 class Sizes(Struct):
@@ -99,7 +97,7 @@ def render(m: Making) -> None:
     work = Rendering(before.shelf, tokenizer, recipe.model.max_length, Filters(with_tokens(recipe.filters)))
     kept, tokens, drops = array("L"), array("L"), Dropper()
     lost_by: dict[int, Counter[str]] = {}
-    for out in pool.mapped(work, before.pieces(), workers(m, len(before.rows), _MANY)):
+    for out in pool.mapped(work, before.pieces(), m.workers):
         if out.lost:
             raise m.fail(
                 f"the template {recipe.model.template!r} {out.lost}; "

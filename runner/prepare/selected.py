@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PIECE = 2048  # rows that are worked on at once; what comes out does not hang on it
-LONG = 30  # words from which an answer alone tells what a record teaches
-MANY = 20_000  # rows from which processes of their own pay
+LONG = 200  # characters from which an answer alone tells what a record teaches
 
 
 class Turn(Struct):
@@ -41,8 +40,9 @@ class Said(Struct):
 
         A passage that is asked for in two ways is one passage; a short answer is told from its like by its question.
         """
-        said = "\n".join(m.content for m in self.messages if m.role == "assistant" and m.content)
-        return said if len(said.split(None, LONG)) > LONG else "\n".join(self.turns)
+        parts = [m.content for m in self.messages if m.role == "assistant" and m.content]
+        said = parts[0] if len(parts) == 1 else "\n".join(parts)
+        return said if len(said) >= LONG else "\n".join(self.turns)
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,3 @@ def selected(m: Making) -> Selected:
     folder = m.inputs[before].path
     tokens = load(folder / "tokens.npy") if (folder / "tokens.npy").is_file() else None
     return Selected(found, load(folder / "kept.npy"), tokens)
-
-
-def workers(m: Making, rows: int, many: int = MANY) -> int:
-    """How many processes a step takes for so many rows."""
-    return m.workers if rows >= many else 1

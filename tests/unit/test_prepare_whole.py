@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner import ledger, registry
+from runner import ledger, pool, registry
 from runner import run as runs
 from runner.cli import main
 from runner.errors import StepError
@@ -63,19 +63,19 @@ def shout(record: Record) -> bool | str | Record | Edited:
     return True
 
 
-def line(rng: random.Random, pool: list[str]) -> str:
+def line(rng: random.Random, before: list[str]) -> str:
     if rng.random() < 0.1:
         return rng.choice(BROKEN)
-    if pool and rng.random() < 0.3:
-        words = rng.choice(pool).split()
+    if before and rng.random() < 0.3:
+        words = rng.choice(before).split()
         words[rng.randrange(len(words))] = rng.choice(WORDS)
     else:
         words = [rng.choice(WORDS) for _ in range(rng.choice((1, 3, 8, 40, 60)))]
-    pool.append(" ".join(words))
+    before.append(" ".join(words))
     tags = {"mood": rng.choice(("dry", "wet"))}
     said = [
         {"role": "user", "content": rng.choice(("Go on.", "And then?"))},
-        {"role": "assistant", "content": pool[-1]},
+        {"role": "assistant", "content": before[-1]},
     ]
     return json.dumps({"messages": said, "tags": tags})
 
@@ -133,10 +133,10 @@ def mixed(asked: dict[str, Any] | None, names: list[str]) -> dict[str, Any] | No
 
 def lay(root: Path, wanted: dict[str, Any]) -> tuple[Path, int]:
     """The recipe's file and its data; how many rows come in."""
-    rng, pool, total = random.Random(wanted["seed"]), list[str](), 0
+    rng, before, total = random.Random(wanted["seed"]), list[str](), 0
     names = [f"s{i}" for i in range(len(wanted["rows"]))]
     for name, rows in zip(names, wanted["rows"], strict=True):
-        lines = [line(rng, pool) for _ in range(rows)]
+        lines = [line(rng, before) for _ in range(rows)]
         lines.append(
             json.dumps(
                 {
@@ -404,9 +404,14 @@ def test_a_process_that_is_ended_is_told_in_words(tmp_path: Path, monkeypatch: p
     assert "filter: a process that worked on it was ended from outside" in output
 
 
-def test_one_process_ended_ends_the_pool() -> None:
+def test_one_process_ended_ends_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "PATIENCE", -1)
     with pytest.raises(WorkerLost):
         list(mapped(os._exit, [1, 2, 3], 2))
+
+
+def test_the_first_pieces_are_worked_on_here() -> None:
+    assert list(mapped(lambda piece: (piece, os.getpid()), [1, 2], 2)) == [(1, os.getpid()), (2, os.getpid())]
 
 
 MANY = """recipe: 1
@@ -430,7 +435,7 @@ def _digests(run: Path) -> dict[str, bytes]:
 
 def test_the_same_bytes_wherever_and_however_it_runs(tmp_path: Path) -> None:
     rng = random.Random(5)
-    rows = [[line(rng, pool) for _ in range(selected.MANY // 3 + 5)] for pool in ([], [], [])]
+    rows = [[line(rng, before) for _ in range(3 * selected.PIECE)] for before in ([], [], [])]
     seen = []
     machines: list[tuple[str, list[int], dict[str, str]]] = [
         ("one", [0, 1, 2], {"MIREPOIX_WORKERS": "1", "PYTHONHASHSEED": "0"}),
@@ -446,7 +451,7 @@ def test_the_same_bytes_wherever_and_however_it_runs(tmp_path: Path) -> None:
         argv = [
             sys.executable,
             "-c",
-            "from runner.cli import main; main()",
+            "from runner import pool; pool.PATIENCE = -1; from runner.cli import main; main()",
             "run",
             "r.yaml",
             "--to",
@@ -459,7 +464,7 @@ def test_the_same_bytes_wherever_and_however_it_runs(tmp_path: Path) -> None:
 
 def test_what_processes_say_comes_back_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Filters in processes of their own: the same as here, failures of a whole filter included."""
-    monkeypatch.setattr(selected, "MANY", 1)
+    monkeypatch.setattr(pool, "PATIENCE", -1)
     monkeypatch.setattr(selected, "PIECE", 7)
     (tmp_path / "a.jsonl").write_text(
         "\n".join(line(random.Random(3), []) for _ in range(1))
@@ -475,3 +480,19 @@ def test_what_processes_say_comes_back_whole(tmp_path: Path, monkeypatch: pytest
         assert prepared(tmp_path)[0] == 0
         seen.append(_digests(tmp_path / "runs/r"))
     assert seen[0] == seen[1]
+
+
+def test_rows_that_are_none_stand_in_the_ledger_where_they_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.prepare.accounts.PIECE", 3)
+    good = line(random.Random(1), [])
+    rows = [*["{bad"] * 8, good, *["{bad"] * 3, *[good] * 7, "{bad", good, *["{bad"] * 10]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n")
+    (tmp_path / "r.yaml").write_text(
+        "recipe: 1\nname: r\nsources:\n  - jsonl: {files: [a.jsonl]}\n    name: s\ndedup: {exact: true}\n"
+    )
+    assert prepared(tmp_path)[0] == 0
+    found = ledger.read(tmp_path / "runs/r/ledger.parquet")
+    assert [fate.id for fate in found] == [f"s/a/{n}" for n in range(1, len(rows) + 1)]
+    assert [fate.by == "source" for fate in found] == [row == "{bad" for row in rows]
