@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,54 @@ class Tally(Struct):
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, what it says of a used row)
     origins: dict[str, set[str]] = field(default_factory=dict)  # source → places its used rows are from
 
-    def add(self, fate: Fate, aside: bool = False, remark: str = "") -> None:
-        """One row of the ledger; `aside`: nobody chose to drop it; `remark`: what its source says of it besides."""
-        self.rows[fate.source, fate.fate] += 1
-        if fate.fate == "dropped":
-            self.reasons[fate.source, fate.by, fate.reason] += 1
-            self.aside[fate.source] += aside
-            return
-        self.used[fate.license, fate.source, fate.attribution] += 1
-        if remark:
-            self.remarks[fate.source, remark] += 1
-        if fate.origin:
-            self.origins.setdefault(fate.source, set()).add(place(fate.origin))
+    def add(self, block: Block) -> None:
+        """More rows of the ledger, all of one source."""
+        columns, source = block.columns, block.source
+        for fate, many in Counter(columns["fate"]).items():
+            self.rows[source, fate] += many
+        used = [fate != "dropped" for fate in columns["fate"]]
+        for (by, reason), many in Counter(zip(columns["by"], columns["reason"], strict=True)).items():
+            if by:
+                self.reasons[source, by, reason] += many
+        self.aside[source] += sum(block.aside)
+        rights = zip(columns["license"], columns["attribution"], strict=True)
+        for (license, attribution), many in Counter(compress(rights, used)).items():
+            self.used[license, source, attribution] += many
+        for remark, many in Counter(compress(block.remarks, used)).items():
+            if remark:
+                self.remarks[source, remark] += many
+        places = self.origins.setdefault(source, set())
+        places.update(map(place, filter(None, compress(columns["origin"], used))))
 
 
 def place(origin: str) -> str:
     """Where a row is from without its number: `posts.csv:1027` is of `posts.csv`."""
     file, _, number = origin.rpartition(":")
     return file if number.isdigit() and file else origin
+
+
+class Block(Struct):
+    """Rows of one source: a column for each field of Fate; `aside` says of each whether nobody chose to drop it, and
+    `remarks` what its source says of it besides."""
+
+    source: str
+    columns: dict[str, list[Any]]
+    aside: list[bool]
+    remarks: list[str]
+
+    def insert(self, at: int, fate: Fate, aside: bool) -> None:
+        """One more row, before the row `at`."""
+        for name, column in self.columns.items():
+            column.insert(at, getattr(fate, name))
+        self.aside.insert(at, aside)
+        self.remarks.insert(at, "")
+
+
+def block(source: str, fates: Iterable[Fate] = ()) -> Block:
+    """A block of such rows."""
+    rows = list(fates)
+    columns = {name: [getattr(row, name) for row in rows] for name in Fate.__struct_fields__}
+    return Block(source, columns, [False] * len(rows), [""] * len(rows))
 
 
 class Writer:
@@ -65,21 +96,20 @@ class Writer:
         self._pa = pa
         self._schema = pa.schema([(n, pa.int64() if n in _NUMBERS else pa.string()) for n in names])
         self._file = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._held: list[Fate] = []
+        self._held: dict[str, list[Any]] = {name: [] for name in names}
 
-    def write(self, fates: Iterable[Fate]) -> None:
+    def write(self, block: Block) -> None:
         """More rows."""
-        self._held += fates
-        if len(self._held) >= BLOCK:
+        for name, column in self._held.items():
+            column += block.columns[name]
+        if len(self._held["id"]) >= BLOCK:
             self._flush()
 
     def _flush(self) -> None:
-        arrays = [
-            (_numbers if name in _NUMBERS else _texts)([getattr(row, name) for row in self._held])
-            for name in self._schema.names
-        ]
+        arrays = [(_numbers if name in _NUMBERS else _texts)(column) for name, column in self._held.items()]
         self._file.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
-        self._held = []
+        for column in self._held.values():
+            column.clear()
 
     def close(self) -> None:
         """The last rows, and the end of the file."""
@@ -94,10 +124,13 @@ def _texts(values: list[str]) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    encoded = [value.encode() for value in values]
+    whole = "".join(values).encode()
+    sizes = (
+        map(len, values) if len(whole) == sum(map(len, values)) else (len(value.encode()) for value in values)
+    )
     ends = np.zeros(len(values) + 1, dtype=np.int32)
-    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(values)), out=ends[1:])
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+    np.cumsum(np.fromiter(sizes, np.int32, len(values)), out=ends[1:])
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(whole))
 
 
 def _numbers(values: list[int | None]) -> Any:
@@ -113,7 +146,7 @@ def _numbers(values: list[int | None]) -> Any:
 def write(path: Path, fates: Iterable[Fate]) -> None:
     """A whole ledger."""
     writer = Writer(path)
-    writer.write(fates)
+    writer.write(block("", fates))
     writer.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -58,7 +58,7 @@ class _Fates:
         edited = m.inputs["filter"].path / "edited.npy" if "filter" in m.inputs else None
         self._edited = load(edited) if edited else np.zeros(0, np.uint32)
         self._whats = read_rows(m.inputs["filter"].file("edits.jsonl"), str) if edited else iter(())
-        self._next = 0
+        self.row = msgspec.json.Decoder(_Row)
 
     def _set(self, rows: NDArray[Any], fates: Any) -> None:
         if (self.fate[rows] != _NONE).any():
@@ -79,26 +79,38 @@ class _Fates:
         if (self.fate == _NONE).any():
             row = int(np.flatnonzero(self.fate == _NONE)[0])
             raise self.m.fail(f"nothing says what became of row {row}; please report this")
+        # What each number means. Those of the two that are used are -1 and -2: the last in these lists.
+        self.names = [*["dropped"] * len(self.whys), "validation", "trained"]
+        self.by = [*(why.by for why in self.whys), "", ""]
+        self.reason = [*(why.reason for why in self.whys), "", ""]
+        self.clashes = [*(why.of for why in self.whys), "", ""]
+        self.aside = [*(why.aside for why in self.whys), False, False]
 
-    def edit(self, row: int) -> str:
-        """What filters changed in a row; rows are asked for in ascending order."""
-        if self._next < len(self._edited) and int(self._edited[self._next]) == row:
-            self._next += 1
-            return next(self._whats)
-        return ""
-
-    def of(self, row: int) -> str:
-        """The id of what stayed for a duplicate."""
+    def edits(self, low: int, high: int) -> list[str]:
+        """What filters changed in rows low…high; rows are asked for in ascending order."""
         import numpy as np
 
-        rows, stayed = self.stayed
-        at = int(np.searchsorted(rows, row))
-        if at >= len(rows) or int(rows[at]) != row:
-            return ""
-        kept = int(stayed[at])
-        if kept < len(self.shelf):
-            return msgspec.json.decode(self.shelf.one(kept), type=_Row).meta.id
-        kept -= len(self.shelf)
+        told = [""] * (high - low)
+        first, last = np.searchsorted(self._edited, [low, high]).tolist()
+        for row, what in zip(self._edited[first:last].tolist(), self._whats, strict=False):
+            told[row - low] = what
+        return told
+
+    def of(self, rows: list[int]) -> Iterator[str]:
+        """The ids of what stayed for duplicates, which are asked for by ascending row."""
+        import numpy as np
+
+        dropped, stayed = self.stayed
+        at = np.minimum(np.searchsorted(dropped, rows), max(len(dropped) - 1, 0))
+        for row, place in zip(rows, at.tolist(), strict=True):
+            if place >= len(dropped) or int(dropped[place]) != row:
+                yield ""
+            elif (kept := int(stayed[place])) < len(self.shelf):
+                yield self.row.decode(self.shelf.one(kept)).meta.id
+            else:
+                yield self._earlier(kept - len(self.shelf))
+
+    def _earlier(self, kept: int) -> str:
         begin = 0
         for name, end in self.against:
             if kept < end:
@@ -130,24 +142,23 @@ def accounts(
     begin = 0
     for spec, end in zip(m.plan.loaded.recipe.sources, shelf.ends.tolist(), strict=True):
         rejected = _rejected(m, spec.name)
-        at, one = next(rejected, (None, None))
-        for low in range(begin, end, PIECE):
+        at, one = next(rejected, (0, None))
+        low = begin
+        while low < end or one is not None:
             high = min(low + PIECE, end)
-            block = []
-            told = _told(fates, spec.name, low, high, uses, size)
-            for row, (fate, aside, remark) in enumerate(told, low - begin):
-                while one is not None and at is not None and at <= row:
-                    block.append(one)
-                    tally.add(one, one.by == "source")
-                    at, one = next(rejected, (None, None))
-                block.append(fate)
-                tally.add(fate, aside, remark)
+            between: list[tuple[int, Fate]] = []  # rows that are no records, at most as many
+            while one is not None and len(between) < PIECE and (begin + at < high or high == end):
+                between.append((begin + at, one))
+                at, one = next(rejected, (0, None))
+            if one is not None and len(between) == PIECE:
+                high = min(high, begin + at)
+            block = _told(fates, spec.name, low, high, uses, size)
+            for n, (before, fate) in enumerate(between):
+                block.insert(before - low + n, fate, fate.by == "source")
+            tally.add(block)
             writer.write(block)
             m.progress(high, len(shelf), "rows of the ledger")
-        rest = ([one] if one is not None else []) + [fate for _, fate in rejected]
-        for fate in rest:
-            tally.add(fate, fate.by == "source")
-        writer.write(rest)
+            low = high
         begin = end
     writer.close()
     return tally
@@ -163,28 +174,31 @@ def _rejected(m: Making, source: str) -> Iterator[tuple[int, Fate]]:
 
 def _told(
     fates: _Fates, source: str, low: int, high: int, uses: NDArray[Any], size: NDArray[Any]
-) -> Iterator[tuple[Fate, bool, str]]:
-    """The fates of rows low…high, whether nobody chose them, and what their source remarks."""
+) -> ledger.Block:
+    """What became of rows low…high."""
     import numpy as np
 
-    decoder = msgspec.json.Decoder(_Row)
-    lines = fates.shelf.original(np.arange(low, high))
-    columns = zip(
-        range(low, high),
-        lines,
-        fates.fate[low:high].tolist(),
-        uses[low:high].tolist(),
-        size[low:high].tolist(),
-        strict=True,
-    )
-    for row, line, fate, times, tokens in columns:
-        m = decoder.decode(line).meta
-        about = (m.license, m.origin, m.attribution, fates.edit(row))
-        if fate < 0:
-            name: Literal["trained", "validation"] = "trained" if fate == _TRAINED else "validation"
-            long = tokens if tokens >= 0 else None
-            yield Fate(m.id, source, name, "", "", "", times, long, *about), False, m.remark
-        else:
-            why = fates.whys[fate]
-            of = why.of or (fates.of(row) if why.by.startswith("dedup") else "")
-            yield Fate(m.id, source, "dropped", why.by, why.reason, of, 1, None, *about), why.aside, m.remark
+    metas = [row.meta for row in map(fates.row.decode, fates.shelf.original(np.arange(low, high)))]
+    fate = fates.fate[low:high].tolist()
+    repeated = [n for n, f in enumerate(fate) if f >= 0 and fates.by[f].startswith("dedup")]
+    stayed = [fates.clashes[f] for f in fate]
+    for n, id in zip(repeated, fates.of([low + n for n in repeated]), strict=True):
+        stayed[n] = id
+    columns: dict[str, list[Any]] = {
+        "id": [m.id for m in metas],
+        "source": [source] * len(metas),
+        "fate": [fates.names[f] for f in fate],
+        "by": [fates.by[f] for f in fate],
+        "reason": [fates.reason[f] for f in fate],
+        "of": stayed,
+        "times": [many if f < 0 else 1 for f, many in zip(fate, uses[low:high].tolist(), strict=True)],
+        "tokens": [
+            long if f < 0 and long >= 0 else None
+            for f, long in zip(fate, size[low:high].tolist(), strict=True)
+        ],
+        "license": [m.license for m in metas],
+        "origin": [m.origin for m in metas],
+        "attribution": [m.attribution for m in metas],
+        "edits": fates.edits(low, high),
+    }
+    return ledger.Block(source, columns, [fates.aside[f] for f in fate], [m.remark for m in metas])

@@ -29,8 +29,9 @@ def test_a_card(tmp_path: Path) -> None:
 
     def written(rows: list[Fate]) -> str:
         tally = ledger.Tally()
-        for fate in rows:
-            tally.add(fate, remark="it may be cut off" if fate.id == "a/2" else "")
+        block = ledger.block("a", rows)
+        block.remarks = ["it may be cut off" if fate.id == "a/2" else "" for fate in rows]
+        tally.add(block)
         return card.text(tally, ledger.summary(tally, ledger.shares(recipe, ["a"], [2], None), None), recipe)
 
     text = written(fates)
@@ -49,7 +50,7 @@ def test_a_card_says_what_was_paid(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n")
     recipe = load_recipe(tmp_path / "r.yaml", Workspace(tmp_path)).recipe
     tally = ledger.Tally()
-    tally.add(Fate("a/1", "a", "trained"))
+    tally.add(ledger.block("a", [Fate("a/1", "a", "trained")]))
     summary = ledger.summary(tally, ledger.shares(recipe, ["a"], [1], None), None)
     answers = [Item(str(n), "0" * 64, Paid(1, 100, 20, 0.25).meta()) for n in range(3)]
     left = Item("3", error="not asked", left_out=True)
