@@ -75,16 +75,19 @@ def _unwritable(record: Record) -> str | None:
     """Characters that no UTF-8 file, tokenizer or C string can hold."""
     texts = [*record.tags, *record.tags.values(), *record.meta, *record.meta.values()]
     for m in record.messages:
-        texts += [x for x in (m.content, m.name, m.tool_call_id) if x]
-        for c in m.tool_calls:
-            texts += (c.id, c.function.name, c.function.arguments)
+        if m.content:
+            texts.append(m.content)
+        if m.tool_calls or m.tool_call_id or m.name:
+            texts += [x for x in (m.name, m.tool_call_id) if x]
+            for c in m.tool_calls:
+                texts += (c.id, c.function.name, c.function.arguments)
     if record.tools:
         texts += _strings(record.tools)
     whole = "".join(texts)
     if "\0" in whole:
         return "holds a NUL character"
     try:
-        whole.encode()
+        whole.isascii() or whole.encode()
     except UnicodeEncodeError:
         return "holds half a character (a lone surrogate)"
     return None
@@ -109,10 +112,10 @@ def _order(messages: list[Message]) -> str | None:
                 return f"message {n}: two assistant messages in a row"
             if not m.tool_calls and not (m.content or "").strip():
                 return f"message {n}: an assistant message that says nothing"
-            ids = [c.id for c in m.tool_calls]
-            if len(set(ids)) != len(ids):
-                return f"message {n}: two calls have the same id"
-            open_calls = ids
+            if m.tool_calls:
+                open_calls = [c.id for c in m.tool_calls]
+                if len(set(open_calls)) != len(open_calls):
+                    return f"message {n}: two calls have the same id"
         elif m.tool_calls:
             return f"message {n}: only the assistant calls tools"
         elif m.role == "user" and not (m.content or "").strip():

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 MIX_1, MIX_2 = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53  # MurmurHash3's 64-bit finalizer
 
 
+def text_digest(text: str) -> bytes:
+    """8 bytes of a text; as a number, the first one lowest."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
 def text_hash(*parts: object) -> int:
     """64 bits of the parts, in order."""
-    whole = "\x1f".join([p if type(p) is str else str(p) for p in parts]).encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(whole, digest_size=8).digest(), "little")
+    return int.from_bytes(
+        text_digest("\x1f".join([p if type(p) is str else str(p) for p in parts])), "little"
+    )
 
 
 def final64(state: U64) -> U64:

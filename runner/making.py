@@ -59,7 +59,7 @@ class Rows:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("wb")
+        self._file = path.open("wb", buffering=1 << 18)
         self._encoder = msgspec.json.Encoder()
         self.count = self.size = 0
 

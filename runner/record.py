@@ -50,13 +50,13 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     @property
     def text(self) -> str:
         """What people say in it, in order: user and assistant text, without system text, tools or results."""
-        said = (m.content for m in self.messages if m.role in ("user", "assistant"))
-        return "\n".join(t for t in said if t)
+        said = [m.content for m in self.messages if m.role == "user" or m.role == "assistant"]
+        return said[0] or "" if len(said) == 1 else "\n".join([t for t in said if t])
 
     @property
     def answer(self) -> str:
         """What the model would learn to say: the assistant's text alone."""
-        return "\n".join(m.content for m in self.messages if m.role == "assistant" and m.content)
+        return "\n".join([m.content for m in self.messages if m.role == "assistant" and m.content])
 
 
 class Edited(Struct, frozen=True):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.uint32]
 
-_SPAN = 1 << 20  # bytes read at once
+_SPAN = 1 << 18  # bytes read at once
 _AT_ONCE = 1 << 14  # rows looked up at once
 _GAP = 1 << 14  # bytes between two wanted rows that are read rather than jumped
 

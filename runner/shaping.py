@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from runner import passages
 from runner import recipe as r
 from runner.record import Document, Message, Record, Rejected
@@ -20,9 +18,7 @@ def shaped(
     """Each row as one record, documents as one a passage; what cannot become one comes out as Rejected."""
     wanted = spec.common.chat or r.Chat()
     for row in rows:
-        made = (
-            passages.to_records(row, wanted.passages, seed=seed) if isinstance(row, Document) else iter([row])
-        )
+        made = passages.to_records(row, wanted.passages, seed=seed) if isinstance(row, Document) else (row,)
         for record in made:
             yield record if isinstance(record, Rejected) else _dressed(record, wanted, spec, seed)
 
@@ -33,14 +29,18 @@ def _dressed(record: Record, wanted: r.Chat, spec: r.Source, seed: int) -> Recor
     system = _system(wanted, seed, record.id)
     if system and messages[0].role != "system":
         messages = [Message("system", system), *messages]
-    own = {tag: record.meta.get(key, "").strip()[:_LONGEST_TAG] for tag, key in wanted.tags_from.items()}
-    tags = record.tags | {t: v for t, v in own.items() if v} | common.tags | {"source": spec.name}
-    # `copy` and `tokens` are bookkeeping of later steps: what a file says there is not believed.
-    meta = {k: v for k, v in record.meta.items() if k not in ("copy", "tokens")}
-    meta["source"] = spec.name
+    tags = {**record.tags}
+    for tag, key in wanted.tags_from.items():
+        if value := record.meta.get(key, "").strip()[:_LONGEST_TAG]:
+            tags[tag] = value
+    tags |= common.tags
+    tags["source"] = spec.name
+    meta = {**record.meta, "source": spec.name}
+    for ours in ("copy", "tokens"):  # bookkeeping of later steps: what a file says there is not believed
+        meta.pop(ours, None)
     if not meta.get("license"):
         meta["license"] = common.license or plugins("source")[spec.plugin].license
-    return msgspec.structs.replace(record, messages=messages, tags=tags, meta=meta)
+    return Record(messages, record.tools, tags, meta)
 
 
 def _system(wanted: r.Chat, seed: int, record_id: str) -> str:

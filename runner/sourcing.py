@@ -48,7 +48,8 @@ def rows(
     plugin = plugins("source")[spec.plugin]
     context = SourceContext(spec.name, seed, files, spec.common.license, had(), raw)
     for row in shaping.shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
-        yield from _drained(missing)
+        if missing:
+            yield from _drained(missing)
         if isinstance(row, Record) and (reason := contract.broken(row)) is not None:
             yield Rejected(row.id, reason, _written(row), origin=row.meta.get("origin", ""))
         else:

@@ -41,12 +41,17 @@ def parse(raw: bytes) -> Any:
         value = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _slowly(raw)
-    flat = type(value) is dict and not any(type(v) in (dict, list) for v in value.values())
-    if flat and b"\\" not in raw:
-        # Nothing is escaped: two quotes a key and two a text, if no key stands twice.
-        texts = sum(type(v) is str for v in value.values())
-        if raw.count(b'"') == 2 * (len(value) + texts):
-            return value
+    flat, texts = type(value) is dict, 0
+    if flat:
+        for kind in map(type, value.values()):
+            if kind is str:
+                texts += 1
+            elif kind is dict or kind is list:
+                flat = False
+                break
+    # Nothing is escaped: two quotes a key and two a text, if no key stands twice.
+    if flat and b"\\" not in raw and raw.count(b'"') == 2 * (len(value) + texts):
+        return value
     # msgspec keeps the last of two equal keys, so keys are counted in what came and in what it understood. Every
     # key ends in `":`; in a string, `":` follows a backslash. That counts them where no key ends in a backslash
     # and none is parted from its colon.

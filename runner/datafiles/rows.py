@@ -70,6 +70,9 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return None
 
 
+_USUAL = Columns()
+
+
 class Unfit(ValueError):
     """Why a row is no record."""
 
@@ -81,7 +84,7 @@ def record_of(
 
     A cell of None is an absent one. Title, author, licence and group come from the columns that name them.
     """
-    c = columns or Columns()
+    c = columns or _USUAL
     try:
         about = _about(row, c)
         whole = {"group": id, **meta, **about, "id": id}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import recipe as r
 from runner import sourcing
-from runner.hashes import text_hash
+from runner.hashes import text_digest
 from runner.making import Making, Rows, write_json
 from runner.record import Fate, Record
 from runner.rows import save
@@ -32,7 +32,7 @@ def source(m: Making) -> None:
     items = (fetch.items if fetch else None) or ()
     first, limit = "", spec.common.limit
     licenses = set[str]()
-    lines, ids, groups, at = array("q", [0]), array("Q"), array("Q"), array("Q")
+    lines, ids, groups, at = array("q", [0]), bytearray(), bytearray(), array("Q")
     with (
         Rows(m.out / "records.jsonl") as kept,
         Rows(m.out / "fates.jsonl") as fates,
@@ -43,9 +43,9 @@ def source(m: Making) -> None:
                 kept.write(row)
                 licenses.add(row.meta.get("license", ""))
                 lines.append(kept.size)
-                own = text_hash(row.id)
-                ids.append(own)
-                groups.append(text_hash(g) if (g := row.meta.get("group", row.id)) != row.id else own)
+                own = text_digest(row.id)
+                ids += own
+                groups += text_digest(g) if (g := row.meta.get("group", row.id)) != row.id else own
             else:
                 first = first or f"{row.id}: {row.reason}"
                 rejected.write(row)
@@ -65,10 +65,10 @@ def source(m: Making) -> None:
         what += "; --refresh failed asks again" if fetch else ""
         document, sources = m.plan.loaded.document, recipe.sources
         raise m.fail(str(document.problem(("sources", sources.index(spec)), f"gave no records: {what}")))
-    hashes = _column(ids, "u8")
+    hashes = _column(ids, "<u8")
     save(m.out / "lines.npy", _column(lines, "i8"))
     save(m.out / "ids.npy", hashes)
-    save(m.out / "groups.npy", _column(groups, "u8"))
+    save(m.out / "groups.npy", _column(groups, "<u8"))
     save(m.out / "fates.at.npy", _column(at, "u8"))
     counts = {"records": kept.count, "rejected": rejected.count, "licenses": sorted(licenses)}
     if len(np.unique(hashes)) < len(hashes):
@@ -76,7 +76,7 @@ def source(m: Making) -> None:
     write_json(m.out / "counts.json", counts)
 
 
-def _column(values: array[int], dtype: str) -> NDArray[Any]:
+def _column(values: array[int] | bytearray, dtype: str) -> NDArray[Any]:
     """The numbers where they are: no copy of ten million of them."""
     import numpy as np
 
