@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from runner import basemodel, metrics, passages, process
-from runner.booktext import Unusable, decode, strip_gutenberg
 from runner.making import Maker, Making, read_rows, write_json, write_rows
 from runner.plan import task_files
 from runner.record import Answer, Message, Probe, Score
@@ -180,6 +179,8 @@ def lm_eval(m: Making) -> None:
 
 def perplexity(m: Making) -> None:
     """One arm's mean loss on passages of held-out texts."""
+    from runner.booktext import Unusable, decode, strip_gutenberg  # its patterns take a while
+
     files: dict[str, Any] = m.step.details["files"]
     rows = []
     for suite in m.plan.loaded.suites:

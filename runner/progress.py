@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,33 +26,22 @@ class Display:
     """Prints a run's events to stderr, so that stdout stays for results."""
 
     def __init__(self, plan: Plan) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        # What draws a bar is loaded where there is a terminal to draw it on.
+        self.bar = _Bar() if sys.stderr.isatty() else None
         self.width = max(map(len, [s.name for s in plan.steps] + [f.name for f in plan.fetches]))
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[what]}", markup=False),
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self.task: Any = None
         self.started = 0.0
         self.kept = 0
 
     def __enter__(self) -> Tell:
-        self.progress.start()
+        if self.bar:
+            self.bar.progress.start()
         return self.tell
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        if self.bar:
+            self.bar.progress.stop()
         if kind is None:
             self._say_kept()
 
@@ -61,9 +51,11 @@ class Display:
             self.kept = 0
 
     def _line(self, text: str) -> None:
-        from rich.text import Text
-
-        self.console.print(Text(safe(text)))
+        if self.bar:
+            self.bar.line(safe(text))
+        else:
+            sys.stderr.write(safe(text) + "\n")
+            sys.stderr.flush()
 
     def tell(self, event: Event) -> None:
         """Show one event of the run."""
@@ -73,16 +65,51 @@ class Display:
         elif event.what == "starts":
             self._say_kept()
             self.started = time.monotonic()
-            self.task = self.progress.add_task(f"  run   {name}", total=None, what=safe(event.why))
-            if self.progress.disable:
+            if self.bar:
+                self.bar.starts(f"  run   {name}", safe(event.why))
+            else:
                 self._line(f"  run   {name}  {event.why}".rstrip())
-        elif event.what == "progress" and self.task is not None:
-            self.progress.update(
-                self.task, completed=event.done, total=event.of or None, what=safe(event.why)
-            )
+        elif event.what == "progress" and self.bar:
+            self.bar.moves(event.done, event.of, safe(event.why))
         elif event.what == "made":
-            if self.task is not None:
-                self.progress.remove_task(self.task)
-                self.task = None
+            if self.bar:
+                self.bar.ends()
             took = f"{time.monotonic() - self.started:6.1f} s"
             self._line(f"  made  {name}  {took}  {event.why}".rstrip())
+
+
+class _Bar:
+    """The step in the making: a spinner, a bar and how long it has taken."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[what]}", markup=False),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.task: Any = None
+
+    def starts(self, name: str, what: str) -> None:
+        self.task = self.progress.add_task(name, total=None, what=what)
+
+    def moves(self, done: int, of: int, what: str) -> None:
+        if self.task is not None:
+            self.progress.update(self.task, completed=done, total=of or None, what=what)
+
+    def ends(self) -> None:
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+            self.task = None
+
+    def line(self, text: str) -> None:
+        from rich.text import Text
+
+        self.console.print(Text(text))
