@@ -229,7 +229,7 @@ def test_show_says_who_set_what() -> None:
     assert "# mix.weights.talk " in recipe("show", "child.yaml").stdout
 
 
-@pytest.mark.parametrize("kind", cli.KINDS)
+@pytest.mark.parametrize("kind", cli.about.KINDS)
 def test_list(kind: str) -> None:
     rows = answer("list", kind)[kind]
     assert all({"name", "about"} <= row.keys() for row in rows)

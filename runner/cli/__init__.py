@@ -1,0 +1,19 @@
+"""The command line: parses arguments, prints, exits; decides nothing. A file here is a group of verbs."""
+
+from __future__ import annotations
+
+import click
+
+from runner.cli import about, line, rows
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mirepoix", prog_name="recipe")
+def main() -> None:
+    """One YAML recipe: from text sources to a fine-tuned, judged adapter."""
+
+
+for verb in (
+    line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.report, about.doctor, about.schema,
+):  # fmt: skip
+    main.add_command(verb)

@@ -1,0 +1,90 @@
+"""Verbs about what there is: list, report, doctor, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from runner import errors
+from runner.cli.common import command, emit, settings_of
+from runner.errors import safe
+
+KINDS = ["sources", "filters", "judges", "suites", "models", "runs"]
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS))
+@command
+def list_(kind: str, workspace: Path, as_json: bool) -> None:
+    """List sources, filters, judges, suites, models or runs."""
+    from runner.catalogue import catalogue
+
+    rows = catalogue(kind, workspace)
+    if as_json:
+        emit({kind: rows})
+        return
+    for row in rows:
+        click.echo(safe(f"{row['name']:<24}  {row['about']}".rstrip()))
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN")
+@command
+def report(run_name: str, workspace: Path, as_json: bool) -> None:
+    """Say where a run's report is, and its verdict."""
+    path = workspace / "runs" / run_name / "report.json"
+    if not path.is_file() or Path(run_name).name != run_name:
+        from runner.catalogue import catalogue
+        from runner.wording import nearest
+
+        known = [r["name"] for r in catalogue("runs", workspace)]
+        raise errors.UsageError(f"no report of a run {run_name!r}{nearest(run_name, known)}")
+    try:
+        data = json.loads(path.read_bytes())
+        lines = [f"{g['verdict']:<4}  {g['gate']}  {g['why']}".rstrip() for g in data["gates"]]
+    except (ValueError, KeyError, TypeError):
+        raise errors.UsageError(f"{path} is no report; run the recipe again") from None
+    if as_json:
+        emit(data)
+        return
+    for line in lines:
+        click.echo(safe(line))
+    click.echo(f"report: {path.with_suffix('.html')}")
+
+
+@click.command()
+@command
+def doctor(workspace: Path, as_json: bool) -> None:
+    """Say what is installed, what hardware there is, and which settings are in force."""
+    from runner import doctor as doctors
+
+    facts = doctors.doctor(workspace, settings_of(()))
+    if as_json:
+        emit(facts)
+    else:
+        click.echo(safe(doctors.text(facts)))
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Write schemas/*.json of this checkout.")
+@click.argument("name", required=False, default="recipe")
+@command
+def schema(name: str, write: bool, workspace: Path, as_json: bool) -> None:
+    """Print a JSON Schema: recipe, suite, record, probe or manifest."""
+    from runner import library
+    from runner.schema import all_schemas, text
+    from runner.wording import nearest
+
+    schemas = all_schemas()
+    if write:
+        for file, body in schemas.items():
+            (library.shelf("schemas") / file).write_text(text(body), encoding="utf-8")
+        click.echo(f"{len(schemas)} schemas written to {library.shelf('schemas')}")
+        return
+    file = f"{name}.schema.json"
+    if file not in schemas:
+        known = [k.removesuffix(".schema.json") for k in schemas]
+        raise errors.UsageError(f"no schema {name!r}{nearest(name, known)}")
+    click.echo(text(schemas[file]), nl=False)

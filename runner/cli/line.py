@@ -1,0 +1,178 @@
+"""Verbs along the line: check, plan, compile, run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner import errors
+from runner.cli.common import (
+    ALLOW,
+    PROFILE,
+    RECIPE,
+    TRUST,
+    command,
+    described,
+    emit,
+    load,
+    planned_of,
+    settings_of,
+    shown,
+)
+from runner.errors import safe
+
+if TYPE_CHECKING:
+    from runner.fetching import Item
+
+
+@click.command()
+@click.argument("recipes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@TRUST
+@command
+def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
+    """Check recipes; report every error at its file, line and column."""
+    from runner.licences import licences, terms
+
+    code, found = errors.OK, []
+    mixed: dict[str, dict[str, list[str]]] = {}
+    for recipe in recipes:
+        try:
+            loaded, place = load(recipe, workspace, trust)
+        except errors.MirepoixError as e:
+            code = max(code, e.exit_code)
+            found += described(e)
+            if not as_json:
+                click.echo(safe(str(e)), err=True)
+        else:
+            mixed[str(recipe)] = licences(loaded.recipe, place)
+            if not as_json:
+                click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
+                for name, what in mixed[str(recipe)].items():
+                    click.echo(safe(f"  {name}: {', '.join(what)}"))
+                for said in terms(mixed[str(recipe)]):
+                    click.echo(safe(f"  {said}"))
+    if as_json:
+        asked = {name: terms(under) for name, under in mixed.items()}
+        emit({"ok": not code, "exit": code, "errors": found, "licences": mixed, "terms": asked})
+    return code
+
+
+def _fetched(items: tuple[Item, ...]) -> str:
+    failed = sum(bool(i.error) and not i.left_out for i in items)
+    return f"{len(items)} items" + (f", {failed} not had: --refresh failed asks again" if failed else "")
+
+
+@click.command()
+@RECIPE
+@TRUST
+@PROFILE
+@command
+def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool) -> None:
+    """Say which steps would run, which are made already, and why."""
+    from runner.run import before
+    from runner.status import status
+    from runner.store import Store
+
+    planned = planned_of(recipe, workspace, trust, profile)
+    rows = status(planned, Store(workspace), before(planned))
+    fetches = [
+        {"fetch": f.source.name, "run": f.items is None, "items": len(f.items or ())} for f in planned.fetches
+    ]
+    if as_json:
+        steps = [
+            {"step": s.name, "stage": s.stage, "fingerprint": s.fingerprint, "run": not made, "why": why}
+            for s, made, why in rows
+        ]
+        whole = {"recipe": planned.loaded.recipe.name, "profile": planned.profile}
+        emit(whole | {"fetches": fetches, "steps": steps})
+        return
+    click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
+    width = max(map(len, [s.name for s in planned.steps] + [f.name for f in planned.fetches]))
+    for f in planned.fetches:
+        todo, said = ("run ", "not fetched yet") if f.items is None else ("skip", _fetched(f.items))
+        click.echo(safe(f"  {todo}  {f.name:<{width}}  {said}"))
+    for s, made, why in rows:
+        click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))
+    click.echo(f"{sum(not made for _, made, _ in rows)} of {len(rows)} steps to run")
+
+
+@click.command("compile")
+@RECIPE
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@TRUST
+@PROFILE
+@command
+def compile_(
+    recipe: Path, out: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool
+) -> None:
+    """Write what a recipe compiles to: `axolotl.yml`, and one file a data step."""
+    from runner.compile import compile_to
+
+    names = compile_to(planned_of(recipe, workspace, trust, profile), out)
+    if as_json:
+        emit({"out": str(out), "files": names})
+    else:
+        click.echo("\n".join(str(out / n) for n in names))
+
+
+@click.command()
+@RECIPE
+@click.option("--to", type=click.Choice(["prepare", "train", "evaluate", "report"]), default="report")
+@click.option(
+    "--refresh",
+    type=click.Choice(["failed", "all"]),
+    is_flag=False,
+    flag_value="all",
+    default=None,
+    help="Ask again for what was fetched before, or for what could not be had (failed).",
+)
+@ALLOW
+@TRUST
+@PROFILE
+@command
+def run(
+    recipe: Path,
+    to: Any,
+    refresh: Any,
+    allow: tuple[str, ...],
+    trust: tuple[str, ...],
+    profile: Any,
+    workspace: Path,
+    as_json: bool,
+) -> int:
+    """Run a recipe: prepare, train, evaluate, report. What is made already is not made again."""
+    from runner import run as runs
+    from runner.progress import Display, silent
+
+    planned = planned_of(recipe, workspace, trust, profile)
+    if to in ("train", "evaluate") and planned.loaded.recipe.model is None:
+        what = (
+            f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
+        )
+        raise errors.UsageError(what)
+    settings = settings_of(allow)
+    with silent() if as_json else Display(planned) as tell:
+        outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings)
+    code = errors.GATE_FAILED if outcome.failed_gates else errors.OK
+    if as_json:
+        emit(
+            {
+                "ok": not code,
+                "exit": code,
+                "run": str(outcome.folder),
+                "executed": outcome.executed,
+                "kept": outcome.kept,
+                "failed_gates": outcome.failed_gates,
+                "report": str(outcome.report) if outcome.report else None,
+                "paid": outcome.paid,
+            }
+        )
+        return code
+    for why in outcome.failed_gates:
+        click.echo(safe(f"gate failed: {why}"), err=True)
+    click.echo(f"{outcome.executed} steps executed, {outcome.kept} kept: {shown(outcome.folder)}")
+    if outcome.report:
+        click.echo(f"report: {shown(outcome.report)}")
+    return code

@@ -1,0 +1,107 @@
+"""The verb `show`: a recipe as it takes effect, its sources, and what became of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner import errors
+from runner.cli.common import ALLOW, TRUST, command, emit, load, planned_of, settings_of
+from runner.errors import safe
+
+PARTS = ("sources", "drops", "row", "near")
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[RECIPE] [sources | drops | row ID | near ID]")
+@click.option("--rows", type=click.IntRange(1, 1000), default=5, help="How many records of each source.")
+@ALLOW
+@TRUST
+@command
+def show(
+    what: tuple[str, ...],
+    rows: int,
+    allow: tuple[str, ...],
+    trust: tuple[str, ...],
+    workspace: Path,
+    as_json: bool,
+) -> int:
+    """Print the effective recipe, `extends` merged, and which file set each key.
+
+    With `sources`: the first records of each source, fetching no more than they need. Of what was run: `drops`, which
+    rows were dropped and why; `row ID`, a row's whole way; `near ID`, what it repeats. Without a recipe: of the last
+    run.
+    """
+    recipe, part, id = _asked(what, workspace)
+    if part == "sources":
+        return _show_sources(recipe, rows, allow, trust, workspace, as_json)
+    if part is not None:
+        _show_rows(recipe, part, id, trust, workspace, as_json)
+        return errors.OK
+    from runner.yaml12 import dump
+
+    loaded, _ = load(recipe, workspace, trust)
+    if as_json:
+        emit({"recipe": loaded.document.data, "who": loaded.who})
+        return errors.OK
+    click.echo(safe(dump(loaded.document.data)), nl=False)
+    click.echo("\n# who set each key")
+    width = max(map(len, loaded.who))
+    for key, place in loaded.who.items():
+        click.echo(safe(f"# {key:<{width}}  {place}"))
+    return errors.OK
+
+
+def _asked(what: tuple[str, ...], workspace: Path) -> tuple[Path, str | None, str]:
+    """The recipe, the part and the row that the words after `show` mean."""
+    words = list(what)
+    named = bool(words) and (words[0] not in PARTS or Path(words[0]).exists())
+    recipe = Path(words.pop(0)) if named else None
+    part = words.pop(0) if words else None
+    if part is not None and part not in PARTS:
+        from runner.wording import nearest
+
+        raise errors.UsageError(f"nothing called {part!r} to show{nearest(part, PARTS)}")
+    if len(words) != (part in ("row", "near")):
+        after = "the ID of a row" if part in ("row", "near") else "nothing"
+        raise errors.UsageError(f"show {part or 'RECIPE'} takes {after} after it")
+    if recipe is None:
+        if part in (None, "sources"):
+            raise errors.UsageError("name a recipe: recipe show RECIPE" + (f" {part}" if part else ""))
+        from runner.lookup import latest
+
+        recipe = latest(workspace)
+    return recipe, part, words[0] if words else ""
+
+
+def _show_sources(
+    recipe: Path, rows: int, allow: tuple[str, ...], trust: tuple[str, ...], workspace: Path, as_json: bool
+) -> int:
+    from runner.preview import preview, text
+
+    shown, code = [], errors.OK
+    for one in preview(planned_of(recipe, workspace, trust, None), settings_of(allow), rows):
+        code = code if one["records"] else errors.StepError.exit_code
+        shown.append(one)
+        if not as_json:
+            click.echo(safe(text(one)))
+    if as_json:
+        emit({"sources": shown})
+    return code
+
+
+def _show_rows(
+    recipe: Path, part: str, id: str, trust: tuple[str, ...], workspace: Path, as_json: bool
+) -> None:
+    from runner import lookup, lookuptext
+
+    look = lookup.Lookup(planned_of(recipe, workspace, trust, None))
+    found: Any = look.drops() if part == "drops" else look.row(id) if part == "row" else look.near(id)
+    if as_json:
+        emit({"run": look.name, part: found})
+        return
+    say: Callable[[Any], str] = getattr(lookuptext, part)
+    click.echo(safe(say(found)))

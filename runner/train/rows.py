@@ -1,0 +1,30 @@
+"""Steps `rows` and `preprocess`: the records as Axolotl reads them, and what it makes of them."""
+
+from __future__ import annotations
+
+import shutil
+
+from runner import chat, mix
+from runner.making import Making, read_rows, write_rows
+from runner.record import Record
+from runner.train.jobs import axolotl_config, run_axolotl
+
+
+def rows(m: Making) -> None:
+    """The records in the shape and order in which Axolotl reads them."""
+    recipe = m.plan.loaded.recipe
+    for name in ("train", "validation"):
+        records = list(read_rows(m.inputs["split"].file("data") / f"{name}.jsonl", Record))
+        if name == "train" and recipe.train.group_by_length:
+            records = mix.by_length(records, recipe.train.micro_batch, recipe.seed)
+        write_rows(m.out / f"{name}.jsonl", map(chat.for_trainer, records))
+
+
+def preprocess(m: Making) -> None:
+    """`axolotl preprocess`: rows → token ids and labels, as the training will read them."""
+    m.progress(0, 0, "axolotl preprocess")
+    shutil.rmtree(m.work / "prepared", ignore_errors=True)  # one cut short fails every later run
+    run_axolotl(m, "preprocess", axolotl_config(m, m.work / "prepared", m.work / "out"))
+    if not any((m.work / "prepared").rglob("*.arrow")):
+        raise m.fail("axolotl preprocess left no prepared rows", log=True)
+    shutil.move(m.work / "prepared", m.out / "prepared")
