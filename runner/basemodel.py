@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from runner import chat
+from runner import chat, trouble
 from runner.errors import StepError
 from runner.making import Making
+from runner.steps import Plan
+from runner.store import Artifact
 
 
 def model_at(m: Making) -> str:
     """Where the base model is: a made or a local folder, relative to the workspace, or a hub id."""
-    model = m.plan.loaded.recipe.model
+    folder = folder_of(m.plan, m.inputs.get("model"))
+    return m.shown(folder) if isinstance(folder, Path) else folder
+
+
+def folder_of(plan: Plan, made: Artifact | None) -> Path | str:
+    """The folder of a plan's base model, or its hub id. `made` is the artifact of the step `model`, if there is one."""
+    model = plan.loaded.recipe.model
     assert model is not None
-    if "model" in m.inputs:
-        return m.shown(m.inputs["model"].file("model"))
-    local = m.plan.workspace.find(model.base)
-    return m.shown(local) if local is not None and local.is_dir() else model.base
+    if made is not None:
+        return made.file("model")
+    local = plan.workspace.find(model.base)
+    return local if local is not None and local.is_dir() else model.base
 
 
 @dataclass(frozen=True)
@@ -29,25 +38,41 @@ class Tokenizer:
     end_of_turn: str | None
     base: str
     step: str
+    learnt: chat.Learnt = chat.ASSISTANT
 
     def load(self) -> chat.Renderer:
         """The renderer. Raises StepError where there is no such tokenizer."""
         try:
             return chat.Renderer(
-                self.model, revision=self.revision, template=self.template, end_of_turn=self.end_of_turn
+                self.model,
+                revision=self.revision,
+                template=self.template,
+                end_of_turn=self.end_of_turn,
+                learnt=self.learnt,
             )
         except (OSError, ValueError) as e:
-            raise StepError(self.step, f"no tokenizer for {self.base!r}: {str(e).splitlines()[0]}") from None
+            said = trouble.words(f"{type(e).__name__}: {e}", trouble.About(self.base, self.revision))
+            what = said or f"no tokenizer for {self.base!r}: {str(e).splitlines()[0]}"
+            raise StepError(self.step, what) from None
 
 
 def tokenizer(m: Making) -> Tokenizer:
     """The tokenizer and template that the recipe names."""
-    model = m.plan.loaded.recipe.model
+    return tokenizer_of(m.plan, m.inputs.get("model"), m.step.name)
+
+
+def tokenizer_of(plan: Plan, made: Artifact | None, step: str) -> Tokenizer:
+    """As `tokenizer`, of a plan; `step` is named in errors."""
+    model = plan.loaded.recipe.model
     assert model is not None
-    where = model_at(m)
-    folder = m.plan.workspace.root / where
-    place = str(folder) if folder.is_dir() else where
-    return Tokenizer(place, model.revision, m.plan.template, model.end_of_turn, model.base, m.step.name)
+    place = str(folder_of(plan, made))
+    return Tokenizer(place, model.revision, plan.template, model.end_of_turn, model.base, step, learnt(plan))
+
+
+def learnt(plan: Plan) -> chat.Learnt:
+    """Which turns the recipe has trained."""
+    train = plan.loaded.recipe.train
+    return chat.Learnt(tuple(train.roles), train.turns)
 
 
 def renderer(m: Making) -> chat.Renderer:

@@ -1,16 +1,18 @@
 """Records as the model sees them: rendered by the real template, cut up by the real tokenizer.
 
-`Renderer.render` finds what a template loses, and which tokens must be trained: each assistant turn's
-text or calls with the stop token that ends it, and nothing else.
+`Renderer.render` finds what a template loses, and which tokens must be trained: of each turn that is to be learnt
+(the assistant's, unless the recipe or the record says otherwise) its text or calls with the stop token that ends it,
+and nothing else.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,18 +28,44 @@ class Lost(Exception):
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """Which turns are trained: those of `roles`, all or the last of them; a message's own `weight` goes before that."""
+
+    roles: tuple[str, ...] = ("assistant",)
+    turns: Literal["all", "last"] = "all"
+
+    def of(self, messages: Sequence[Message]) -> list[bool]:
+        """For each message whether it is trained."""
+        chosen = [m.role in self.roles for m in messages]
+        if self.turns == "last" and True in chosen:
+            last = len(chosen) - 1 - chosen[::-1].index(True)
+            chosen = [n == last for n in range(len(chosen))]
+        return [c if m.weight is None else m.weight == 1 for c, m in zip(chosen, messages, strict=True)]
+
+
+ASSISTANT = Learnt()
+
+
+@dataclass(frozen=True)
 class Rendered:
-    """`ids` are token ids; `trained[i]` says that token i must carry a label; `spans` are the trained texts."""
+    """`ids` are token ids; `trained[i]` says that token i must carry a label; `places` are where in the text (first
+    character, one past the last) what is trained stands."""
 
     text: str
     ids: list[int]
     trained: list[bool]
-    spans: list[str]
+    places: list[tuple[int, int]]
+
+    @property
+    def spans(self) -> list[str]:
+        """The texts that are trained."""
+        return [self.text[a:b] for a, b in self.places]
 
 
 def for_template(message: Message) -> dict[str, Any]:
     """A message as templates get it in training: Axolotl parses `arguments` first, so all of us must."""
     plain: dict[str, Any] = msgspec.to_builtins(message)
+    plain.pop("weight", None)
     for call in plain.get("tool_calls", ()):
         # A probe may show a broken call on purpose: left as text.
         with suppress(ValueError):
@@ -45,9 +73,16 @@ def for_template(message: Message) -> dict[str, Any]:
     return plain
 
 
-def for_trainer(record: Record) -> dict[str, Any]:
-    """The row that Axolotl reads. Tools are JSON text: Arrow merges dict shapes across rows."""
+def for_trainer(record: Record, learnt: Learnt = ASSISTANT) -> dict[str, Any]:
+    """The row that Axolotl reads. Tools are JSON text: Arrow merges dict shapes across rows.
+
+    `train` stands in a message where it is not what `roles_to_train` says.
+    """
     row: dict[str, Any] = {"messages": [msgspec.to_builtins(m) for m in record.messages]}
+    for message, wanted in zip(row["messages"], learnt.of(record.messages), strict=True):
+        message.pop("weight", None)
+        if wanted != (message["role"] in learnt.roles):
+            message["train"] = wanted
     row["tools"] = json.dumps(record.tools, ensure_ascii=False) if record.tools else None
     return row
 
@@ -78,7 +113,13 @@ class Renderer:
     """A model's tokenizer with the recipe's template. Loading it imports transformers."""
 
     def __init__(
-        self, model: str, *, revision: str | None, template: str | None, end_of_turn: str | None
+        self,
+        model: str,
+        *,
+        revision: str | None,
+        template: str | None,
+        end_of_turn: str | None,
+        learnt: Learnt = ASSISTANT,
     ) -> None:
         from transformers import AutoTokenizer
 
@@ -87,7 +128,12 @@ class Renderer:
             self.tokenizer.chat_template = template
         if not self.tokenizer.chat_template:
             raise ValueError("the model's tokenizer has no chat template; name one in model.template")
-        self.stop: str = end_of_turn or self.tokenizer.eos_token
+        if not (stop := end_of_turn or self.tokenizer.eos_token):
+            raise ValueError(
+                "the model's tokenizer has no token that ends a turn; name the template's in model.end_of_turn"
+            )
+        self.stop: str = stop
+        self.learnt = learnt
 
     def _text(
         self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None, prompt: bool = False
@@ -95,11 +141,11 @@ class Renderer:
         from jinja2 import TemplateError
 
         try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages, tools=tools, tokenize=False, add_generation_prompt=prompt
-                )
+            # As a batch of one: alone, transformers refuses the empty beginning of what starts with an answer.
+            (text,) = self.tokenizer.apply_chat_template(
+                [messages], tools=tools, tokenize=False, add_generation_prompt=prompt
             )
+            return str(text)
         except (TemplateError, TypeError, ValueError, KeyError) as e:
             raise Unrenderable(str(e).splitlines()[0] if str(e) else type(e).__name__) from None
 
@@ -108,6 +154,8 @@ class Renderer:
         messages, tools = [for_template(m) for m in record.messages], record.tools or None
         whole = self._text(messages, tools)
         spans: list[tuple[int, int]] = []
+        borders: list[int] = []
+        learnt = self.learnt.of(record.messages)
         before = ""
         for n, message in enumerate(record.messages):
             last = n == len(messages) - 1
@@ -119,13 +167,31 @@ class Renderer:
                 end = upto.find(self.stop, len(start))
                 if end < 0:
                     raise Lost(f"the assistant's turn has no stop token {self.stop!r} after it")
-                spans.append((len(start), end + len(self.stop)))
+                borders.append(len(start))
+                if learnt[n]:
+                    spans.append((_begin(upto, len(start), message), end + len(self.stop)))
             segment = upto[len(before) :] if upto.startswith(before) else upto
             _check(message, segment, n)
-            before = upto
+            if learnt[n] and message.role != "assistant":
+                spans += self._said(message, upto, len(upto) - len(segment), n)
+            if upto is not whole:
+                before = upto
         if tools:
             self._check_tools(messages, tools, whole)
-        return self._marked(whole, spans)
+        return self._marked(whole, spans, borders)
+
+    def _said(self, message: Message, upto: str, begin: int, n: int) -> Iterator[tuple[int, int]]:
+        """Where a turn that is not the assistant's says what it says, and the stop token, if that comes right after."""
+        text = message.content or ""
+        if not text or (at := upto.find(text, begin)) < 0:
+            raise Lost(
+                f"message {n + 1} word for word; so it cannot be trained: leave its role out of train.roles"
+            )
+        end = at + len(text)
+        stop = upto.find(self.stop, end)
+        yield (at, stop + len(self.stop)) if stop == end else (at, end)
+        if stop > end and not upto[end:stop].strip():
+            yield stop, stop + len(self.stop)
 
     def _prefix(self, messages: list[dict[str, Any]], tools: Any, whole: str) -> str:
         """The rendering of the first messages, where a template gives one that the whole begins with."""
@@ -146,10 +212,28 @@ class Renderer:
             if whole.count(function["name"]) <= without.count(function["name"]):
                 raise Lost(f"the schema of tool {function['name']!r}")
 
-    def _marked(self, text: str, spans: list[tuple[int, int]]) -> Rendered:
+    def _marked(self, text: str, spans: list[tuple[int, int]], borders: list[int]) -> Rendered:
+        """`borders`: where prompts end. The model never sees a token that lies across one of them."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        trained = [any(a <= at < b for a, b in spans) for at, _ in encoded["offset_mapping"]]
-        return Rendered(text, list(encoded["input_ids"]), trained, [text[a:b] for a, b in spans])
+        offsets: list[tuple[int, int]] = encoded["offset_mapping"]
+        starts = [a for a, _ in offsets]
+        for at in borders:
+            n = bisect_left(starts, at) - 1
+            if n >= 0 and offsets[n][1] > at:
+                joined = text[slice(*offsets[n])]
+                raise Unrenderable(f"the tokenizer joins an answer's beginning to its prompt: {joined!r}")
+        trained = [any(a < end and at < b for a, b in spans) for at, end in offsets]
+        return Rendered(text, list(encoded["input_ids"]), trained, spans)
+
+
+def _begin(text: str, at: int, message: Message) -> int:
+    """Where a turn begins to say something: behind white space that the template puts between prompt and text.
+
+    Nobody can tell such a space from the prompt's, unless the tokenizer joins it to the first word.
+    """
+    content = message.content or ""
+    spaces = len(text) - at - len(text[at:].lstrip()) if text[at : at + 1].isspace() else 0
+    return at + max(0, spaces - (len(content) - len(content.lstrip())))
 
 
 def _check(message: Message, segment: str, n: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,10 @@ class Lookup:
                 )
         folders = [self.made[f"source.{n}"].path for n in self.sources]
         self.originals = Shelf(folders)
-        self.shelf = Shelf(folders, self.made["filter"].path)
+        from runner.prepare.selected import EDITING
+
+        self.compared = Shelf(folders, [self.made["filter"].path])
+        self.shelf = Shelf(folders, [self.made[n].path for n in EDITING if n in self.made])
         self.ledger = self.made["split"].file("ledger.parquet") if "split" in self.made else None
 
     def fates(self) -> Iterator[Fate]:
@@ -135,11 +139,12 @@ class Lookup:
             out["way"].append({"step": f"source.{fate.source}", "what": said})
             out["raw"] = self._raw(fate)
             return out
-        before, after = (
-            msgspec.json.decode(x.one(number), type=Record) for x in (self.originals, self.shelf)
-        )
-        out["record"] = msgspec.to_builtins(after)
-        if before != after:
+        before = msgspec.json.decode(self.originals.one(number), type=Record)
+        now = [msgspec.json.decode(x, type=Record) for x in self.shelf.one(number).splitlines()]
+        out["record"] = msgspec.to_builtins(now[0])
+        if len(now) > 1:  # it is several since
+            out["parts"] = msgspec.to_builtins(now)
+        if now != [before]:
             out["before"] = msgspec.to_builtins(before)
         out["way"] = list(self._way(fate, number))
         out["instead_of"] = self._dropped_for(number)
@@ -154,18 +159,31 @@ class Lookup:
         for step in ("filter", "dedup", "decontaminate", "render", "mix"):
             if step not in self.made:
                 continue
-            if step == "filter" and fate.edits:
-                yield {"step": "filter", "what": f"changed: {fate.edits}"}
+            if changed := self._changed(step, number):
+                yield {"step": step, "what": f"changed: {changed}"}
             if number in _set(drops.read(self.made[step].path).rows, number):
                 of = f" of {fate.of}" if fate.of else ""
                 near = self._similarity(number) if step == "dedup" else None
                 alike = f" (similarity {near:.3f})" if near is not None else ""
                 yield {"step": step, "what": f"dropped by {fate.by}: {fate.reason}{of}{alike}"}
                 return
-            if step != "filter" or not fate.edits:
+            if not changed:
                 yield {"step": step, "what": "kept"}
         times = f", {fate.times} times" if fate.times > 1 else ""
         yield {"step": "split", "what": f"{fate.fate}{times}"}
+
+    def _changed(self, step: str, number: int) -> str:
+        """What a step changed in a row, in its own words."""
+        import numpy as np
+
+        folder = self.made[step].path
+        if not (folder / "edited.npy").is_file():
+            return ""
+        rows = load(folder / "edited.npy")
+        at = int(np.searchsorted(rows, number))
+        if at >= len(rows) or int(rows[at]) != number:
+            return ""
+        return next(islice(read_rows(folder / "edits.jsonl", str), at, None))
 
     def _similarity(self, number: int) -> float | None:
         import numpy as np
@@ -223,7 +241,7 @@ class Lookup:
         decoder = msgspec.json.Decoder(Said)
 
         def sets(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-            return shingler.sets(batch(decoder.decode(x).compared for x in self.shelf.read(rows)))
+            return shingler.sets(batch(decoder.decode(x).compared for x in self.compared.read(rows)))
 
         own, _ = sets(np.array([number]))
         best: list[tuple[float, int]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 _LINE = 300
@@ -53,6 +54,27 @@ def _said(message: dict[str, Any]) -> list[str]:
     texts += [f"{c['function']['name']}({c['function']['arguments']})" for c in message.get("tool_calls", ())]
     lines = [line for text in texts for line in text.split("\n") if line.strip()]
     return [f"{message['role'] if not n else '':<9} {line}" for n, line in enumerate(lines)]
+
+
+def render(found: dict[str, Any], mark: Callable[[str], str] = "⟦{}⟧".format) -> str:
+    """A record as the model sees it; `mark` shows a text that is trained."""
+    lines = []
+    for part in found["parts"]:
+        if "error" in part:
+            lines.append(f"{part['id']}  cannot be rendered: {part['error']}")
+            continue
+        lines.append(f"{part['id']}  {part['tokens']} tokens, {part['trained_tokens']} of them trained")
+        text, at, out = part["text"], 0, ""
+        for begin, end in part["trained"]:
+            out += text[at:begin] + "\n".join(
+                mark(line) if line else "" for line in text[begin:end].split("\n")
+            )
+            at = end
+        lines += [out + text[at:], ""]
+    fate = found["row"]
+    if fate["fate"] == "dropped":
+        lines.append(f"dropped by {fate['by']}: {fate['reason']}")
+    return "\n".join(lines).rstrip("\n")
 
 
 def near(found: dict[str, Any]) -> str:

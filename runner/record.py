@@ -33,6 +33,7 @@ class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_call_id: str | None = None
     name: str | None = None
+    weight: Literal[0, 1] | None = None  # 1: trained, 0: not; absent: as the recipe says
 
 
 class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,11 @@ class Table:
             os.close(self._file)  # type: ignore[arg-type]
 
 
+def first(line: bytes) -> bytes:
+    """The first line of a row that a step has split; else the row's line."""
+    return line.partition(b"\n")[0]
+
+
 def _read(fd: int, size: int, at: int) -> bytes:
     data = os.pread(fd, size, at)
     while len(data) < size:  # a call gives 2 GiB at most
@@ -96,20 +101,32 @@ def _read(fd: int, size: int, at: int) -> bytes:
     return data
 
 
-class Shelf:
-    """All rows of a run. `sources` are folders with records.jsonl and lines.npy; `edits`, if any, one with the rows
-    that filters changed: edited.jsonl, edited.lines.npy, edited.npy (their numbers, ascending)."""
+class Layer(NamedTuple):
+    """Rows that one step changed: their numbers, ascending, and what they are since."""
 
-    def __init__(self, sources: Sequence[Path], edits: Path | None = None) -> None:
+    rows: NDArray[Any]
+    table: Table
+
+
+class Shelf:
+    """All rows of a run. `sources` are folders with records.jsonl and lines.npy; `edits` those of steps that changed
+    rows, the later ones last: edited.jsonl, edited.lines.npy, edited.npy (their numbers, ascending).
+
+    A row that a step has split holds a line a piece.
+    """
+
+    def __init__(self, sources: Sequence[Path], edits: Sequence[Path] = ()) -> None:
         import numpy as np
 
         self.folders = list(sources)
         self.tables = [Table(folder / "records.jsonl", folder / "lines.npy") for folder in sources]
         self.ends = np.cumsum([len(table) for table in self.tables]).astype(np.int64)
-        self.edited: NDArray[Any] = np.zeros(0, np.uint32)
-        if edits is not None and (edits / "edited.npy").is_file():
-            self.edited = load(edits / "edited.npy")
-            self.edits = Table(edits / "edited.jsonl", edits / "edited.lines.npy")
+        self.layers = [
+            Layer(load(folder / "edited.npy"), Table(folder / "edited.jsonl", folder / "edited.lines.npy"))
+            for folder in edits
+            if (folder / "edited.npy").is_file()
+        ]
+        self.layers = [layer for layer in self.layers if len(layer.rows)]
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
@@ -132,38 +149,49 @@ class Shelf:
         import numpy as np
 
         cuts = np.searchsorted(rows, self.ends).tolist()
-        begin = first = 0
+        begin = before = 0
         for table, cut, end in zip(self.tables, cuts, self.ends.tolist(), strict=True):
-            yield from table.read(rows[begin:cut].astype(np.int64) - first)
-            begin, first = cut, end
+            yield from table.read(rows[begin:cut].astype(np.int64) - before)
+            begin, before = cut, end
 
     def read(self, rows: NDArray[Any]) -> Iterator[bytes]:
-        """Lines of rows in ascending order, as the filters left them."""
+        """Lines of rows in ascending order, as the steps left them."""
         import numpy as np
 
-        if not len(self.edited):
+        if not self.layers:
             yield from self.original(rows)
             return
-        at = np.minimum(np.searchsorted(self.edited, rows), len(self.edited) - 1)
-        changed = self.edited[at] == rows
-        edits, others = self.edits.read(at[changed]), self.original(rows[~changed])
-        for edited in changed.tolist():
-            yield next(edits if edited else others)
+        by, place = self._changed(rows)
+        left = [self.original(rows[by < 0])]
+        left += [layer.table.read(place[by == n]) for n, layer in enumerate(self.layers)]
+        for n in (by + 1).astype(np.int64).tolist():
+            yield next(left[n])
 
-    def scattered(self, rows: NDArray[Any]) -> Iterator[bytes]:
-        """Lines of rows in any order, as the filters left them."""
+    def _changed(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Of each row which layer changed it last (-1: none), and its place there."""
         import numpy as np
 
+        by, place = np.full(len(rows), -1, dtype=np.int8), np.zeros(len(rows), dtype=np.int64)
+        for n, layer in enumerate(self.layers):
+            at = np.minimum(np.searchsorted(layer.rows, rows), len(layer.rows) - 1)
+            mine = layer.rows[at] == rows
+            by[mine], place[mine] = n, at[mine]
+        return by, place
+
+    def scattered(self, rows: NDArray[Any]) -> Iterator[bytes]:
+        """Lines of rows in any order, as the steps left them."""
+        import numpy as np
+
+        tables = [*self.tables, *(layer.table for layer in self.layers)]
         for n in range(0, len(rows), _AT_ONCE):
             some = rows[n : n + _AT_ONCE].astype(np.int64)
             table = self.source(some)
             place = some - np.append(0, self.ends)[table]
-            if len(self.edited):
-                at = np.minimum(np.searchsorted(self.edited, some), len(self.edited) - 1)
-                changed = self.edited[at] == some
-                table, place = np.where(changed, len(self.tables), table), np.where(changed, at, place)
+            if self.layers:
+                by, at = self._changed(some)
+                table = np.where(by >= 0, len(self.tables) + by, table)
+                place = np.where(by >= 0, at, place)
             begin, size = np.empty_like(some), np.empty_like(some)
-            tables = [*self.tables, self.edits] if len(self.edited) else self.tables
             for t, one in enumerate(tables):
                 mine = table == t
                 begin[mine] = one.lines[place[mine]]
@@ -172,11 +200,12 @@ class Shelf:
                 yield _read(tables[t]._fd(), many, at_)
 
     def one(self, row: int) -> bytes:
-        """One row's line, as the filters left it."""
+        """One row's line, as the steps left it."""
         import numpy as np
 
-        at = int(np.searchsorted(self.edited, row))
-        if at < len(self.edited) and int(self.edited[at]) == row:
-            return self.edits.one(at)
+        for layer in reversed(self.layers):
+            at = int(np.searchsorted(layer.rows, row))
+            if at < len(layer.rows) and int(layer.rows[at]) == row:
+                return layer.table.one(at)
         n = int(np.searchsorted(self.ends, row, side="right"))
         return self.tables[n].one(row - (int(self.ends[n - 1]) if n else 0))

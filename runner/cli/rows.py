@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,11 +14,15 @@ from runner import errors
 from runner.cli.common import ALLOW, TRUST, command, emit, load, planned_of, settings_of
 from runner.errors import safe
 
-PARTS = ("sources", "drops", "row", "near")
+if TYPE_CHECKING:
+    from runner.lookup import Lookup
+
+PARTS = ("sources", "drops", "row", "near", "render")
+OF_A_ROW = ("row", "near", "render")
 
 
 @click.command()
-@click.argument("what", nargs=-1, metavar="[RECIPE] [sources | drops | row ID | near ID]")
+@click.argument("what", nargs=-1, metavar="[RECIPE] [sources | drops | row ID | near ID | render ID]")
 @click.option("--rows", type=click.IntRange(1, 1000), default=5, help="How many records of each source.")
 @ALLOW
 @TRUST
@@ -32,8 +38,8 @@ def show(
     """Print the effective recipe, `extends` merged, and which file set each key.
 
     With `sources`: the first records of each source, fetching no more than they need. Of what was run: `drops`, which
-    rows were dropped and why; `row ID`, a row's whole way; `near ID`, what it repeats. Without a recipe: of the last
-    run.
+    rows were dropped and why; `row ID`, a row's whole way; `near ID`, what it repeats; `render ID`, it as the model
+    sees it, with what is trained in colour. Without a recipe: of the last run.
     """
     recipe, part, id = _asked(what, workspace)
     if part == "sources":
@@ -65,8 +71,8 @@ def _asked(what: tuple[str, ...], workspace: Path) -> tuple[Path, str | None, st
         from runner.wording import nearest
 
         raise errors.UsageError(f"nothing called {part!r} to show{nearest(part, PARTS)}")
-    if len(words) != (part in ("row", "near")):
-        after = "the ID of a row" if part in ("row", "near") else "nothing"
+    if len(words) != (part in OF_A_ROW):
+        after = "the ID of a row" if part in OF_A_ROW else "nothing"
         raise errors.UsageError(f"show {part or 'RECIPE'} takes {after} after it")
     if recipe is None:
         if part in (None, "sources"):
@@ -99,9 +105,32 @@ def _show_rows(
     from runner import lookup, lookuptext
 
     look = lookup.Lookup(planned_of(recipe, workspace, trust, None))
-    found: Any = look.drops() if part == "drops" else look.row(id) if part == "row" else look.near(id)
+    found = _found(look, part, id)
     if as_json:
         emit({"run": look.name, part: found})
-        return
-    say: Callable[[Any], str] = getattr(lookuptext, part)
-    click.echo(safe(say(found)))
+    elif part == "render" and sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        # What could steer a terminal is taken out before colours go in.
+        for one in found["parts"]:
+            if "text" in one:
+                one["text"] = _harmless(one["text"])
+        click.echo(lookuptext.render(found, lambda text: click.style(text, fg="green")))
+    else:
+        say: Callable[[Any], str] = getattr(lookuptext, part)
+        click.echo(safe(say(found)))
+
+
+def _harmless(text: str) -> str:
+    """The same number of characters, none of which a terminal obeys."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+def _found(look: Lookup, part: str, id: str) -> Any:
+    if part == "drops":
+        return look.drops()
+    if part == "row":
+        return look.row(id)
+    if part == "near":
+        return look.near(id)
+    from runner.rendered import rendered
+
+    return rendered(look, id)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from runner import drops, ledger
 from runner.drops import Why
 from runner.making import Making, read_rows
-from runner.prepare.selected import PIECE
+from runner.prepare.selected import EDITING, PIECE
 from runner.record import Fate
 from runner.rows import Shelf, load
 
@@ -55,9 +55,12 @@ class _Fates:
             if found.of is not None and len(found.rows):
                 self.stayed = (found.rows, found.of)
         self.against = self._against()
-        edited = m.inputs["filter"].path / "edited.npy" if "filter" in m.inputs else None
-        self._edited = load(edited) if edited else np.zeros(0, np.uint32)
-        self._whats = read_rows(m.inputs["filter"].file("edits.jsonl"), str) if edited else iter(())
+        folders = [m.inputs[n].path for n in EDITING if n in m.inputs]
+        self._edited = [
+            (load(folder / "edited.npy"), read_rows(folder / "edits.jsonl", str))
+            for folder in folders
+            if (folder / "edited.npy").is_file()
+        ]
         self.row = msgspec.json.Decoder(_Row)
 
     def _set(self, rows: NDArray[Any], fates: Any) -> None:
@@ -87,13 +90,15 @@ class _Fates:
         self.aside = [*(why.aside for why in self.whys), False, False]
 
     def edits(self, low: int, high: int) -> list[str]:
-        """What filters changed in rows low…high; rows are asked for in ascending order."""
+        """What steps changed in rows low…high; rows are asked for in ascending order."""
         import numpy as np
 
         told = [""] * (high - low)
-        first, last = np.searchsorted(self._edited, [low, high]).tolist()
-        for row, what in zip(self._edited[first:last].tolist(), self._whats, strict=False):
-            told[row - low] = what
+        for edited, whats in self._edited:
+            first, last = np.searchsorted(edited, [low, high]).tolist()
+            for row, what in zip(edited[first:last].tolist(), whats, strict=False):
+                before = told[row - low]
+                told[row - low] = f"{before}; {what}" if before else what
         return told
 
     def of(self, rows: list[int]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from runner.drops import write as write_drops
 from runner.making import Making, write_json
 from runner.prepare.accounts import accounts
 from runner.prepare.selected import Selected, selected, shelf
-from runner.rows import Shelf, load, save
+from runner.rows import Shelf, first, load, save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def _values(
     out, none = np.zeros(len(rows), dtype=np.int64), []
     decoder = msgspec.json.Decoder(_Tagged)
     for n, line in enumerate(found.read(rows)):
-        value = decoder.decode(line).tags.get(by)
+        value = decoder.decode(first(line)).tags.get(by)
         if value is None:
             none.append(int(rows[n]))
             value = ""
@@ -79,7 +79,7 @@ def blend(m: Making) -> None:
         offer = mix.Offer(ids, sizes, *_present(name, names, there), held)
         try:
             if none:
-                id = msgspec.json.decode(before.shelf.one(none[0]), type=_Tagged).meta["id"]
+                id = msgspec.json.decode(first(before.shelf.one(none[0])), type=_Tagged).meta["id"]
                 raise mix.Impossible(f"record {id} has no tag {wanted.by!r}; give its source one")
             times, order = mix.choose(offer, wanted, recipe.seed), wanted.order
         except mix.Impossible as e:
@@ -195,8 +195,14 @@ def _lines(before: Selected, place: NDArray[Any], copy: NDArray[Any]) -> Iterato
     tokens = before.tokens[place].tolist() if before.tokens is not None else None
     copies = copy.tolist()
     for n, line in enumerate(before.shelf.scattered(before.rows[place])):
-        more = f',"tokens":"{tokens[n]}"' if tokens else ""
+        parts = line.count(b"\n")  # those of a row in parts have been counted one by one
+        more = f',"tokens":"{tokens[n]}"' if tokens and parts == 1 else ""
         if copies[n]:
             more += f',"copy":"{copies[n]}"'
         # A record's line ends with its meta, which is never empty: `…"meta":{…}}` and a line end.
-        yield line[:-3] + more.encode() + b"}}\n" if more else line
+        if not more:
+            yield line
+        elif parts == 1:
+            yield line[:-3] + more.encode() + b"}}\n"
+        else:
+            yield b"".join([part[:-3] + more.encode() + b"}}\n" for part in line.splitlines(keepends=True)])

@@ -19,6 +19,7 @@ from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.errors import MirepoixError
 from runner.making import Making, Rows
+from runner.prepare.edits import Edits
 from runner.prepare.selected import Selected, selected
 from runner.record import Edited, Record, Rejected
 from runner.registry import Said, plugins
@@ -200,32 +201,3 @@ def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome
     left_out = [n for n, s in enumerate(m.plan.loaded.recipe.sources) if s.name in none]
     processes = 1 if filters.asks else m.workers
     return pool.mapped(Filtering(before.shelf, filters, left_out), before.pieces(), processes)
-
-
-class Edits:
-    """Writes the rows that filters changed: edited.jsonl, where each begins, their numbers, and what was changed."""
-
-    def __init__(self, m: Making) -> None:
-        self.out = m.out
-        self.rows, self.lines = array("L"), array("q", [0])
-        self._records = (m.out / "edited.jsonl").open("wb", buffering=1 << 18)
-        self._whats = Rows(m.out / "edits.jsonl")
-
-    def write(self, edited: Iterable[tuple[int, str, bytes]]) -> None:
-        """More of them, by ascending row."""
-        for row, what, line in edited:
-            self.rows.append(row)
-            self.lines.append(self.lines[-1] + len(line))
-            self._records.write(line)
-            self._whats.write(what)
-
-    def __enter__(self) -> Edits:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        import numpy as np
-
-        self._records.close()
-        self._whats.__exit__()
-        save(self.out / "edited.npy", np.array(self.rows, dtype=np.uint32))
-        save(self.out / "edited.lines.npy", np.array(self.lines, dtype=np.int64))

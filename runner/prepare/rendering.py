@@ -13,65 +13,117 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from runner import basemodel, chat, pool
+from runner import basemodel, chat, lowering, parting, pool
 from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.making import Making
+from runner.prepare.edits import Edits
 from runner.prepare.filtering import Filters, Outcome
 from runner.prepare.selected import selected
 from runner.record import Record
 from runner.registry import plugins
 from runner.rows import Shelf, save
 
+UNTRAINED = "nothing in it is trained: no turn of train.roles, or weights of 0"
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Sizes(Struct):
-    """The rows that can be rendered and how many tokens each has; the others; and what a template loses, if it does."""
+    """The rows that can be rendered and how many tokens each has; the others; those changed so that the template can
+    say them, or parted so that they fit; and what a template loses, if it does."""
 
     kept: list[int]
     tokens: list[int]
     dropped: list[tuple[int, Why]]
+    edited: list[tuple[int, str, bytes]]
+    refused: list[tuple[int, str]]  # tokens and id of records that are too long, where that stops the run
     lost: str = ""
 
 
 class Rendering:
     """The work of one process: rows → Sizes."""
 
-    def __init__(self, shelf: Shelf, tokenizer: basemodel.Tokenizer, longest: int, filters: Filters) -> None:
-        self.shelf, self.tokenizer, self.longest, self.filters = shelf, tokenizer, longest, filters
+    def __init__(
+        self, shelf: Shelf, tokenizer: basemodel.Tokenizer, model: r.Model, filters: Filters
+    ) -> None:
+        self.shelf, self.tokenizer, self.model, self.filters = shelf, tokenizer, model, filters
         self._renderer: chat.Renderer | None = None
+        self._abilities: lowering.Abilities | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_renderer": None}
+        return {**self.__dict__, "_renderer": None, "_abilities": None}
 
     def __call__(self, rows: NDArray[Any]) -> Sizes:
-        if self._renderer is None:
+        if self._renderer is None or self._abilities is None:
             self._renderer = self.tokenizer.load()
-        out = Sizes([], [], [])
+            self._abilities = lowering.abilities(self._renderer)
+        out = Sizes([], [], [], [], [])
         decoder = msgspec.json.Decoder(Record)
         for row, line in zip(rows.tolist(), self.shelf.read(rows), strict=True):
             record = decoder.decode(line)
             try:
-                tokens = len(self._renderer.render(record).ids)
+                self._one(row, record, self._renderer, self._abilities, out)
+            except lowering.Unsayable as e:
+                out.dropped.append((row, Why("render", str(e))))
             except chat.Unrenderable as e:
                 out.dropped.append((row, Why("render", f"the template cannot say it: {e}")))
-                continue
             except chat.Lost as e:
                 out.lost = f"loses {e} of record {record.id}"
                 return out
-            reason = self._too_long(row, tokens, record)
-            if reason is None:
-                out.kept.append(row)
-                out.tokens.append(tokens)
-            else:
-                out.dropped.append((row, reason))
         return out
 
-    def _too_long(self, row: int, tokens: int, record: Record) -> Why | None:
-        if tokens > self.longest:
-            return Why("render", f"longer than max_length, {self.longest} tokens")
+    def _one(
+        self, row: int, record: Record, renderer: chat.Renderer, abilities: lowering.Abilities, out: Sizes
+    ) -> None:
+        lowered = lowering.lower(record, abilities)
+        notes = list(lowered.notes)
+        done = renderer.render(lowered.record)
+        tokens = len(done.ids)
+        if tokens > self.model.max_length and self.model.over_length == "split":
+            self._parted(row, lowered.record, renderer, notes, out)
+            return
+        if tokens > self.model.max_length and self.model.over_length == "refuse":
+            out.refused.append((tokens, record.id))
+        reason = self._unfit(row, tokens, record) if any(done.trained) else Why("render", UNTRAINED)
+        if reason is not None:
+            out.dropped.append((row, reason))
+            return
+        out.kept.append(row)
+        out.tokens.append(tokens)
+        if lowered.record != record:
+            out.edited.append((row, "; ".join(notes), msgspec.json.encode(lowered.record) + b"\n"))
+
+    def _parted(
+        self, row: int, record: Record, renderer: chat.Renderer, notes: list[str], out: Sizes
+    ) -> None:
+        """A record that is too long, as several that are not."""
+        parts, left_out = parting.parted(record, renderer.render, self.model.max_length)
+        if not parts:
+            out.dropped.append((row, self._long()))
+            return
+        total = sum(part.tokens for part in parts)
+        if (reason := self._filtered(row, total, record)) is not None:
+            out.dropped.append((row, reason))
+            return
+        notes.append(parting.said(len(parts), left_out, self.model.max_length))
+        out.kept.append(row)
+        out.tokens.append(total)
+        records = (
+            [parting.named(p, n) for n, p in enumerate(parts, 1)] if len(parts) > 1 else [parts[0].record]
+        )
+        lines = b"".join([msgspec.json.encode(one) + b"\n" for one in records])
+        out.edited.append((row, "; ".join(notes), lines))
+
+    def _long(self) -> Why:
+        return Why("render", f"longer than max_length, {self.model.max_length} tokens")
+
+    def _unfit(self, row: int, tokens: int, record: Record) -> Why | None:
+        return self._long() if tokens > self.model.max_length else self._filtered(row, tokens, record)
+
+    def _filtered(self, row: int, tokens: int, record: Record) -> Why | None:
+        """What the filters that count tokens say."""
         if not self.filters.uses:
             return None
         counted = msgspec.structs.replace(record, meta=record.meta | {"tokens": str(tokens)})
@@ -94,23 +146,32 @@ def render(m: Making) -> None:
     recipe, before = m.plan.loaded.recipe, selected(m)
     assert recipe.model is not None
     tokenizer = basemodel.tokenizer(m)
-    work = Rendering(before.shelf, tokenizer, recipe.model.max_length, Filters(with_tokens(recipe.filters)))
+    work = Rendering(before.shelf, tokenizer, recipe.model, Filters(with_tokens(recipe.filters)))
     kept, tokens, drops = array("L"), array("L"), Dropper()
     lost_by: dict[int, Counter[str]] = {}
-    for out in pool.mapped(work, before.pieces(), m.workers):
-        if out.lost:
-            raise m.fail(
-                f"the template {recipe.model.template!r} {out.lost}; "
-                "training would not see it. Use a template that says it (model.template)"
-            )
-        kept.extend(out.kept)
-        tokens.extend(out.tokens)
-        for row, why in out.dropped:
-            drops.add(row, why)
-        sources = before.shelf.source(np.array([row for row, _ in out.dropped], dtype=np.int64)).tolist()
-        for source, (_, why) in zip(sources, out.dropped, strict=True):
-            lost_by.setdefault(source, Counter())[why.reason] += 1
-        m.progress(len(kept) + len(drops), len(before.rows), "records")
+    refused, longest = 0, (0, "")
+    with Edits(m) as edits:
+        for out in pool.mapped(work, before.pieces(), m.workers):
+            if out.lost:
+                raise m.fail(
+                    f"the template {recipe.model.template!r} {out.lost}; "
+                    "training would not see it. Use a template that says it (model.template)"
+                )
+            kept.extend(out.kept)
+            tokens.extend(out.tokens)
+            edits.write(out.edited)
+            for row, why in out.dropped:
+                drops.add(row, why)
+            refused, longest = refused + len(out.refused), max([longest, *out.refused])
+            sources = before.shelf.source(np.array([row for row, _ in out.dropped], dtype=np.int64)).tolist()
+            for source, (_, why) in zip(sources, out.dropped, strict=True):
+                lost_by.setdefault(source, Counter())[why.reason] += 1
+            m.progress(len(kept) + len(drops), len(before.rows), "records")
+    if refused:
+        raise m.fail(
+            f"{refused:,} records are longer than max_length, {recipe.model.max_length} tokens; the longest, "
+            f"{longest[1]}, has {longest[0]:,}. Raise model.max_length, or let model.over_length drop or split them"
+        )
     rows = np.array(kept, dtype=np.uint32)
     save(m.out / "kept.npy", rows)
     save(m.out / "tokens.npy", np.array(tokens, dtype=np.uint32))

@@ -14,6 +14,7 @@ from runner.rows import Shelf, load
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EDITING = ("filter", "render")  # steps that may change rows, in their order
 PIECE = 2048  # rows that are worked on at once; what comes out does not hang on it
 LONG = 200  # characters from which an answer alone tells what a record teaches
 
@@ -60,9 +61,9 @@ class Selected:
 
 
 def shelf(m: Making, *, edits: bool = True) -> Shelf:
-    """All rows of all sources, as the filters left them."""
+    """All rows of all sources, as the steps before this one left them."""
     sources = [m.inputs[f"source.{s.name}"].path for s in m.plan.loaded.recipe.sources]
-    return Shelf(sources, m.inputs["filter"].path if edits and "filter" in m.inputs else None)
+    return Shelf(sources, [m.inputs[n].path for n in EDITING if edits and n in m.inputs])
 
 
 def selected(m: Making) -> Selected:

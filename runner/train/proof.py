@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from runner import basemodel, chat
 from runner.making import Making, read_rows, write_json
@@ -11,43 +14,83 @@ from runner.record import Record
 from runner.store import digest
 
 
-def _prepared(folder: Path) -> Iterator[tuple[list[int], list[int]]]:
-    """(input ids, labels) of each row that Axolotl prepared, in no order that matters."""
+class _Row(NamedTuple):
+    """A row that Axolotl prepared."""
+
+    ids: list[int]
+    labels: list[int]
+    positions: list[int] | None
+
+
+def _prepared(folder: Path) -> Iterator[_Row]:
+    """Each row that Axolotl prepared, in no order that matters."""
     from datasets import load_from_disk
 
     for info in sorted(folder.rglob("dataset_info.json")):
         for row in load_from_disk(str(info.parent)):
-            yield row["input_ids"], row["labels"]
+            yield _Row(row["input_ids"], row["labels"], row.get("position_ids"))
+
+
+def _records(m: Making) -> Iterator[Record]:
+    data = m.inputs["split"].file("data")
+    for name in ("train", "validation"):
+        yield from read_rows(data / f"{name}.jsonl", Record)
 
 
 def proof(m: Making) -> None:
-    """The prepared rows are the records; labels stand on the assistant's turns and stop tokens, no more."""
+    """The prepared rows are the records; labels stand on what is to be learnt and its stop tokens, no more.
+
+    Held in memory is a digest of each record's tokens, with its id and which of them are trained, eight to a byte.
+    """
     render = basemodel.renderer(m)
-    data = m.inputs["split"].file("data")
-    expected: dict[str, list[tuple[str, chat.Rendered]]] = {}
+    expected: dict[bytes, list[tuple[str, bytes]]] = {}
     counts = {"records": 0, "tokens": 0, "trained_tokens": 0}
-    for name in ("train", "validation"):
-        for record in read_rows(data / f"{name}.jsonl", Record):
-            done = render.render(record)
-            expected.setdefault(digest(done.ids), []).append((record.id, done))
-            counts["records"] += 1
-            counts["tokens"] += len(done.ids)
-            counts["trained_tokens"] += sum(done.trained)
-    for ids, labels in _prepared(m.inputs["preprocess"].file("prepared")):
-        rows = expected.get(digest(ids))
-        if not rows:
-            text = render.tokenizer.decode(ids)[:120]
-            raise m.fail(f"axolotl prepared a row that is no record as rendered: {text!r}")
-        id, done = rows.pop()
-        if not rows:
-            del expected[digest(ids)]
-        trained = [x != -100 for x in labels]
-        if trained != done.trained:
-            raise m.fail(_wrong(render, id, ids, done.trained, trained))
+    for record in _records(m):
+        done = render.render(record)
+        expected.setdefault(_key(done.ids), []).append((record.id, _bits(done.trained)))
+        counts["records"] += 1
+        counts["tokens"] += len(done.ids)
+        counts["trained_tokens"] += sum(done.trained)
+    for row in _prepared(m.inputs["preprocess"].file("prepared")):
+        _check(m, render, row, expected)
     missing = [id for rows in expected.values() for id, _ in rows]
     if missing:
         raise m.fail(f"axolotl dropped {len(missing)} of {counts['records']} records, such as {missing[0]}")
     write_json(m.out / "proof.json", counts | {"template": digest(m.plan.template)})
+
+
+def _check(
+    m: Making, render: chat.Renderer, row: _Row, expected: dict[bytes, list[tuple[str, bytes]]]
+) -> None:
+    """One prepared row against the record that it is; that one is then done with."""
+    rows = expected.get(_key(row.ids))
+    if not rows:
+        text = render.tokenizer.decode(row.ids)[:120]
+        raise m.fail(f"axolotl prepared a row that is no record as rendered: {text!r}")
+    trained = [x != -100 for x in row.labels]
+    # Records of the same words may differ in what of them is trained.
+    at = next((n for n, (_, wanted) in enumerate(rows) if wanted == _bits(trained)), None)
+    id, _ = rows.pop(at or 0)
+    if not rows:
+        del expected[_key(row.ids)]
+    if at is None:
+        record = next(r for r in _records(m) if r.id == id)
+        raise m.fail(_wrong(render, id, row.ids, render.render(record).trained, trained))
+    if any(label not in (-100, id_) for label, id_ in zip(row.labels, row.ids, strict=True)):
+        raise m.fail(f"record {id}: a label is not the token that it stands on")
+    # Packed rows are told apart by where their positions begin again.
+    if row.positions is not None and list(row.positions) != list(range(len(row.ids))):
+        raise m.fail(f"record {id}: its positions do not count from 0, so packing would not keep it apart")
+
+
+def _key(ids: list[int]) -> bytes:
+    return blake2b(array("q", ids).tobytes(), digest_size=16).digest()
+
+
+def _bits(trained: list[bool]) -> bytes:
+    import numpy as np
+
+    return np.packbits(np.array(trained, dtype=bool)).tobytes()
 
 
 def _wrong(render: chat.Renderer, id: str, ids: list[int], wanted: list[bool], got: list[bool]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from runner import chat, mix
+from runner import basemodel, chat, mix
 from runner.making import Making, read_rows, write_rows
 from runner.record import Record
 from runner.train.jobs import axolotl_config, run_axolotl
@@ -17,7 +17,8 @@ def rows(m: Making) -> None:
         records = list(read_rows(m.inputs["split"].file("data") / f"{name}.jsonl", Record))
         if name == "train" and recipe.train.group_by_length:
             records = mix.by_length(records, recipe.train.micro_batch, recipe.seed)
-        write_rows(m.out / f"{name}.jsonl", map(chat.for_trainer, records))
+        learnt = basemodel.learnt(m.plan)
+        write_rows(m.out / f"{name}.jsonl", (chat.for_trainer(record, learnt) for record in records))
 
 
 def preprocess(m: Making) -> None:
