@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from runner import library, sourcechecks
+from runner import library, sourcechecks, trainchecks
 from runner import recipe as r
 from runner.errors import Problem
 from runner.record import Probe
@@ -37,8 +37,7 @@ def recipe(
         yield from _weights(doc, sources, mix)
     yield from _filters(doc, parts["filters"] or [])
     yield from _whole_sets(doc, parts, workspace, trust)
-    if parts["train"] is not None:
-        yield from _train(doc, parts["train"])
+    yield from trainchecks.settings(doc, parts)
     if model is not None:
         yield from guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
     none = doc.data.get("model") is None
@@ -154,15 +153,6 @@ def _budgets(doc: Yaml, budgets: r.FailIf) -> Iterator[Problem]:
         if float(share) > 100:
             what = f"{show(budget)}: no more than 100% of the rows can be lost"
             yield doc.problem(("fail_if", *where), what, at_value=True)
-
-
-def _train(doc: Yaml, train: r.Train) -> Iterator[Problem]:
-    if train.effective_batch % train.micro_batch:
-        what = f"{train.effective_batch} is no multiple of micro_batch, {train.micro_batch}"
-        yield doc.problem(("train", "effective_batch"), what)
-    if train.packing and train.group_by_length:
-        what = "packed sequences all have the same length; set one of packing and group_by_length to false"
-        yield doc.problem(("train", "group_by_length"), what)
 
 
 def templates() -> dict[str, str]:

@@ -7,14 +7,14 @@ say (checks). A later pass looks only at the parts that the earlier ones found s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from runner import checks, library, wording
+from runner import axolotlkeys, checks, library, wording
 from runner import recipe as r
 from runner.errors import NeedsTrust, Problem, RecipeError, UsageError
 from runner.registry import Kind, Plugin, plugins
@@ -159,7 +159,8 @@ def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
     if not isinstance(doc.data, dict):
         return [Problem(doc.file, 1, 1, "", "the file is not a map of keys")]
     errors = _validator(schema).iter_errors(doc.data)
-    return list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema)))
+    unknown: dict[Keys, Callable[[str], str]] = {("axolotl",): axolotlkeys.why_not}
+    return list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema, unknown)))
 
 
 def _convert(value: Any, kind: type[T]) -> T:
@@ -242,6 +243,7 @@ def load_recipe(path: Path, workspace: Workspace) -> Loaded:
         "evaluate": s.get("evaluate", r.Evaluate, r.Evaluate()),
         "compute": s.get("compute", r.Compute, r.Compute()),
         "track": s.get("track", r.Track, r.Track()),
+        "axolotl": s.get("axolotl", r.Overrides, r.Overrides()),
     }
     trust: list[str] = []
     suites: list[Suite] = []

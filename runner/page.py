@@ -20,7 +20,7 @@ FILTERS = (
     *(shown.count, shown.number, shown.measure, shown.spread, shown.change, shown.chance),
     *(shown.size, shown.share, shown.part, words),
 )
-CURVES = (("loss", "Loss"), ("learning_rate", "Learning rate"))
+CURVES = (("loss", "Loss"), ("learning_rate", "Learning rate"), ("grad_norm", "Gradient norm"))
 
 
 def render(report: dict[str, Any]) -> str:
@@ -63,10 +63,12 @@ def histogram(lengths: dict[str, Any]) -> str:
 
 
 def training_curves(training: dict[str, Any]) -> str:
-    """Loss with validation, then the learning rate, over the same steps."""
+    """Loss with validation, then the learning rate and the gradient's norm, over the same steps."""
     drawn = []
     for key, name in CURVES:
         line = _points(training.get("steps"), key)
+        if not line and key == "grad_norm":  # runs of before it was kept
+            continue
         series = [charts.Series(f"train {key}", line)]
         if key == "loss":
             if len(line) >= 20:

@@ -15,6 +15,7 @@ import msgspec
 
 from runner import axolotl, checks, library, lock
 from runner import recipe as r
+from runner.errors import RecipeError
 from runner.fetching import InputFile
 from runner.hardware import Profile, profile
 from runner.load import Loaded
@@ -22,6 +23,7 @@ from runner.registry import Plugin, plugins
 from runner.steps import ARMS, JUDGING, RENDERING, TRAINING, VERSIONS, Fetch, Plan, Stage, Step, version
 from runner.store import Store, canonical, digest, file_digest
 from runner.suite import Suite
+from runner.trainchecks import machine
 from runner.workspace import Workspace
 
 
@@ -213,7 +215,9 @@ class _Planner:
                 "model": self._model(model),
                 "template": digest(self.template),
                 "max_length": model.max_length,
+                "over_length": model.over_length,
                 "end_of_turn": model.end_of_turn,
+                "learnt": self._learnt(),
                 "libraries": _versions(RENDERING),
             }
             | ({"filters": late} if late else {}),
@@ -230,29 +234,33 @@ class _Planner:
                 self.base = {"files": {p.name: file_digest(p) for p in files}}
         return self.base
 
+    def _learnt(self) -> list[Any]:
+        """Whose turns are trained, and which of them."""
+        return [self.recipe.train.roles, self.recipe.train.turns]
+
     # -- train --------------------------------------------------------------------------------
 
     def train(self, model: r.Model, data: str) -> str:
         base = ["model"] if "model" in self.steps else []
         batch = self.recipe.train.micro_batch if self.recipe.train.group_by_length else None
-        rows = self.add("rows", "rows", "train", [data], {"batch": batch, "seed": self.recipe.seed})
+        order = {"batch": batch, "seed": self.recipe.seed, "learnt": self._learnt()}
+        rows = self.add("rows", "rows", "train", [data], order)
         config = axolotl.config(
-            self.recipe,
+            msgspec.structs.replace(self.recipe, track=r.Track()),  # who is told decides nothing
             self.profile,
             axolotl.Paths("MODEL", "TRAIN", "VALIDATION", "PREPARED", "OUTPUT"),
             self.template,
         )
-        track = ("use_wandb", "wandb_project", "wandb_mode")
         of_data = ("base_model", "revision_of_model", "chat_template", "chat_template_jinja", "eot_tokens",
-                   "datasets", "test_datasets", "sequence_len", "sample_packing", "seed")  # fmt: skip
+                   "datasets", "test_datasets", "sequence_len", "sample_packing", "eval_sample_packing",
+                   "seed")  # fmt: skip
         common = {"model": self._model(model), "libraries": _versions(TRAINING)}
         data_config = {k: v for k, v in config.items() if k in of_data}
         needs = [rows, *base]
         last = self.add("preprocess", "preprocess", "train", needs, {"config": data_config} | common)
-        versions = {"libraries": _versions(RENDERING)}
-        last = self.add("proof", "proof", "train", [last, data, *base], versions)
-        whole = {k: v for k, v in config.items() if k not in track}
-        return self.add("train", "train", "train", [last, "preprocess", *needs], {"config": whole} | common)
+        proven = {"libraries": _versions(RENDERING), "learnt": self._learnt()}
+        last = self.add("proof", "proof", "train", [last, data, *base], proven)
+        return self.add("train", "train", "train", [last, "preprocess", *needs], {"config": config} | common)
 
     # -- evaluate -----------------------------------------------------------------------------
 
@@ -355,6 +363,8 @@ def task_files(task: str, workspace: Workspace) -> list[InputFile]:
 def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) -> Plan:
     """All steps of a recipe, in the order in which they can run. Reads inputs to digest them; writes nothing."""
     p = _Planner(loaded, workspace, wanted)
+    if loaded.recipe.model and (bad := list(machine(loaded.document, loaded.recipe.train, p.profile))):
+        raise RecipeError(bad)
     data = p.prepare()
     model = loaded.recipe.model
     if model:

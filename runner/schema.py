@@ -92,6 +92,7 @@ def recipe_schema() -> Schema:
         "evaluate": r.Evaluate | None,
         "compute": r.Compute | None,
         "track": r.Track | None,
+        "axolotl": r.Overrides | None,
         "name": r.Name,
         "description": str,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import Problem
@@ -112,8 +112,13 @@ def _resolve(schema: Any, root: Any) -> Any:
     return schema
 
 
-def problems(error: ValidationError, doc: Yaml, root: Any) -> Iterator[Problem]:
-    """Every problem that one jsonschema error stands for, at its place in the document."""
+def problems(
+    error: ValidationError, doc: Yaml, root: Any, unknown: Mapping[Path, Callable[[str], str]] | None = None
+) -> Iterator[Problem]:
+    """Every problem that one jsonschema error stands for, at its place in the document.
+
+    `unknown` words the keys that some map does not have, by the map's place.
+    """
     path: Path = tuple(error.absolute_path)
     rule: Any = error.validator_value
     schema: Any = error.schema
@@ -124,17 +129,20 @@ def problems(error: ValidationError, doc: Yaml, root: Any) -> Iterator[Problem]:
         inner = list(_branches(error))
         if inner != [error]:
             for e in inner:
-                yield from problems(e, doc, root)
+                yield from problems(e, doc, root, unknown)
             return
-        options = [_resolve(s, root).get("type", "object") for s in rule]
-        flat = [t for o in options for t in (o if isinstance(o, list) else [o])]
-        what = f"must be {' or '.join(dict.fromkeys(_types(flat)))}, not {_kind(error.instance)}"
+        options = [_resolve(s, root) for s in rule]
+        named = [str(v) for o in options for v in o.get("enum", ()) if v is not None]
+        kinds = [o.get("type", "object") for o in options if "enum" not in o]
+        flat = [t for k in kinds for t in (k if isinstance(k, list) else [k])]
+        what = f"must be {' or '.join(dict.fromkeys([*named, *_types(flat)]))}, not {_kind(error.instance)}"
         yield doc.problem(path, what, at_value=True)
     elif error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = schema.get("properties", {})
         for key in error.instance:
             if key not in known:
-                yield doc.problem((*path, key), f"unknown key{nearest(key, known)}")
+                word = (unknown or {}).get(path)
+                yield doc.problem((*path, key), word(key) if word else f"unknown key{nearest(key, known)}")
     elif error.validator == "required":
         for key in rule:
             if key not in instance:

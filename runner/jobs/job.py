@@ -27,14 +27,17 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which model answers: a folder, or a hub id (with its `revision`) that is in the local cache.
 
     `adapter` is a PEFT folder or None (the base arm); `template` a Jinja file that replaces the
-    model's own chat template; `nf4` says that the adapter was trained on the base in four bits; `threads`
-    is the number of CPU threads, 0 leaves it to the library.
+    model's own chat template; `nf4` says that the adapter was trained on the base in four bits, of the
+    kind `quant_type`, with `double_quant` or without; `threads` is the number of CPU threads, 0 leaves it to
+    the library.
     """
 
     model: str
     revision: str | None = None
     adapter: str | None = None
     nf4: bool = False
+    quant_type: Literal["nf4", "fp4"] = "nf4"
+    double_quant: bool = True
     template: str | None = None
     end_of_turn: str | None = None
     dtype: Literal["bfloat16", "float32"] = "bfloat16"

@@ -24,12 +24,14 @@ from runner.recipe.data import (
     Split,
     Use,
 )
-from runner.recipe.training import GATE, Adapter, Compute, Evaluate, Model, Track, Train, Wandb
+from runner.recipe.overrides import Overrides
+from runner.recipe.running import Compute, Track, Trackio, Wandb
+from runner.recipe.training import GATE, Adapter, Evaluate, Model, Train
 
 __all__ = [
     "GATE", "Adapter", "Budget", "Chat", "Compute", "Count", "Decontaminate", "Dedup", "Evaluate",
-    "FailIf", "Fraction", "Mix", "Model", "Name", "Near", "Part", "Passages", "Prompts", "Recipe",
-    "Source", "SourceCommon", "Split", "Text", "Track", "Train", "Use", "Wandb",
+    "FailIf", "Fraction", "Mix", "Model", "Name", "Near", "Overrides", "Part", "Passages", "Prompts",
+    "Recipe", "Source", "SourceCommon", "Split", "Text", "Track", "Trackio", "Train", "Use", "Wandb",
 ]  # fmt: skip
 
 
@@ -52,3 +54,4 @@ class Recipe(Struct, frozen=True, kw_only=True):
     evaluate: Evaluate
     compute: Compute
     track: Track
+    axolotl: Overrides

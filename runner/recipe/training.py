@@ -1,4 +1,4 @@
-"""The other half of a recipe: model, adapter, training, evaluation, and where it runs."""
+"""The other half of a recipe: model, adapter, training and evaluation."""
 
 from __future__ import annotations
 
@@ -55,17 +55,29 @@ class Model(Part, frozen=True, kw_only=True):
     max_length: Annotated[
         int, Meta(ge=16, le=1_000_000, description="Longest record, in tokens of the model.")
     ] = 2048
+    over_length: Annotated[
+        Literal["drop", "split", "refuse"],
+        Meta(
+            description="Longer records: `drop` them, `split` conversations before a user's turn, each part with "
+            "system message and tools, or `refuse` to go on."
+        ),
+    ] = "drop"
 
 
 class Adapter(Part, frozen=True, kw_only=True):
-    """The LoRA adapter that is trained."""
+    """What of the model is trained: a LoRA adapter, or all of it."""
 
     type: Annotated[
-        Literal["qlora", "lora"],
-        Meta(description="`qlora`: over a base in 4 bits (NF4, double quantization)."),
+        Literal["qlora", "lora", "full"],
+        Meta(
+            description="`qlora`: an adapter over a base in 4 bits. `lora`: over a base as it is. `full`: no adapter, "
+            "every weight is trained; the run then leaves a model in `model/`, and what follows here has no meaning."
+        ),
     ] = "qlora"
     r: Annotated[int, Meta(ge=1, le=1024, description="Rank.")] = 16
-    alpha: Annotated[int, Meta(ge=1, le=4096, description="Scale: alpha / r.")] = 32
+    alpha: Annotated[
+        int, Meta(ge=1, le=4096, description="Scale: alpha / r, with rslora alpha / the square root of r.")
+    ] = 32
     dropout: Annotated[float, Meta(ge=0, lt=1, description="Share of the adapter's inputs zeroed.")] = 0.05
     targets: Annotated[
         list[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$", max_length=100)]],
@@ -81,6 +93,25 @@ class Adapter(Part, frozen=True, kw_only=True):
             "down_proj",
         ]
     )
+    dora: Annotated[
+        bool, Meta(description="DoRA: direction and magnitude of each weight are trained apart. Slower.")
+    ] = False
+    rslora: Annotated[bool, Meta(description="Rank-stabilised scale, for high ranks.")] = False
+    quant_type: Annotated[Literal["nf4", "fp4"], Meta(description="How qlora's base is held in 4 bits.")] = (
+        "nf4"
+    )
+    double_quant: Annotated[
+        bool, Meta(description="With qlora: the constants of the 4 bits are held in 8 bits, not 32.")
+    ] = True
+    modules_to_save: Annotated[
+        list[Literal["embed_tokens", "lm_head"]],
+        Meta(description="Trained whole beside the adapter, for new tokens or another language."),
+    ] = field(default_factory=list)
+
+    @property
+    def folder(self) -> str:
+        """The folder of a run that holds what was trained."""
+        return "model" if self.type == "full" else "adapter"
 
 
 class Train(Part, frozen=True, kw_only=True):
@@ -90,11 +121,39 @@ class Train(Part, frozen=True, kw_only=True):
     max_steps: Annotated[Count | None, Meta(description="Stop after so many steps.")] = None
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="The highest.", examples=[2e-4])] = 2e-4
     schedule: Annotated[
-        Literal["cosine", "linear", "constant"], Meta(description="How the learning rate falls.")
+        Literal[
+            "cosine", "linear", "constant", "cosine_with_restarts", "inverse_sqrt", "warmup_stable_decay"
+        ],
+        Meta(
+            description="How the learning rate falls after the warm-up. `warmup_stable_decay` falls in the last "
+            "`decay_steps` only; `cosine_with_restarts` falls `cycles` times."
+        ),
     ] = "cosine"
-    warmup: Annotated[Fraction, Meta(description="Share of the steps.")] = 0.03
+    warmup: Annotated[Fraction, Meta(description="Share of the steps in which the learning rate rises.")] = (
+        0.03
+    )
+    warmup_steps: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000_000)] | None,
+        Meta(description="The same in steps; goes before `warmup`. Axolotl makes 2 of 1."),
+    ] = None
+    min_lr: Annotated[
+        Fraction | None,
+        Meta(
+            description="Share of the learning rate that remains at the end, with cosine and warmup_stable_decay.",
+            examples=[0.1],
+        ),
+    ] = None
+    decay_steps: Annotated[Count | None, Meta(description="With warmup_stable_decay, which needs it.")] = None
+    cycles: Annotated[
+        Annotated[int, Meta(ge=2, le=1000)] | None,
+        Meta(description="With cosine_with_restarts, which needs it."),
+    ] = None
     weight_decay: Annotated[float, Meta(ge=0, le=1, description="AdamW's.")] = 0.0
     max_grad_norm: Annotated[float, Meta(gt=0, le=1000, description="Longer gradients are cut.")] = 1.0
+    neftune_alpha: Annotated[
+        Annotated[float, Meta(gt=0, le=100)] | None,
+        Meta(description="NEFTune: noise of this strength on embeddings while it trains.", examples=[5]),
+    ] = None
     micro_batch: Annotated[
         int, Meta(ge=1, le=4096, description="Records (with packing: full sequences) a device and pass.")
     ] = 2
@@ -103,17 +162,23 @@ class Train(Part, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Records (with packing: sequences) a step; a multiple of micro_batch.",
+            description="Records (with packing: sequences) a step; a multiple of micro_batch times compute.gpus.",
         ),
     ] = 16
     packing: Annotated[bool, Meta(description="Several records in one sequence.")] = True
+    evaluation_packing: Annotated[
+        bool, Meta(description="The same for the validation split; one of few records is too small for it.")
+    ] = False
     group_by_length: Annotated[
         bool,
         Meta(description="Without packing: batches of records of like length, shuffled; less padding."),
     ] = False
     attention: Annotated[
-        Literal["flash_attention_2", "sdpa", "eager"],
-        Meta(description="How attention is computed; flash_attention_2 needs a GPU, else it is sdpa."),
+        Literal["flash_attention_2", "flash_attention_3", "flex_attention", "sdpa", "eager"],
+        Meta(
+            description="How attention is computed. flash_attention_2, flash_attention_3 (Hopper) and flex_attention "
+            "need a GPU, else it is sdpa."
+        ),
     ] = "flash_attention_2"
     gradient_checkpointing: Annotated[bool, Meta(description="Less memory for more time.")] = True
     precision: Annotated[
@@ -121,15 +186,63 @@ class Train(Part, frozen=True, kw_only=True):
         Meta(description="`auto`: bf16 where the hardware is fast at it."),
     ] = "auto"
     optimizer: Annotated[
-        Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"],
-        Meta(description="Those in 8 bits need a GPU."),
+        Literal[
+            "adamw_torch",
+            "adamw_torch_fused",
+            "adamw_torch_8bit",
+            "adamw_8bit",
+            "paged_adamw_8bit",
+            "paged_adamw_32bit",
+            "lion_32bit",
+            "lion_8bit",
+            "paged_lion_8bit",
+            "adafactor",
+            "sgd",
+        ],
+        Meta(
+            description="Those in 8 bits, paged ones and lion need a GPU; on a CPU, adamw_torch stands in for adamw."
+        ),
     ] = "adamw_torch"
+    roles: Annotated[
+        list[Literal["assistant", "user"]],
+        Meta(
+            min_length=1,
+            description="Whose turns are trained; a message's own `weight` (0 or 1) goes before it.",
+        ),
+    ] = field(default_factory=lambda: ["assistant"])
+    turns: Annotated[
+        Literal["all", "last"],
+        Meta(description="Which of those turns are trained: all, or each record's last."),
+    ] = "all"
     save_every: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Steps from checkpoint to checkpoint.")
     ] = 50
+    keep_checkpoints: Annotated[
+        int, Meta(ge=1, le=1000, description="Checkpoints kept while it trains; the newest, and the best.")
+    ] = 2
     evaluate_every: Annotated[
         Count | None, Meta(description="Steps between losses on the validation split.")
     ] = None
+    keep_best: Annotated[
+        bool,
+        Meta(
+            description="The result is the checkpoint with the lowest validation loss, not the last. Needs "
+            "evaluate_every, and save_every the same."
+        ),
+    ] = False
+    early_stopping: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(
+            description="Patience: stop after so many evaluations in a row without a lower validation loss; the "
+            "result is then the best checkpoint. Needs what keep_best needs.",
+            examples=[3],
+        ),
+    ] = None
+
+    @property
+    def best(self) -> bool:
+        """Whether the best checkpoint is the result."""
+        return self.keep_best or self.early_stopping is not None
 
 
 # Groups: metric, operator, "base", sign, delta, number. JSON Schema knows no named groups.
@@ -165,28 +278,3 @@ class Evaluate(Part, frozen=True, kw_only=True):
             examples=[["tool_use.right_call >= 0.9", "capability.hellaswag.acc >= base - 0.02"]],
         ),
     ] = field(default_factory=list)
-
-
-class Compute(Part, frozen=True, kw_only=True):
-    """Where it runs. Never changes the data."""
-
-    engine: Annotated[Literal["local"], Meta(description="This machine.")] = "local"
-    profile: Annotated[
-        Literal["auto", "cpu", "gpu"],
-        Meta(description="`auto`: gpu where an NVIDIA GPU is seen, else cpu."),
-    ] = "auto"
-
-
-class Wandb(Part, frozen=True, kw_only=True):
-    """Weights & Biases."""
-
-    project: Annotated[str, Meta(min_length=1, max_length=128, description="Project that runs go to.")]
-    mode: Annotated[
-        Literal["offline", "online"], Meta(description="`online` sends; the key comes from WANDB_API_KEY.")
-    ] = "offline"
-
-
-class Track(Part, frozen=True, kw_only=True):
-    """Who else is told how the training goes."""
-
-    wandb: Wandb | None = None

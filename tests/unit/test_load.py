@@ -83,7 +83,7 @@ def test_errors_after_merging_stand_where_the_key_was_written() -> None:
     assert refused(text) == [
         "parts/base.yaml:3:11: train.epochs: must be a number, not text 'none'",
         "r.yaml:4:18: train.packing: must be true or false, not text 'perhaps'",
-        "r.yaml:5:11: adapter.q: unknown key (known: alpha, dropout, r, targets, type)",
+        "r.yaml:5:11: adapter.q: unknown key (known: alpha, dora, double_quant, dropout, modules_to_save, quant_type, r, rslora, targets, type)",
     ]
 
 

@@ -1,0 +1,60 @@
+"""Where a recipe's training runs, and who else is told how it goes. Neither changes the data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from runner.recipe.common import Part
+
+Label = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")]
+
+
+class Compute(Part, frozen=True, kw_only=True):
+    """Where it runs. Never changes the data."""
+
+    engine: Annotated[Literal["local"], Meta(description="This machine.")] = "local"
+    profile: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        Meta(description="`auto`: gpu where an NVIDIA GPU is seen, else cpu."),
+    ] = "auto"
+    gpus: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="GPUs of this machine that train together, the first ones that are visible.",
+        ),
+    ] = 1
+    strategy: Annotated[
+        Literal["ddp", "zero2", "zero3", "fsdp2"],
+        Meta(
+            description="What GPUs share. `ddp`: nothing, each holds the whole model; `zero2` (DeepSpeed): optimizer "
+            "states and gradients; `zero3` (DeepSpeed) and `fsdp2` (PyTorch): the weights too."
+        ),
+    ] = "ddp"
+
+
+class Wandb(Part, frozen=True, kw_only=True):
+    """Weights & Biases: metrics and the Axolotl config, never code, git state, command lines or environment."""
+
+    project: Annotated[str, Meta(min_length=1, max_length=128, description="Project that runs go to.")]
+    mode: Annotated[
+        Literal["offline", "online"], Meta(description="`online` sends; the key comes from WANDB_API_KEY.")
+    ] = "offline"
+    entity: Annotated[Label | None, Meta(description="Team or user that the project belongs to.")] = None
+
+
+class Trackio(Part, frozen=True, kw_only=True):
+    """Trackio: a local database of metrics, shown by `trackio show`."""
+
+    project: Annotated[Label, Meta(description="Project that runs go to.", examples=["personas"])]
+
+
+class Track(Part, frozen=True, kw_only=True):
+    """Who else is told how the training goes. Files stand in `runs/NAME/track/`."""
+
+    wandb: Wandb | None = None
+    tensorboard: Annotated[bool, Meta(description="Event files for `tensorboard --logdir`.")] = False
+    trackio: Trackio | None = None
