@@ -103,10 +103,13 @@ def _leaves(data: Any) -> Iterator[str]:
         yield json.dumps(data)
 
 
+def _forms(words: str) -> tuple[str, ...]:
+    """`words` as they are, and as JSON escapes them."""
+    return (words, words.strip(), *(json.dumps(words, ensure_ascii=a)[1:-1] for a in (True, False)))
+
+
 def _holds(text: str, words: str) -> bool:
-    """Whether `text` says `words`, as they are or as JSON escapes them."""
-    forms = (words, words.strip(), *(json.dumps(words, ensure_ascii=a)[1:-1] for a in (True, False)))
-    return any(f in text for f in forms)
+    return any(form in text for form in _forms(words))
 
 
 class Renderer:
@@ -207,7 +210,7 @@ class Renderer:
             function = tool["function"]
             for leaf in _leaves(function):
                 # The words may stand elsewhere too: the tools must have added them.
-                if not _holds(whole, leaf) or (leaf in without and whole.count(leaf) <= without.count(leaf)):
+                if leaf and not any(whole.count(form) > without.count(form) for form in _forms(leaf)):
                     raise Lost(f"tool {function['name']!r} of the schema ({leaf!r})")
             if whole.count(function["name"]) <= without.count(function["name"]):
                 raise Lost(f"the schema of tool {function['name']!r}")
