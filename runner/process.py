@@ -15,7 +15,7 @@ ALLOWED = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE",
     "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES",
     "HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY", "WANDB_API_KEY", "WANDB_BASE_URL", "OMP_NUM_THREADS",
+    "NO_PROXY", "WANDB_BASE_URL", "OMP_NUM_THREADS",
 )  # fmt: skip
 # Threads wait for each other by spinning a little, then by sleeping: endless spinning makes a busy machine
 # ten times slower, no spinning a quiet one by a sixth.
@@ -55,7 +55,14 @@ def _with_parent() -> Callable[[], None] | None:
 
 
 class Failed(Exception):
-    """A job ended badly; `str()` is the last line that says why."""
+    """A job ended badly; `str()` is the last line that says why, `said` the end of all that it said.
+
+    `code` is its exit code, negative where a signal ended it.
+    """
+
+    def __init__(self, why: str, code: int = 1, said: str = "") -> None:
+        self.code, self.said = code, said
+        super().__init__(why)
 
 
 def run(
@@ -97,7 +104,8 @@ def run(
             end_group(child)
     watch()
     if code:
-        raise Failed(_why(log, started, code))
+        said = _said(log, started)
+        raise Failed(_why(said, code), code, said)
 
 
 def end_group(child: subprocess.Popen[bytes], patience: float = 5.0) -> None:
@@ -118,14 +126,18 @@ def end_group(child: subprocess.Popen[bytes], patience: float = 5.0) -> None:
     child.wait()
 
 
-def _why(log: Path, started: int, code: int) -> str:
-    """The last line of a log that looks like a reason."""
+def _said(log: Path, started: int) -> str:
+    """The end of what a job wrote to its log."""
     with log.open("rb") as f:
-        f.seek(started)
-        lines = f.read()[-200_000:].decode("utf-8", "replace").splitlines()
-    said = [line.strip() for line in lines if line.strip()]
-    errors = [x for x in said if "Error" in x or "error:" in x.lower() or "Exception" in x]
-    last = (errors or said or ["it said nothing"])[-1]
+        f.seek(max(started, log.stat().st_size - 200_000))
+        return f.read().decode("utf-8", "replace")
+
+
+def _why(said: str, code: int) -> str:
+    """The last line that looks like a reason."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [x for x in lines if "Error" in x or "error:" in x.lower() or "Exception" in x]
+    last = (errors or lines or ["it said nothing"])[-1]
     if code < 0:
         name = signal.Signals(-code).name
         return f"ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

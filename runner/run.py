@@ -21,6 +21,7 @@ from runner.settings import load as load_settings
 from runner.status import status
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, place, write_atomic
+from runner.trouble import os_error
 from runner.yaml12 import dump
 
 if TYPE_CHECKING:
@@ -193,24 +194,24 @@ def _make(
     plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell, settings: Settings
 ) -> Artifact:
     log = folder(plan) / "logs" / f"{step.name}.log"
-    with store.making(step.name, step.fingerprint, step.ingredients) as out:
-        work = store.work(step.fingerprint)
+    work = store.work(step.fingerprint)
 
-        def progress(done: int, of: int, what: str) -> None:
-            tell(Event("progress", step.name, step.stage, what, done, of))
+    def progress(done: int, of: int, what: str) -> None:
+        tell(Event("progress", step.name, step.stage, what, done, of))
 
-        inputs = {name: made[name] for name in _inputs(step, made)}
-        try:
-            with asking(settings, store.root, step.name) as ask, seldom_collected():
-                MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, ask, settings.workers))
-        except WorkerLost:
-            what = (
-                "a process that worked on it was ended from outside (is memory short?); run it again to go on"
-            )
-            raise StepError(step.name, what) from None
-        except OSError as e:
-            where = f" ({Path(str(e.filename)).name})" if e.filename else ""
-            raise StepError(step.name, f"{e.strerror or e}{where}") from e
+    inputs = {name: made[name] for name in _inputs(step, made)}
+    try:
+        with (
+            store.making(step.name, step.fingerprint, step.ingredients) as out,
+            asking(settings, store.root, step.name) as ask,
+            seldom_collected(),
+        ):
+            MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, ask, settings.workers))
+    except WorkerLost:
+        what = "a process that worked on it was ended from outside (is memory short?); run it again to go on"
+        raise StepError(step.name, what) from None
+    except OSError as e:
+        raise StepError(step.name, os_error(e)) from e
     # Only now: until the artifact is whole, checkpoints in here are all there is.
     shutil.rmtree(work, ignore_errors=True)
     artifact = store.get(step.fingerprint, verify=False)

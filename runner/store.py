@@ -194,4 +194,7 @@ class Store:
             f.write(f"{os.getpid()}\n")
             f.flush()
             shutil.rmtree(self.root / "tmp", ignore_errors=True)  # of runs that were killed
+            for left in (self.root / "work").glob("*"):  # of steps that were made when the kill came
+                if (self.path(left.name) / "manifest.json").is_file():
+                    shutil.rmtree(left, ignore_errors=True)
             yield

@@ -15,6 +15,7 @@ import click
 
 from runner import errors
 from runner.errors import safe
+from runner.trouble import os_error
 
 if TYPE_CHECKING:
     from runner.load import Loaded
@@ -73,8 +74,7 @@ def command(function: F) -> F:
                 placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
                 click.echo(safe(str(e) if placed else f"error: {e}"), err=True)
         except OSError as e:
-            code = 3
-            what = f"{e.strerror or e}" + (f": {e.filename}" if e.filename else "")
+            code, what = 3, os_error(e)
             if as_json:
                 emit({"ok": False, "exit": code, "errors": [{"what": what}]})
             else:
