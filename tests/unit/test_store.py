@@ -51,6 +51,16 @@ class Killed(BaseException):
     """As a kill: nothing after it runs, not even clean-up (rmtree is undone by the test)."""
 
 
+def test_the_work_of_finished_steps_goes_that_of_others_stays(tmp_path: Path) -> None:
+    """A kill between the two moves leaves a training's checkpoints beside its artifact."""
+    store, other = Store(tmp_path), "cd" + "0" * 62
+    for fingerprint in (PRINT, other):
+        (store.work(fingerprint) / "checkpoint").write_text("of a training")
+    make(store)
+    with store.locked():
+        assert [p.name for p in (store.root / "work").iterdir()] == [other]
+
+
 @pytest.mark.parametrize("point", range(40))
 def test_killed_at_any_point_it_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int
