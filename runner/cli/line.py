@@ -66,11 +66,19 @@ def _fetched(items: tuple[Item, ...]) -> str:
 
 @click.command()
 @RECIPE
+@click.option(
+    "--gpu",
+    type=click.Choice(["h100", "h200", "a100-80", "a100-40", "4090", "3090"]),
+    help="Forecast this GPU. Default: the one that is here, else all of these.",
+)
 @TRUST
 @PROFILE
 @command
-def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool) -> None:
-    """Say which steps would run, which are made already, and why."""
+def plan(
+    recipe: Path, gpu: str | None, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool
+) -> None:
+    """Say which steps would run, which are made already, and why; and what the training will take."""
+    from runner.forecast import forecast
     from runner.run import before
     from runner.status import status
     from runner.store import Store
@@ -86,7 +94,8 @@ def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as
             for s, made, why in rows
         ]
         whole = {"recipe": planned.loaded.recipe.name, "profile": planned.profile}
-        emit(whole | {"fetches": fetches, "steps": steps})
+        foreseen = forecast(planned, gpu)
+        emit(whole | {"fetches": fetches, "steps": steps, "forecast": foreseen.data() if foreseen else None})
         return
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
     width = max(map(len, [s.name for s in planned.steps] + [f.name for f in planned.fetches]))
@@ -96,6 +105,10 @@ def plan(recipe: Path, trust: tuple[str, ...], profile: Any, workspace: Path, as
     for s, made, why in rows:
         click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))
     click.echo(f"{sum(not made for _, made, _ in rows)} of {len(rows)} steps to run")
+    if (foreseen := forecast(planned, gpu, lambda said: click.echo(said, err=True))) is not None:
+        from runner.forecast.text import lines
+
+        click.echo(safe("\n".join(lines(foreseen))))
 
 
 @click.command("compile")
