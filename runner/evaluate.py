@@ -28,17 +28,26 @@ def _job(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:
     progress = m.work / "progress.jsonl"
     progress.unlink(missing_ok=True)
     path = m.work / "job.json"
-    model = m.plan.loaded.recipe.model
+    model, adapter = m.plan.loaded.recipe.model, m.plan.loaded.recipe.adapter
     assert model is not None
     job |= {
         "arm": m.step.details["arm"],
         "model": str(_absolute(m, basemodel.model_at(m))),
         "revision": model.revision,
         "end_of_turn": model.end_of_turn,
-        "adapter": str(m.inputs["train"].file("adapter")) if "train" in m.inputs else None,
-        "nf4": m.plan.loaded.recipe.adapter.type == "qlora",
+        "adapter": None,
+        "nf4": adapter.type == "qlora",
+        "quant_type": adapter.quant_type,
+        "double_quant": adapter.double_quant,
         "seed": m.plan.loaded.recipe.seed,
     }
+    if "train" in m.inputs:
+        trained = m.inputs["train"]
+        job |= (
+            {"model": str(trained.file("model")), "revision": None}
+            if adapter.folder == "model"
+            else {"adapter": str(trained.file("adapter"))}
+        )
     if m.plan.template is not None:
         template = m.work / "template.jinja"
         template.write_text(m.plan.template, encoding="utf-8")

@@ -248,7 +248,7 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
         "report.html": ("report", "report.html"),
     }
     if "train" in made:
-        names = [n for n in made["train"].manifest.files if n.startswith("adapter/")]
+        names = [n for n in made["train"].manifest.files if n.startswith(("adapter/", "model/"))]
         files |= {n: ("train", n) for n in names}
     for name in made:
         if name.startswith("source."):
@@ -259,7 +259,7 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
             arm = name.partition(".")[2]
             answers = [n for n in made[name].manifest.files if n.endswith(".jsonl")]
             files |= {f"answers/{arm}/{n}": (name, n) for n in answers}
-    for target in ("adapter", "answers", "rejected"):
+    for target in ("adapter", "model", "answers", "rejected"):
         shutil.rmtree(out / target, ignore_errors=True)
     for target, (step, file) in files.items():
         (out / target).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ own weights it is a different, worse model.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from typing import Any
 from msgspec import Struct
 
 from runner.errors import StepError
+from runner.jobs.fitting import misfit
 from runner.jobs.job import Job
 
 PROMPT = "The capital of France is"
+Worn = Callable[[Any, Any], None]
 
 
 class AdapterProof(Struct, frozen=True):
@@ -52,10 +55,13 @@ class Loaded:
         return hashlib.sha256((self.tokenizer.chat_template or "").encode()).hexdigest()
 
 
-def load(job: Job) -> Loaded:
-    """The job's model, merged with its adapter where it has one. Raises StepError."""
+def load(job: Job, worn: Worn | None = None) -> Loaded:
+    """The job's model, merged with its adapter where it has one. Raises StepError.
+
+    `worn` is shown the model with its adapter on before it is merged, and the tokenizer.
+    """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if job.threads:
         torch.set_num_threads(job.threads)
@@ -64,9 +70,7 @@ def load(job: Job) -> Loaded:
         raise StepError("load", f"{job.model} holds no model (no config.json)")
     dtype = getattr(torch, job.dtype)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            job.model, revision=job.revision, local_files_only=True, trust_remote_code=False
-        )
+        tokenizer = tokenizer_of(job)
         model = AutoModelForCausalLM.from_pretrained(
             job.model,
             dtype=torch.float32 if job.adapter and not job.nf4 else dtype,
@@ -83,30 +87,40 @@ def load(job: Job) -> Loaded:
     model.eval()
     proof = None
     if job.adapter:
-        model, proof = put_on(model, tokenizer, job.adapter)
-    if job.template:
-        tokenizer.chat_template = Path(job.template).read_text(encoding="utf-8")
+        model, proof = put_on(model, tokenizer, job.adapter, worn)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device=device, dtype=dtype)
     return Loaded(model, tokenizer, proof, stop_ids(model, tokenizer, job.end_of_turn))
 
 
+def tokenizer_of(job: Job) -> Any:
+    """The job's tokenizer, with its template."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        job.model, revision=job.revision, local_files_only=True, trust_remote_code=False
+    )
+    if job.template:
+        tokenizer.chat_template = Path(job.template).read_text(encoding="utf-8")
+    return tokenizer
+
+
 def _quantized(job: Job, dtype: Any) -> dict[str, Any]:
-    """What loads the base as QLoRA trains on it: NF4 with double quantization."""
+    """What loads the base as QLoRA trained on it, in 4 bits."""
     if not (job.adapter and job.nf4):
         return {}
     from transformers import BitsAndBytesConfig
 
-    nf4 = BitsAndBytesConfig(
+    four_bits = BitsAndBytesConfig(
         load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
+        bnb_4bit_quant_type=job.quant_type,
+        bnb_4bit_use_double_quant=job.double_quant,
         bnb_4bit_compute_dtype=dtype,
     )
-    return {"quantization_config": nf4}
+    return {"quantization_config": four_bits}
 
 
-def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]:
+def put_on(model: Any, tokenizer: Any, adapter: str, worn: Worn | None = None) -> tuple[Any, AdapterProof]:
     """The float32 model merged with the LoRA adapter in folder `adapter`, and the proof.
 
     Raises StepError where the folder holds no adapter, or where it does nothing.
@@ -117,6 +131,8 @@ def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]
     for name in ("adapter_config.json", "adapter_model.safetensors"):  # never a pickle
         if not Path(adapter, name).is_file():
             raise StepError("adapter", f"{adapter} holds no adapter (no {name})")
+    if what := misfit(model, Path(adapter)):
+        raise StepError("adapter", f"{adapter} does not fit the model: {what}")
     prompt = torch.tensor([tokenizer(PROMPT)["input_ids"] or [0]])
 
     def logits(of: Any) -> Any:
@@ -146,6 +162,8 @@ def put_on(model: Any, tokenizer: Any, adapter: str) -> tuple[Any, AdapterProof]
     difference = float((after - before).abs().max())
     if not difference > 0:  # NaN is refused too
         raise StepError("adapter", f"{adapter} does not change the model: logit difference {difference}")
+    if worn:
+        worn(peft, tokenizer)
     merged = peft.merge_and_unload(safe_merge=True)
     error = float((logits(merged) - after).abs().max())
     return merged, AdapterProof(difference, len(matrices), error)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from runner import axolotl, basemodel, process
+from runner import axolotl, basemodel, process, trouble
 from runner.making import Making
+from runner.train import launching, targets, tracking
 from runner.yaml12 import dump
 
 
@@ -16,7 +18,27 @@ def run_job(m: Making, argv: list[str], **kwargs: Any) -> None:
     try:
         process.run(argv, log=m.log, cwd=m.plan.workspace.root, **kwargs)
     except process.Failed as e:
-        raise m.fail(str(e), log=True) from None
+        raise m.fail(trouble.words(e.said, about(m), e.code) or str(e), log=True) from None
+
+
+def about(m: Making) -> trouble.About:
+    """What a recipe asked for, for sentences about what went wrong."""
+    recipe = m.plan.loaded.recipe
+    model, train = recipe.model, recipe.train
+    assert model is not None
+    return trouble.About(
+        base=model.base,
+        revision=model.revision,
+        micro_batch=train.micro_batch,
+        max_length=model.max_length,
+        gradient_checkpointing=bool(train.gradient_checkpointing),
+        packing=train.packing,
+        adapter=recipe.adapter.type,
+        optimizer=train.optimizer,
+        attention=train.attention,
+        gpu=m.plan.profile == "gpu",
+        free=shutil.disk_usage(m.work).free,
+    )
 
 
 def need(m: Making, distribution: str, how: str) -> None:
@@ -40,16 +62,20 @@ def axolotl_config(m: Making, prepared: Path, output: Path) -> dict[str, Any]:
 
 def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambda: None) -> None:
     need(m, "axolotl", "pip install 'mirepoix[train]'")
+    targets.check(m)
     path = m.work / "axolotl.yml"
-    path.write_text(dump(config), encoding="utf-8")
-    argv = [sys.executable, "-m", "axolotl.cli.main", verb, m.shown(path)]
     more: dict[str, str] = {"AXOLOTL_DATASET_NUM_PROC": "1"}
+    if verb == "train":
+        if library := launching.INSTALL.get(m.plan.loaded.recipe.compute.strategy):
+            need(m, library, f"pip install {library}")
+        more |= tracking.environment(m)
+    else:  # rows are the same however many train on them, and whoever is told
+        config = axolotl.alone(config)
+    path.write_text(dump(config), encoding="utf-8")
+    argv = [sys.executable, "-m", "axolotl.cli.main", verb, m.shown(path), *launching.arguments(m, verb)]
+    more["CUDA_VISIBLE_DEVICES"] = launching.devices(m)
     if m.plan.profile == "cpu":
-        more |= {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
-        if verb == "train":
-            argv += ["--launcher", "python"]
+        more["ACCELERATE_USE_CPU"] = "true"
     if (m.plan.workspace.root / basemodel.model_at(m)).is_dir():
         more["HF_HUB_OFFLINE"] = "1"
-    wandb = m.plan.loaded.recipe.track.wandb
-    more["WANDB_MODE"] = wandb.mode if wandb else "disabled"
     run_job(m, argv, more=more, watch=watch)
