@@ -25,13 +25,21 @@ from runner.recipe.overrides import BESIDE
 from runner.workspace import Workspace
 
 PATHS = axolotl.Paths("MODEL", "data/train.jsonl", "data/validation.jsonl", "prepared", "output")
-BASES = ("smollm2-135m", "llama-3.1-8b", "mistral-7b-v0.3")
+BASES = (
+    "smollm2-135m", "llama-3.1-8b", "mistral-7b-v0.3", "qwen2.5-7b", "qwen3-8b", "granite-3.3-8b", "gemma-2-9b",
+    "smollm2-1.7b",
+)  # fmt: skip
 
 # Axolotl looks into the base model's folder while it validates, so the test makes one of the right family.
 FAMILY = {
     "smollm2-135m": ("llama", "LlamaForCausalLM"),
     "llama-3.1-8b": ("llama", "LlamaForCausalLM"),
     "mistral-7b-v0.3": ("mistral", "MistralForCausalLM"),
+    "qwen2.5-7b": ("qwen2", "Qwen2ForCausalLM"),
+    "qwen3-8b": ("qwen3", "Qwen3ForCausalLM"),
+    "granite-3.3-8b": ("granite", "GraniteForCausalLM"),
+    "gemma-2-9b": ("gemma2", "Gemma2ForCausalLM"),
+    "smollm2-1.7b": ("llama", "LlamaForCausalLM"),
 }
 
 JUDGE = """
