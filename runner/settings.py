@@ -56,6 +56,9 @@ SETTINGS: dict[str, Setting] = {
     "proxy": Setting("", "HTTP proxy for all fetching.", address=True),
     "pace": Setting("1", "Requests a second to one host, at most."),
     "at_once": Setting("1", "Requests under way to one host at once, at most."),
+    "vllm_python": Setting(
+        "", "Python of an environment of its own that holds vLLM: `recipe serve` starts it with that."
+    ),
     "workers": Setting("", "Processes that prepare data; they decide no byte of it. Default: one a core."),
 }
 

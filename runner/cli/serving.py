@@ -1,0 +1,145 @@
+"""Verbs about using what was trained: serve, chat."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner import errors
+from runner.cli.common import _Terminated, command, settings_of, shown
+from runner.errors import safe
+
+if TYPE_CHECKING:
+    from runner.serving.engines import Engine
+    from runner.serving.found import Served
+
+RUN = click.argument("run_name", metavar="RUN")
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["auto", "vllm", "transformers"]),
+    default="auto",
+    help="What answers. Default: vLLM where it is installed and can run, else Transformers.",
+)
+ARM = click.option(
+    "--arm", type=click.Choice(["both", "tuned", "base"]), default="both", help="Which models. Default: both."
+)
+LENGTH = click.option(
+    "--max-length",
+    type=click.IntRange(min=16),
+    default=None,
+    help="Tokens of prompt and answer together, at most.",
+)
+
+
+def _arms(arm: str) -> tuple[str, ...]:
+    from runner.serving.server import ARMS
+
+    return ARMS if arm == "both" else (arm,)
+
+
+def _found(run: str, workspace: Path, engine: Any) -> tuple[Served, Engine]:
+    from runner.hardware import profile
+    from runner.serving.engines import choose
+    from runner.serving.found import find
+
+    served = find(run, workspace)
+    chosen = choose(engine, profile() == "gpu", settings_of(())["vllm_python"])
+    _say(f"engine: {chosen.why}")
+    return served, chosen
+
+
+def _say(what: str) -> None:
+    click.echo(safe(what), err=True)
+
+
+@click.command()
+@RUN
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="On 127.0.0.1; 0 takes a free one.",
+)
+@ENGINE
+@ARM
+@LENGTH
+@command
+def serve(
+    run_name: str, port: int, engine: Any, arm: str, max_length: int | None, workspace: Path, as_json: bool
+) -> int:
+    """Serve a run's model to OpenAI clients on this machine, with the template that was trained.
+
+    The tuned model is called `tuned`, or by the run's name; the base model `base`. With --json, one line says the
+    address once it answers.
+    """
+    from runner.serving.server import serving
+
+    try:
+        served, chosen = _found(run_name, workspace, engine)
+        with serving(served, chosen, arms=_arms(arm), port=port, limit=max_length or 0, tell=_say) as running:
+            if as_json:
+                ready = {"url": running.url, "engine": chosen.name, "models": running.models}
+                click.echo(json.dumps(ready))
+            else:
+                click.echo(safe(f"{running.url} answers for {', '.join(running.models)}; Ctrl-C ends it"))
+            while running.ended is None:
+                time.sleep(0.2)
+            raise errors.StepError(
+                "serve", f"the server ended by itself ({running.ended})", shown(running.log)
+            )
+    except (KeyboardInterrupt, _Terminated) as e:
+        click.echo("ended", err=True)
+        return errors.INTERRUPTED if isinstance(e, KeyboardInterrupt) else errors.TERMINATED
+
+
+@click.command()
+@RUN
+@click.option(
+    "--tools", "tools_of", metavar="NAME|FILE", help="Tools to offer: a source of the run, or a JSON file."
+)
+@click.option("--system", help="System message. Default: the recipe's.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, help="Default: 0, as it is judged.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Longest answer."
+)
+@ENGINE
+@ARM
+@LENGTH
+@command
+def chat(
+    run_name: str,
+    tools_of: str | None,
+    system: str | None,
+    temperature: float,
+    max_tokens: int,
+    engine: Any,
+    arm: str,
+    max_length: int | None,
+    workspace: Path,
+    as_json: bool,
+) -> int:
+    """Talk with a run's model, base beside tuned: both answer each question, each with its own history.
+
+    Questions come from the terminal, or one a line from a pipe; /help says what else can be typed. With --json, each
+    answer is a line of JSON.
+    """
+    from runner.cli.conversation import Conversation
+    from runner.serving.dialogue import Dialogue
+    from runner.serving.server import serving
+    from runner.serving.talk import Talk
+    from runner.serving.tools import tools
+
+    served, chosen = _found(run_name, workspace, engine)
+    offered = tools(tools_of, served) if tools_of else []
+    with serving(served, chosen, arms=_arms(arm), limit=max_length or 0, tell=_say) as running:
+        arms = [a for a in _arms(arm) if a in running.models]
+        talk = Talk(running.url)
+        system = served.system if system is None else system
+        dialogue = Dialogue(talk, arms, system=system, max_tokens=max_tokens, temperature=temperature)
+        dialogue.tools = offered
+        return Conversation(dialogue, served, as_json=as_json).hold()
