@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.fetching import Item, paid
 from runner.ledger import Tally
+from runner.markdown import plain
 from runner.recipe import Recipe
 
 UNKNOWN = "not stated"
@@ -38,7 +39,7 @@ def text(
     for (licence, source, by), n in tally.used.items():
         used[licence or UNKNOWN, source, by] += n
     lines += [
-        f"| {_plain(licence)} | {_plain(source)} | {_plain(by)} | {n:,} |"
+        f"| {plain(licence)} | {plain(source)} | {plain(by)} | {n:,} |"
         for (licence, source, by), n in sorted(used.items())
     ]
     lines += ["", "## Sources", ""]
@@ -55,9 +56,9 @@ def text(
                 f"  - {n:,} fetched items may be cut off: their servers did not announce where they end"
             )
         told = sorted((what, n) for (name, what), n in tally.remarks.items() if name == spec.name)
-        lines += [f"  - {n:,} used rows: {_plain(what)}" for what, n in told[:ORIGINS]]
+        lines += [f"  - {n:,} used rows: {plain(what)}" for what, n in told[:ORIGINS]]
         origins = sorted(tally.origins.get(spec.name, ()))
-        lines += [f"  - {_plain(o)}" for o in origins[:ORIGINS]]
+        lines += [f"  - {plain(o)}" for o in origins[:ORIGINS]]
         if len(origins) > ORIGINS:
             lines.append(f"  - … and {len(origins) - ORIGINS:,} more")
     dropped = Counter[tuple[str, str]]()
@@ -65,15 +66,9 @@ def text(
         dropped[x["by"], x["reason"]] += x["rows"]
     if dropped:
         lines += ["", "## Dropped", "", "| by | reason | rows |", "|---|---|---|"]
-        lines += [f"| {_plain(by)} | {_plain(why)} | {n:,} |" for (by, why), n in sorted(dropped.items())]
+        lines += [f"| {plain(by)} | {plain(why)} | {n:,} |" for (by, why), n in sorted(dropped.items())]
     lines += ["", "## Mix", "", f"| {summary['mix']['by']} | asked | got | records |", "|---|---|---|---|"]
     for share in summary["mix"]["shares"]:
         asked = "" if share["asked"] is None else f"{share['asked']:.1%}"
-        lines.append(f"| {_plain(share['name'])} | {asked} | {share['got']:.1%} | {share['records']:,} |")
+        lines.append(f"| {plain(share['name'])} | {asked} | {share['got']:.1%} | {share['records']:,} |")
     return "\n".join(lines) + "\n"
-
-
-def _plain(value: str) -> str:
-    """Text of recipes and data as one line that Markdown does not take for markup."""
-    line = " ".join(value.split())
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in line)

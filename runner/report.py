@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from runner import gates, metrics, page
+from runner import gates, metrics, modelcard, modelfacts, page
 from runner.making import Maker, Making, write_json
 from runner.record import Score
 from runner.steps import ARMS, TRAINING, version
@@ -141,10 +141,15 @@ def collect(m: Making) -> dict[str, Any]:
 
 
 def report(m: Making) -> None:
-    """report.json and report.html."""
+    """report.json and report.html; of a model that was trained also its card, and the facts that it is made of."""
     data = collect(m)
     write_json(m.out / "report.json", data)
     (m.out / "report.html").write_text(page.render(data), encoding="utf-8")
+    if data["training"]:
+        facts = modelfacts.facts(m, data)
+        write_json(m.out / "model-card.json", facts)
+        card = modelcard.text(facts, "merged" if facts.full else "adapter")
+        (m.out / "model-card.md").write_text(card, encoding="utf-8")
 
 
 MAKERS: dict[str, Maker] = {"report": report}

@@ -250,6 +250,9 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     if "train" in made:
         names = [n for n in made["train"].manifest.files if n.startswith(("adapter/", "model/"))]
         files |= {n: ("train", n) for n in names}
+        if "report" in made:
+            folder = plan.loaded.recipe.adapter.folder
+            files[f"{folder}/README.md"] = ("report", "model-card.md")
     for name in made:
         if name.startswith("source."):
             files[f"rejected/{name[7:]}.jsonl"] = (name, "rejected.jsonl")

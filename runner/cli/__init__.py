@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from runner.cli import about, line, rows, serving
+from runner.cli import about, line, results, rows, serving
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,6 +15,6 @@ def main() -> None:
 
 for verb in (
     line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.report, about.doctor, about.schema,
-    serving.serve, serving.chat,
+    serving.serve, serving.chat, results.export, results.push,
 ):  # fmt: skip
     main.add_command(verb)

@@ -1,0 +1,104 @@
+"""A folder that is whole or not there, and that never takes the place of one that is not ours.
+
+`export.json`, written last, says which files we wrote, with their sha256. A folder that holds anything else, or one of
+these changed, is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.errors import StepError, UsageError
+from runner.store import file_digest, fsync
+
+MARK = "export.json"
+VERSION = 1
+
+
+def refuse(target: Path) -> None:
+    """Raise UsageError where `target` may not be written."""
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise UsageError(f"{str(target)!r} is there already, and is no folder; name another with --to")
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    ours = _ours(target)
+    if ours is None:
+        raise UsageError(
+            f"{str(target)!r} holds files that this did not write; name another folder with --to"
+        )
+    for path in sorted(p for p in target.rglob("*") if not p.is_dir() or p.is_symlink()):
+        name = path.relative_to(target).as_posix()
+        if name == MARK:
+            continue
+        if name not in ours or path.is_symlink() or file_digest(path) != ours[name]:
+            what = f"{str(target)!r} was exported before, but {name!r} was added or changed since"
+            raise UsageError(f"{what}; move it away, or name another folder with --to")
+
+
+def _ours(target: Path) -> dict[str, str] | None:
+    try:
+        data = json.loads((target / MARK).read_bytes())
+    except (OSError, ValueError):
+        return None
+    files = data.get("files") if isinstance(data, dict) and data.get("export") == VERSION else None
+    return files if isinstance(files, dict) else None
+
+
+def room(target: Path, needed: int) -> int:
+    """Free bytes where `target` will be. Raises StepError where that is less than `needed`."""
+    place = target.parent
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        what = f"{size(needed)} are needed at {str(place)!r}, {size(free)} are free; free some, or name another disk"
+        raise StepError("export", what)
+    return free
+
+
+def size(many: int) -> str:
+    """Bytes for people."""
+    value, unit = float(many), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{many} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+@contextmanager
+def whole(target: Path, about: dict[str, Any]) -> Iterator[Path]:
+    """A folder to fill beside `target`; on leaving without an error it is `target`. `about` goes into export.json."""
+    refuse(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    filling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    shutil.rmtree(filling, ignore_errors=True)
+    filling.mkdir()
+    try:
+        yield filling
+        files = sorted(p for p in filling.rglob("*") if p.is_file())
+        digests = {p.relative_to(filling).as_posix(): file_digest(p) for p in files}
+        mark = {"export": VERSION, **about, "files": digests}
+        (filling / MARK).write_text(json.dumps(mark, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        for path in (*files, filling / MARK):
+            path.chmod(0o644)
+            fsync(path)
+        for path in {filling, *(p.parent for p in files)}:
+            fsync(path)
+        refuse(target)  # it may have been filled meanwhile
+        if target.exists():
+            target.rename(old)
+        filling.rename(target)
+        fsync(target.parent)
+    finally:
+        if old.exists() and not target.exists():  # stopped between the two renames
+            old.rename(target)
+        shutil.rmtree(filling, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,303 @@
+"""The model card: the same bytes for the same run, a header that a hub reads, and texts that cannot become markup."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from runner import modelcard
+from runner.modelcard import Base, Facts, Form, Right, Template
+from runner.modelcard.facts import Form as Forms
+
+CARDS = Path(__file__).parents[1] / "examples/cards"
+PROOF = {
+    "greedy_tokens": 24,
+    "saved_greedy_tokens": 24,
+    "merge_error": 1.5e-5,
+    "saved_error": 0.11,
+    "max_logit_difference": 7.25,
+}
+
+
+def estimate(value: float, low: float, high: float, n: int = 60) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def facts(**more: Any) -> Facts:
+    metric = {
+        "metric": "weather_tools.valid_call",
+        "unit": "share",
+        "better": "higher",
+        "base": estimate(0.05, 0.01, 0.14),
+        "tuned": estimate(0.95, 0.86, 0.98),
+        "difference": estimate(0.9, 0.79, 0.95) | {"p": 1e-9},
+    }
+    none = dict.fromkeys(("value", "low", "high")) | {"n": 0}
+    silent = {
+        "metric": "weather_tools.wit",
+        "unit": "share",
+        "better": None,
+        "base": none,
+        "tuned": none,
+        "difference": none,
+    }
+    whole: dict[str, Any] = {
+        "name": "twain-small",
+        "description": "A small model that talks like Mark Twain and calls tools.",
+        "base": Base(
+            name="meta-llama/Llama-3.1-8B-Instruct",
+            hub="meta-llama/Llama-3.1-8B-Instruct",
+            revision="0e9e39f249a16976918f6564b8830bc894c89659",
+            license="Llama 3.1 Community License",
+            weights="nf4",
+        ),
+        "template": Template(name="chatml-tools", sha256="a" * 64, own=True, end_of_turn="<|im_end|>"),
+        "max_length": 2048,
+        "adapter": {"type": "qlora", "r": 12, "alpha": 32, "dropout": 0.05, "targets": ["q_proj", "v_proj"]},
+        "train": {
+            "learning_rate": 2e-4,
+            "schedule": "cosine",
+            "warmup": 0.03,
+            "effective_batch": 16,
+            "micro_batch": 2,
+            "packing": True,
+            "optimizer": "adamw_torch",
+            "precision": "auto",
+            "seed": 17,
+        },
+        "languages": ["en"],
+        "datasets": ["someone/chat"],
+        "tools": True,
+        "rights": [
+            Right(licence="CC-BY-4.0", source="weather", attribution="Open-Meteo.com", rows=40),
+            Right(licence="public domain (USA)", source="twain", attribution="", rows=60),
+        ],
+        "terms": [],
+        "rows": {
+            "in": 130,
+            "trained": 98,
+            "validation": 2,
+            "dropped": 30,
+            "by_reason": [
+                {
+                    "source": "twain",
+                    "fate": "dropped",
+                    "by": "filters[0].words",
+                    "reason": "too few words",
+                    "rows": 20,
+                },
+                {
+                    "source": "weather",
+                    "fate": "dropped",
+                    "by": "filters[0].words",
+                    "reason": "too few words",
+                    "rows": 10,
+                },
+            ],
+        },
+        "mix": {
+            "by": "source",
+            "unit": "tokens",
+            "shares": [
+                {"name": "twain", "asked": 0.6, "got": 0.597, "records": 60, "tokens": 5970},
+                {"name": "weather", "asked": 0.4, "got": 0.403, "records": 40, "tokens": 4030},
+            ],
+        },
+        "training": {
+            "steps": [
+                {"step": n, "loss": 3.5 - n / 10, "learning_rate": 1e-4, "epoch": n / 6} for n in range(1, 13)
+            ],
+            "validation": [{"step": 6, "loss": 2.9}, {"step": 12, "loss": 2.5}],
+            "adapter_bytes": 123456,
+            "trainable_parameters": 3407872,
+        },
+        "proof": {"records": 100, "tokens": 10000, "trained_tokens": 4200},
+        "suites": [
+            {
+                "name": "weather-tools",
+                "description": "Calls of one tool.",
+                "metrics": [metric, silent],
+                "facts": {},
+            }
+        ],
+        "gates": [
+            {
+                "gate": "weather_tools.valid_call > base",
+                "verdict": "pass",
+                "value": 0.95,
+                "threshold": 0.05,
+                "why": "",
+            }
+        ],
+        "profile": "gpu",
+        "versions": {"torch": "2.13.0", "peft": "0.20.0"},
+        "recipe_yaml": "recipe: 1\nname: twain-small\n",
+        "recipe_sha256": "b" * 64,
+        "step": "c" * 64,
+    }
+    return Facts(**whole | more)
+
+
+def header(text: str) -> dict[str, Any]:
+    """As the hub takes it: what stands between the first two lines of `---`."""
+    match = re.match(r"^(\s*---[\r\n]+)([\S\s]*?)([\r\n]+---(\r\n|\n|$))", text)
+    assert match
+    data = yaml.safe_load(match[2])
+    assert isinstance(data, dict)
+    return data
+
+
+@pytest.mark.parametrize("form", ["adapter", "merged", "gguf"])
+def test_golden(form: Form, golden_write: bool) -> None:
+    said = modelcard.text(facts(), form, PROOF if form != "adapter" else None)
+    golden = CARDS / f"{form}.md"
+    if golden_write:
+        golden.write_text(said, encoding="utf-8")
+    assert said == golden.read_text(encoding="utf-8")
+
+
+def test_facts_keep_their_bytes_through_the_store() -> None:
+    again = msgspec.json.decode(msgspec.json.encode(facts()), type=Facts)
+    assert modelcard.text(again) == modelcard.text(facts())
+
+
+def test_the_hubs_own_library_reads_the_header() -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    card = hub.ModelCard(modelcard.text(facts()))
+    assert card.data.base_model == "meta-llama/Llama-3.1-8B-Instruct"
+    assert card.data.to_dict()["base_model_relation"] == "adapter"
+    assert (card.data.license, card.data.language, card.data.datasets) == (
+        "llama3.1",
+        ["en"],
+        ["someone/chat"],
+    )
+    (result,) = card.data.eval_results
+    assert (result.metric_name, result.metric_value) == ("weather_tools.valid_call", 0.95)
+
+
+@pytest.mark.parametrize(
+    "text,name",
+    [("Apache-2.0", "apache-2.0"), ("Llama 3.1 Community License", "llama3.1"), ("MIT", "mit"), ("GPL-3.0-only", "gpl-3.0"),
+     ("public domain (USA)", None), ("", None), ("whatever I say", None)],
+)  # fmt: skip
+def test_licences_by_the_hubs_names(text: str, name: str | None) -> None:
+    assert modelcard.hub_licence(text) == name
+
+
+def test_the_header_says_no_licence_that_is_not_known() -> None:
+    base = msgspec.structs.replace(facts().base, license="")
+    assert "license" not in header(modelcard.text(facts(base=base)))
+    unknown = [Right(licence="", source="a", attribution="", rows=1)]
+    said = header(modelcard.text(facts(rights=unknown)))
+    assert (said["license"], said["license_name"]) == ("other", "several-see-licences")
+    alike = [Right(licence="CC-BY-SA-4.0", source="a", attribution="", rows=1)]
+    assert header(modelcard.text(facts(rights=alike)))["license"] == "other"
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    base = Base(name="models/mine", hub=None, revision=None, license="", weights="as they are")
+    bare = facts(
+        base=base,
+        description="",
+        languages=[],
+        datasets=[],
+        suites=[],
+        gates=[],
+        proof={},
+        terms=[],
+        rights=[],
+    )
+    text = modelcard.text(bare)
+    assert not {"base_model", "license", "language", "datasets", "model-index"} & set(header(text))
+    assert "## Evaluation" not in text and "It was not evaluated." in text
+    assert "None" not in text and "huggingface.co" not in text
+    assert "BitsAndBytesConfig" not in text and "bitsandbytes" not in text
+
+
+def test_the_right_base_precision_stands_in_the_snippets() -> None:
+    text = modelcard.text(facts())
+    (python,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    compile(python, "card", "exec")
+    assert "quantization_config=four_bits" in python and "bnb_4bit_use_double_quant=True" in python
+    assert 'revision="0e9e39f' in python and "chat_template.jinja" in python
+    assert "--quantization bitsandbytes" in text and "--max-lora-rank 16 " in text
+    (whole,) = re.findall(r"```python\n(.*?)```", modelcard.text(facts(), "merged"), re.S)
+    compile(whole, "card", "exec")
+    assert "BitsAndBytes" not in whole
+
+
+EVIL = [
+    "---\nlicense: mit\n---\n# owned",
+    "<script>alert(1)</script>",
+    "</details><img src=x onerror=alert(1)>",
+    "[click](https://evil.example) ![x](https://evil.example/x.png)",
+    "``` \n</details>\n<script>x</script>\n```",
+    "`````",
+    "| a | b |\n|---|---|\n| c | d |",
+    "# heading\n\n- list\n\n> quote",
+    "1. one",
+    "a: b\n- c: {d: [e]}\n\u2028license: mit\x07\x1b[31m",
+    "*bold* _it_ ~~no~~ \\",
+]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_no_text_of_a_recipe_or_a_row_becomes_markup(evil: str) -> None:
+    plain = facts()
+    suite: dict[str, Any] = plain.suites[0] | {"description": evil, "facts": {evil: 0.5}}
+    reason = {"source": "a", "fate": "dropped", "by": "filters[0].words", "reason": evil, "rows": 1}
+    wicked = facts(
+        description=evil,
+        base=msgspec.structs.replace(plain.base, license=evil, origin=evil),
+        template=Template(name="chatml-tools", sha256=None, own=True, end_of_turn=evil),
+        rights=[Right(licence=evil, source="a", attribution=evil, rows=1)],
+        terms=[evil],
+        rows=plain.rows | {"by_reason": [reason]},
+        mix={
+            "by": "persona",
+            "unit": "records",
+            "shares": [{"name": evil, "asked": None, "got": 1.0, "records": 1}],
+        },
+        suites=[suite],
+        gates=[plain.gates[0] | {"why": evil}],
+        recipe_yaml=f"description: |\n  {evil}\n{evil}\n",
+    )
+    forms: tuple[Form, ...] = ("adapter", "merged", "gguf")
+    for form in forms:
+        text = modelcard.text(wicked, form, PROOF)
+        said = header(text)
+        assert said["license"] == "other" and set(said) <= set(header(modelcard.text(plain))) | {
+            "license_name"
+        }
+        body = text.split("\n---\n", 1)[1]
+        _only_ours(body)
+        _only_ours(modelcard.notes(wicked))
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text)
+
+
+def _only_ours(text: str) -> None:
+    tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(text)
+    flat = [t for token in tokens for t in (token, *(token.children or ()))]
+    html = "".join(t.content for t in flat if t.type in ("html_block", "html_inline"))
+    assert re.sub(r"\s+", "", html) in ("", "<details><summary>Thewholerecipe</summary></details>")
+    links = [str(t.attrGet("href")) for t in flat if t.type == "link_open"]
+    assert all(link.startswith("https://huggingface.co/meta-llama/") for link in links)
+    assert not any(
+        t.type in ("image", "blockquote_open", "ordered_list_open", "em_open", "strong_open") for t in flat
+    )
+    assert [t.tag for t in flat if t.type == "heading_open"].count("h1") == 1
+    tables = [t for t in flat if t.type in ("table_open", "tr_open", "th_open", "td_open")]
+    for row in re.split(r"tr_open", " ".join(t.type for t in tables)):
+        assert row.count("td_open") in (0, 2, 3, 4, 5, 6)
+
+
+def test_forms_are_those_of_the_command() -> None:
+    from runner.cli.results import FORMS
+
+    assert Forms.__args__ == FORMS
