@@ -64,9 +64,6 @@ def _batches(doc: Yaml, train: r.Train, compute: r.Compute | None) -> Found:
     if train.packing and train.group_by_length:
         what = "packed sequences all have the same length; set one of packing and group_by_length to false"
         yield doc.problem(("train", "group_by_length"), what)
-    if train.packing and train.attention == "eager":
-        what = "packed records see each other with eager attention; use sdpa, or set packing to false"
-        yield doc.problem(("train", "attention"), what, at_value=True)
     if train.evaluation_packing and not train.packing:
         what = "the validation split is packed as the training is: set packing to true, or this to false"
         yield doc.problem(("train", "evaluation_packing"), what)

@@ -69,9 +69,9 @@ def test_a_user_turn_that_a_template_changes_cannot_be_trained(tiny: Path) -> No
     shouting = CHATML.read_text().replace("(message.content or '')", "(message.content or '') | upper")
     learnt = Learnt(("assistant", "user"))
     with pytest.raises(Lost):
-        Renderer(
-            str(tiny), revision=None, template=shouting, end_of_turn="<|im_end|>", learnt=learnt
-        ).render(TALK)
+        Renderer(str(tiny), revision=None, template=shouting, end_of_turn="<|im_end|>", learnt=learnt).render(
+            TALK
+        )
 
 
 # -- parting --------------------------------------------------------------------------------------
@@ -89,7 +89,13 @@ def exchange(n: int, words: str) -> list[Message]:
 
 def test_parts_hold_whole_exchanges_with_the_system_message() -> None:
     record = Record(
-        [Message("system", "S"), *exchange(1, "aaaa"), *exchange(2, "bbbb"), *exchange(3, "c" * 50), *exchange(4, "d")],
+        [
+            Message("system", "S"),
+            *exchange(1, "aaaa"),
+            *exchange(2, "bbbb"),
+            *exchange(3, "c" * 50),
+            *exchange(4, "d"),
+        ],
         meta={"id": "x"},
     )
     parts, left_out = parted(record, counted, 14)
@@ -102,7 +108,10 @@ def test_parts_hold_whole_exchanges_with_the_system_message() -> None:
         {"id": "x#1", "tokens": "13"},
         {"id": "x#2", "tokens": "4"},
     ]
-    assert said(2, 1, 14) == "split into 2 at a turn; 1 of its exchanges left out: longer than 14 tokens, or untrained"
+    assert (
+        said(2, 1, 14)
+        == "split into 2 at a turn; 1 of its exchanges left out: longer than 14 tokens, or untrained"
+    )
 
 
 def test_calls_and_their_results_stay_together() -> None:
@@ -130,7 +139,9 @@ model: {base: tiny, template: chatml-tools, end_of_turn: <|im_end|>, max_length:
 """
 
 
-def workspace(tmp_path: Path, tiny: Path, rows: list[list[dict[str, Any]]], model: str = "", more: str = "") -> Path:
+def workspace(
+    tmp_path: Path, tiny: Path, rows: list[list[dict[str, Any]]], model: str = "", more: str = ""
+) -> Path:
     shutil.copytree(tiny, tmp_path / "tiny", dirs_exist_ok=True)
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
     (tmp_path / "r.yaml").write_text(RECIPE % (model, more))
@@ -148,25 +159,38 @@ def row(*said: str, **more: Any) -> list[dict[str, Any]]:
     return [{"role": roles[n % 2], "content": text} | (more if n % 2 else {}) for n, text in enumerate(said)]
 
 
-LONG = row("One?", "the quick brown fox jumps", "Two?", "over the lazy dog", "Three?", "the quick brown fox again")
+LONG = row(
+    "One?", "the quick brown fox jumps", "Two?", "over the lazy dog", "Three?", "the quick brown fox again"
+)
 
 
 def test_too_long_is_dropped_unless_the_recipe_says_otherwise(tmp_path: Path, tiny: Path) -> None:
     root = workspace(tmp_path, tiny, [LONG, row("Four?", "fox")])
     assert recipe(root, "run", str(root / "r.yaml"), "--to", "prepare")[0] == 0
     fates = ledger.read(root / "runs/r/ledger.parquet")
-    assert [(f.fate, f.reason) for f in fates] == [("dropped", "longer than max_length, 64 tokens"), ("trained", "")]
+    assert [(f.fate, f.reason) for f in fates] == [
+        ("dropped", "longer than max_length, 64 tokens"),
+        ("trained", ""),
+    ]
 
 
 def test_too_long_is_split_at_a_turn(tmp_path: Path, tiny: Path) -> None:
-    root = workspace(tmp_path, tiny, [LONG, row("Four?", "fox")], ", over_length: split", "mix: {weights: {s: 1}, unit: tokens}")
+    root = workspace(
+        tmp_path,
+        tiny,
+        [LONG, row("Four?", "fox")],
+        ", over_length: split",
+        "mix: {weights: {s: 1}, unit: tokens}",
+    )
     code, output = recipe(root, "run", str(root / "r.yaml"), "--to", "prepare")
     assert code == 0, output
     trained = [json.loads(line) for line in (root / "runs/r/data/train.jsonl").read_text().splitlines()]
     ids = sorted(t["meta"]["id"] for t in trained)
     assert ids[-1] == "s/a/2" and len(ids) > 2 and ids[:-1] == [f"s/a/1#{n}" for n in range(1, len(ids))]
     assert all(int(t["meta"]["tokens"]) <= 64 for t in trained)
-    said_now = [m["content"] for i in ids[:-1] for t in trained if t["meta"]["id"] == i for m in t["messages"]]
+    said_now = [
+        m["content"] for i in ids[:-1] for t in trained if t["meta"]["id"] == i for m in t["messages"]
+    ]
     assert said_now == [m["content"] for m in LONG]
     first, _ = ledger.read(root / "runs/r/ledger.parquet")
     assert first.fate == "trained" and first.edits == f"split into {len(ids) - 1} at a turn"
@@ -202,12 +226,6 @@ def test_a_record_is_shown_as_the_model_sees_it(tmp_path: Path, tiny: Path) -> N
     assert text[begin:end] == "two<|im_end|>" and part["trained_tokens"] < part["tokens"]
     code, output = recipe(root, "show", str(root / "r.yaml"), "render", "s/a/9")
     assert code == 2 and "no row 's/a/9'" in output
-
-
-def test_packing_needs_an_attention_that_keeps_records_apart(tmp_path: Path, tiny: Path) -> None:
-    root = workspace(tmp_path, tiny, [row("a", "b")], "", "train: {packing: true, attention: eager}")
-    code, output = recipe(root, "check", str(root / "r.yaml"))
-    assert code == 2 and "packed records see each other" in output
 
 
 def test_a_tokenizer_without_a_stop_token_is_told(tmp_path: Path, tiny: Path) -> None:
