@@ -25,6 +25,7 @@ def data(of: Forecast) -> dict[str, Any]:
             "padded_tokens": epoch.padded_tokens,
             "longest": epoch.longest,
             "exact": epoch.exact,
+            "spread": epoch.spread,
         }
     return {
         "base": of.base,

@@ -61,10 +61,10 @@ def packed(lengths: Sequence[int], capacity: int, most: int = MOST_IN_BIN, group
 
 
 def drawn(
-    lengths: Sequence[int], capacity: int, most: int = MOST_IN_BIN, group: int = GROUP
+    lengths: Sequence[int], capacity: int, seed: int, most: int = MOST_IN_BIN, group: int = GROUP
 ) -> Iterator[list[int]]:
-    """The bins in each of the random orders that count for Axolotl's number of steps."""
-    for n, order in enumerate(orders(len(lengths))):
+    """The bins in each of the random orders that count for Axolotl's number of steps, from a generator so seeded."""
+    for n, order in enumerate(orders(len(lengths), seed)):
         if n == DRAWS + 1:
             return
         if n:  # the first draw only serves Axolotl's statistics

@@ -18,6 +18,8 @@ from runner.forecast import packing
 
 VARLEN = ("flash_attention", "flex_attention", "xformers", "sage", "ring")
 """Kinds of attention that keep packed records apart by themselves: Axolotl then packs a batch into one long row."""
+SEEDING = "runner.jobs.axolotl_seeding.SeedingPlugin"
+"""With this plug-in, the orders in which Axolotl packs are those of the recipe's seed."""
 EXACT_ROWS = 100_000
 """Packing is counted exactly up to so many rows, and beyond it drawn up from the first so many."""
 
@@ -40,8 +42,10 @@ class Passes:
     """Mean of (length of the record that a token stands in): what attention costs."""
     sequences: int | None
     """With packing: sequences made."""
-    exact: bool
+    exact: bool = True
     """Whether `batches` is certain, not only close."""
+    spread: int = 0
+    """Batches more that the least lucky of the orders tried makes."""
 
 
 def varlen(config: Mapping[str, Any]) -> bool:
@@ -54,17 +58,13 @@ def passes(lengths: Sequence[int], config: Mapping[str, Any], seed: int = 0) -> 
     tokens = sum(lengths)
     square = sum(n * n for n in lengths) / tokens if tokens else 0.0
     if config.get("sample_packing"):
-        batches, padded, largest, sequences = _packed(lengths, config)
-        certain = len(lengths) <= EXACT_ROWS
-        return Passes(len(lengths), tokens, batches, padded, largest, longest, square, sequences, certain)
+        return _packed(lengths, config, square)
     rows = list(lengths)
     if not config.get("curriculum_sampling"):
         random.Random(seed).shuffle(rows)  # the trainer's order is another one, its padding much the same
     found = packing.padded(rows, micro, _multiple(config))
     sizes = [many * long for many, long in found]
-    return Passes(
-        len(rows), tokens, len(sizes), sum(sizes), max(sizes, default=0), longest, square, None, True
-    )
+    return Passes(len(rows), tokens, len(sizes), sum(sizes), max(sizes, default=0), longest, square, None)
 
 
 def _multiple(config: Mapping[str, Any]) -> int:
@@ -76,33 +76,42 @@ def _multiple(config: Mapping[str, Any]) -> int:
     return of if wanted is None else 1
 
 
-def _packed(lengths: Sequence[int], config: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """Batches, tokens in them, the largest, and sequences."""
+def _packed(lengths: Sequence[int], config: Mapping[str, Any], square: float) -> Passes:
     micro, longest = int(config["micro_batch_size"]), int(config["sequence_len"])
     one_row = varlen(config) and not config.get("multipack_real_batches")
     capacity = longest * micro if one_row else longest
     most = int(config.get("sample_packing_bin_size") or packing.MOST_IN_BIN)
     group = int(config.get("sample_packing_group_size") or packing.GROUP)
     some = lengths[:EXACT_ROWS]
-    if config.get("curriculum_sampling") or len(lengths) > EXACT_ROWS:
+    scale, few = len(lengths) / len(some) if some else 1, len(some) == len(lengths)
+    in_order = bool(config.get("curriculum_sampling"))
+    seeded = SEEDING in (config.get("plugins") or [])
+    if in_order or not few:
         draws = [packing.packed(some, capacity, most, group)]
-    else:
-        draws = list(packing.drawn(some, capacity, most, group))
-    scale = len(lengths) / len(some) if some else 1
+    else:  # without a seed the orders are others each time: these only show how much they differ
+        draws = list(packing.drawn(some, capacity, int(config.get("seed") or 0), most, group))
+    # With one long row a bin is a batch; else `micro` bins are, and what does not fill a batch is left out.
+    counts = [round(len(bins) * scale) // (1 if one_row else micro) for bins in draws]
+    batches, bins = min(zip(counts, draws, strict=True), key=lambda pair: pair[0])
     multiple = _multiple(config)
     if one_row:
-        bins = min(draws, key=len)
         sizes = [packing.round_up(n, multiple) for n in bins]
-        return (
-            round(len(bins) * scale),
-            round(sum(sizes) * scale),
-            max(sizes, default=0),
-            round(len(bins) * scale),
-        )
-    bins = min(draws, key=lambda d: len(d) // micro)
-    batches = round(len(bins) * scale) // micro  # what does not fill a batch is left out
-    size = packing.round_up(longest, multiple) * micro
-    return batches, batches * size, size, round(len(bins) * scale)
+        padded, largest = round(sum(sizes) * scale), max(sizes, default=0)
+    else:
+        largest = packing.round_up(longest, multiple) * micro
+        padded = batches * largest
+    return Passes(
+        rows=len(lengths),
+        tokens=sum(lengths),
+        batches=batches,
+        padded_tokens=padded,
+        largest=largest,
+        longest=max(lengths, default=0),
+        mean_square=square,
+        sequences=round(len(bins) * scale),
+        exact=few and (in_order or seeded),
+        spread=max(counts) - batches,
+    )
 
 
 @dataclass(frozen=True)

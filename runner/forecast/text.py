@@ -49,7 +49,8 @@ def _reading(of: Forecast) -> str:
     about = "" if epoch.exact else "about "
     if epoch.sequences is not None:
         full = epoch.tokens / epoch.padded_tokens
-        return f"{about}{epoch.batches:,} batches of packed records, {min(full, 1):.1%} full"
+        more = f" (or up to {epoch.spread:,} more)" if epoch.spread and not epoch.exact else ""
+        return f"{about}{epoch.batches:,} batches{more} of packed records, {min(full, 1):.1%} full"
     pad = 1 - epoch.tokens / epoch.padded_tokens
     return f"{epoch.batches:,} batches of up to {epoch.largest:,} tokens, {pad:.1%} of it padding"
 

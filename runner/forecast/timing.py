@@ -25,8 +25,6 @@ MOVED = 0.7
 """Share of a GPU's bandwidth that plain copies reach."""
 TOUCHED = 6
 """How often what a block keeps is written or read, over forward, recomputation and backward."""
-SIDE = 1.12
-"""Work beside the block that the measurement leaves out: casts, residuals, masks, the autograd engine."""
 MEASURED_LENGTH = 256
 """Length of sequences at which attention's share is part of what is measured."""
 CPU_STEP = 0.03
@@ -122,7 +120,7 @@ def on_cpu(
     # Attention grows with the square of a sequence, which the short ones measured do not show.
     longer = 3.5 * shape.heads * shape.head * max(mean - MEASURED_LENGTH, 0) / shape.block
     token = measured.token * (1 + longer * (1 if config.get("sample_packing") else 0.5))
-    blocks = shape.layers * (measured.pass_ * steps.passes + token * tokens) * again * SIDE
+    blocks = shape.layers * (measured.pass_ * steps.passes + token * tokens) * again
     head = real * labelled * measured.label
     evaluated = validation * (shape.layers * measured.token / 3 + measured.label / 2)
     return Duration(12 * measured.start, blocks + head + evaluated + steps.steps * (CPU_STEP + measured.step))

@@ -1,17 +1,14 @@
 """The order in which PyTorch's `RandomSampler` draws rows, without PyTorch.
 
-Axolotl counts its steps by packing the rows four times in random orders, before anything has set a seed; so they are
-the orders of PyTorch's generator as it starts. That is MT19937 under PyTorch's own seeding, and Python's `random` has
-the same engine. Tests hold both functions against PyTorch itself.
+Axolotl counts its steps by packing the rows in random orders, so whoever would know the steps must know the orders.
+PyTorch's generator is MT19937 under a seeding of its own, and Python's `random` has the same engine. Tests hold these
+functions against PyTorch itself.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-
-DEFAULT_SEED = 67280421310721
-"""The seed of a PyTorch generator that nobody has seeded (c10/core/GeneratorImpl.h)."""
 
 _WORD = 0xFFFFFFFF
 
@@ -36,9 +33,9 @@ def permutation(n: int, seed: int) -> list[int]:
     return order
 
 
-def orders(n: int) -> Iterator[list[int]]:
-    """The orders of n rows that one `RandomSampler` after another draws from PyTorch's generator as it starts."""
-    bits = engine(DEFAULT_SEED).getrandbits
+def orders(n: int, seed: int) -> Iterator[list[int]]:
+    """The orders of n rows that one `RandomSampler` after another draws after `torch.manual_seed(seed)`."""
+    bits = engine(seed).getrandbits
     while True:
         high, low = bits(32), bits(32)
         yield permutation(n, ((high << 32) | low) % 2**63)
