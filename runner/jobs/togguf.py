@@ -10,7 +10,6 @@ Sources: the GGUF specification (ggml, docs/gguf.md) and the tables of its Pytho
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,7 +240,6 @@ def _read_back(path: Path, plan: list[tuple[str, tuple[int, ...], Any, Any]]) ->
 
 def run(raw: bytes) -> None:
     """The job in `raw`."""
-    logging.disable(logging.WARNING)
     write(msgspec.json.decode(raw, type=GgufJob))
 
 

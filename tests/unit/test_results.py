@@ -111,6 +111,19 @@ def called(*words: str, workspace: Path, **more: Any) -> Result:
     return CliRunner().invoke(main, [*words, "--workspace", str(workspace)], **more)
 
 
+@pytest.fixture(autouse=True)
+def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs in this process: one that starts Python and torch anew takes longer than all else here."""
+    if "in_a_process_of_its_own" in request.node.name:
+        return
+    from runner.jobs import merge, togguf
+
+    def job(run: Run, module: str, asked: dict[str, Any]) -> None:
+        {"merge": merge.run, "togguf": togguf.run}[module](msgspec.json.encode(asked))
+
+    monkeypatch.setattr("runner.results.writing._run", job)
+
+
 def names(of: Path) -> set[str]:
     return {p.relative_to(of).as_posix() for p in of.rglob("*") if p.is_file()}
 
@@ -160,7 +173,7 @@ def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
 # -- merged and GGUF ------------------------------------------------------------------------------
 
 
-def test_merged_is_base_and_adapter(run: Run, tmp_path: Path) -> None:
+def test_merged_in_a_process_of_its_own_is_base_and_adapter(run: Run, tmp_path: Path) -> None:
     done = export(run, tmp_path / "out", "merged")
     assert done.proof["greedy_tokens"] == 24 and done.proof["merge_error"] < 1e-3
     assert not [
