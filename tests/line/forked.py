@@ -1,0 +1,162 @@
+"""Starts `recipe`, and the Axolotl jobs that it starts, by forking: their imports take 20 s and are done once.
+
+All else is as it is: the same command line, the same code, the same process groups, logs and signals. Reads one JSON
+line a request on stdin, {"argv": …, "out": FILE} to start `recipe`, the same with "cwd" to start `axolotl` by itself, or
+{"wait": PID}; answers each with a number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+AXOLOTL = ["-m", "axolotl.cli.main"]
+
+
+def code_of(run: Callable[[], object]) -> int:
+    """What a program's exit code would be."""
+    try:
+        run()
+    except SystemExit as e:
+        return e.code if isinstance(e.code, int) else int(e.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def fork(run: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = code_of(run)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return pid
+
+
+class Forked:
+    """As much of subprocess.Popen as `runner.process` uses, for `python -m axolotl.cli.main …`."""
+
+    def __init__(self, argv: list[str], **how: Any) -> None:
+        def run() -> None:
+            os.setsid()
+            how["preexec_fn"]()
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number in (1, 2):
+                os.dup2(how["stdout"].fileno(), number)
+            os.chdir(how["cwd"])
+            os.environ.clear()
+            os.environ.update(how["env"])
+            sys.argv = ["axolotl", *argv[3:]]
+            from axolotl.cli.main import main
+
+            main()
+
+        self.returncode: int | None = None
+        self.pid = fork(run)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        until = time.monotonic() + (timeout or 1e9)
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("axolotl", timeout or 0)
+            time.sleep(0.005)
+        assert self.returncode is not None
+        return self.returncode
+
+
+def apart(out: str) -> None:
+    """A session of its own, all that it says in a file."""
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+def by_itself(argv: list[str], out: str, cwd: str) -> int:
+    def run() -> None:
+        apart(out)
+        os.chdir(cwd)
+        sys.argv = ["axolotl", *argv]
+        from axolotl.cli.main import main
+
+        main()
+
+    return fork(run)
+
+
+def recipe(argv: list[str], out: str) -> int:
+    def run() -> None:
+        apart(out)
+        from runner import process
+        from runner.cli import main
+
+        popen: Any = subprocess.Popen
+
+        def start(argv: list[str], **how: Any) -> Any:
+            return Forked(argv, **how) if argv[1:3] == AXOLOTL else popen(argv, **how)
+
+        process.subprocess.Popen = start  # type: ignore[attr-defined, misc, assignment]
+        sys.argv = ["recipe", *argv]
+        main()
+
+    return fork(run)
+
+
+def main() -> None:
+    from runner import process
+
+    more = {
+        "ACCELERATE_USE_CPU": "true",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "WANDB_MODE": "disabled",
+    }
+    os.environ.update(process.environment(more | {"AXOLOTL_DATASET_NUM_PROC": "1"}))
+    import axolotl.cli.main
+    import axolotl.cli.preprocess
+    import axolotl.cli.train
+    import axolotl.core.builders.causal
+    import axolotl.core.trainers
+    import axolotl.prompt_strategies.chat_template
+    import axolotl.train
+    import bitsandbytes
+    import peft
+    import torch._dynamo
+    import transformers.trainer
+    import trl
+
+    import runner.cli.line
+    import runner.jobs.axolotl_cpu
+    import runner.run
+
+    assert axolotl and bitsandbytes and peft and torch and transformers and trl and runner
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        if "wait" in wanted:
+            answer = os.waitstatus_to_exitcode(os.waitpid(wanted["wait"], 0)[1])
+        elif "cwd" in wanted:
+            answer = by_itself(**wanted)
+        else:
+            answer = recipe(**wanted)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
