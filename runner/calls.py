@@ -1,6 +1,9 @@
-"""Read a model's raw answer: plain text, or Hermes-style tool calls with text around them.
+"""Read a model's raw answer: plain text, or tool calls in the form of its chat template, with text around them.
 
-    <tool_call>{"name": "get_forecast", "arguments": {"city": "Hannibal"}}</tool_call>
+    hermes   <tool_call>{"name": "get_forecast", "arguments": {"city": "Hannibal"}}</tool_call>
+    mistral  [TOOL_CALLS] [{"name": "get_forecast", "arguments": {"city": "Hannibal"}, "id": "call00001"}]
+    granite  <|tool_call|>[{"name": "get_forecast", "arguments": {"city": "Hannibal"}}]
+    llama    {"name": "get_forecast", "parameters": {"city": "Hannibal"}}; {"name": …}
 
 Strict on purpose: what a server's parser might mend in silence is here a failure with a reason, as
 it is the model that is judged. Whether the tool exists and the arguments fit its schema is the
@@ -10,19 +13,34 @@ judge's question, not asked here. Bare JSON without tags is text.
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import re
+from typing import Any, Literal, NoReturn
 
 from runner.record import FunctionCall, Message, ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
+Form = Literal["hermes", "mistral", "granite", "llama"]
+# Control tokens that are a part of a form, so that whoever decodes an answer must keep them.
+MARKS: dict[Form, str] = {"mistral": "[TOOL_CALLS]", "granite": "<|tool_call|>", "llama": "<|python_tag|>"}
+_LLAMA = re.compile(r"\s*(?:<\|python_tag\|>\s*)?(?=\{\s*\"name\"\s*:)")
 
 
-def parse_answer(raw: str) -> tuple[Message | None, str | None]:
+def form_of(template: str) -> Form:
+    """The form in which a chat template (its text) writes calls; hermes where it is none of the others."""
+    for form in ("mistral", "granite"):
+        if MARKS[form] in template:
+            return form
+    return "llama" if "<|start_header_id|>ipython" in template and '"parameters": ' in template else "hermes"
+
+
+def parse_answer(raw: str, form: Form = "hermes") -> tuple[Message | None, str | None]:
     """The assistant's message in `raw` and None, or None and the reason why there is none.
 
     Calls get ids call_1, call_2 …; `arguments` is compact JSON text with keys in their given order.
     Text around the calls becomes `content` (None where there is none). Never raises.
     """
+    if form != "hermes":
+        return _unclosed(raw, form)
     texts: list[str] = []
     calls: list[ToolCall] = []
     rest = raw
@@ -46,6 +64,65 @@ def parse_answer(raw: str) -> tuple[Message | None, str | None]:
     return Message("assistant", content), None
 
 
+def _unclosed(raw: str, form: Form) -> tuple[Message | None, str | None]:
+    """The forms in which calls are the end of an answer."""
+    if form == "llama":
+        begin = _LLAMA.match(raw)
+        text, opened, rest = ("", True, raw[begin.end() :]) if begin else (raw, False, "")
+    else:
+        text, mark, rest = raw.partition(MARKS[form])
+        opened = bool(mark)
+    if not opened:
+        return Message("assistant", raw.strip()), None
+    if text.strip() and form == "granite":
+        return None, "text before the calls, which then are text to whoever reads them"
+    try:
+        found = _objects(rest) if form == "llama" else _list(rest)
+    except (ValueError, RecursionError) as e:
+        return None, f"calls: {_words(e)}"
+    calls: list[ToolCall] = []
+    for value in found:
+        number = len(calls) + 1
+        try:
+            calls.append(
+                ToolCall(f"call_{number}", _function(value, "parameters" if form == "llama" else "arguments"))
+            )
+        except ValueError as e:
+            return None, f"call {number}: {_words(e)}"
+    return Message("assistant", text.strip() or None, calls), None
+
+
+def _list(text: str) -> list[Any]:
+    value, rest = _json(text)
+    if not isinstance(value, list) or not value:
+        raise ValueError("no list of calls")
+    if rest:
+        raise ValueError("text after the calls")
+    return value
+
+
+def _objects(text: str) -> list[Any]:
+    out: list[Any] = []
+    while True:
+        value, rest = _json(text)
+        out.append(value)
+        if not rest:
+            return out
+        if not rest.startswith(";"):
+            raise ValueError("text after the calls")
+        text = rest[1:]
+
+
+def _json(text: str) -> tuple[Any, str]:
+    """The JSON value that `text` starts with, and what follows it, without the blanks around."""
+    body = text.lstrip()
+    try:
+        value, end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(body)
+    except json.JSONDecodeError as e:
+        raise ValueError(f"not JSON: {e.msg} at character {e.pos + 1}") from e
+    return value, body[end:].strip()
+
+
 def _call(text: str) -> tuple[FunctionCall, str]:
     """The call that `text` starts with, and what follows its closing tag. Raises ValueError.
 
@@ -65,16 +142,14 @@ def _call(text: str) -> tuple[FunctionCall, str]:
     return _function(value), after[len(CLOSE) :]
 
 
-def _function(value: Any) -> FunctionCall:
+def _function(value: Any, key: str = "arguments") -> FunctionCall:
     if not isinstance(value, dict):
         raise ValueError("the call is not a JSON object")
-    name, arguments = value.get("name"), value.get("arguments")
+    name, arguments = value.get("name"), value.get(key)
     if not isinstance(name, str) or not name:
         raise ValueError("no name" if "name" not in value else "the name is not a word")
     if not isinstance(arguments, dict):
-        raise ValueError(
-            "no arguments" if "arguments" not in value else "the arguments are not a JSON object"
-        )
+        raise ValueError(f"no {key}" if key not in value else f"the {key} are not a JSON object")
     text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     (name + text).encode()  # a lone surrogate ("\ud800") could never be written to a file
     return FunctionCall(name, text)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from runner.calls import parse_answer
+from runner.calls import MARKS, form_of, parse_answer
 from runner.chat import for_template
 from runner.errors import StepError
 from runner.jobs.job import Job, command, progress, read_rows
@@ -121,9 +121,19 @@ def cut(ids: list[int], stops: Sequence[int]) -> list[int]:
 
 def answer(key: str, arm: str, ids: list[int], loaded: Loaded) -> Answer:
     stopped = bool(ids) and ids[-1] in loaded.stops
-    raw = loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    message, reason = parse_answer(raw)
+    form = form_of(loaded.tokenizer.chat_template or "")
+    raw = spoken(loaded.tokenizer, ids, MARKS.get(form))
+    message, reason = parse_answer(raw, form)
     return Answer(key, arm, raw, "stop" if stopped else "length", message, reason)
+
+
+def spoken(tokenizer: Any, ids: list[int], mark: str | None) -> str:
+    """The text of `ids` without control tokens, but for the one that marks calls."""
+    kept = tokenizer.get_vocab().get(mark) if mark else None
+    drop = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special and i != kept}
+    skip = kept is None  # decode would leave the mark out as well
+    ids = ids if skip else [i for i in ids if i not in drop]
+    return str(tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
 
 def work_digest(job: Job, inputs: str, **more: int) -> str:

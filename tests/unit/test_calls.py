@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.calls import parse_answer
+from runner.calls import Form, form_of, parse_answer
 from runner.record import FunctionCall, Message, ToolCall
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -106,3 +106,72 @@ def test_what_is_written_is_read(wanted: list[tuple[str, dict[str, object]]]) ->
     assert [c.id for c in message.tool_calls] == [f"call_{i + 1}" for i in range(len(wanted))]
     got = [(c.function.name, json.loads(c.function.arguments)) for c in message.tool_calls]
     assert got == wanted
+
+
+CALLS = [("a", {"x": None, "y": [1, {"z": "}; {"}]}), ("b", {})]
+WRITTEN: dict[Form, tuple[str, str]] = {
+    "mistral": ("[TOOL_CALLS] [{}]", '{{"name": {}, "arguments": {}, "id": "call00001"}}'),
+    "granite": ("<|tool_call|>[{}]", '{{"name": {}, "arguments": {}}}'),
+    "llama": ("{}", '{{"name": {}, "parameters": {}}}'),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_other_forms(form: Form) -> None:
+    whole, one = WRITTEN[form]
+    made = [one.format(json.dumps(n), json.dumps(a)) for n, a in CALLS]
+    message, reason = parse_answer(whole.format(("; " if form == "llama" else ", ").join(made)), form)
+    assert reason is None and message is not None and message.content is None
+    assert [(c.id, c.function.name, json.loads(c.function.arguments)) for c in message.tool_calls] == [
+        (f"call_{n}", *c) for n, c in enumerate(CALLS, 1)
+    ]
+    assert parse_answer(" Plain text. ", form) == (Message("assistant", "Plain text."), None)
+
+
+def test_text_before_calls() -> None:
+    raw = '{}{}[{{"name":"f","arguments":{{}}}}]'
+    message, reason = parse_answer(raw.format(" Let me look. ", "[TOOL_CALLS]"), "mistral")
+    assert reason is None and message is not None and message.content == "Let me look." and message.tool_calls
+    assert parse_answer(raw.format("Let me look. ", "<|tool_call|>"), "granite")[0] is None
+    spoken = 'It is {"name": "f", "parameters": {}}'
+    assert parse_answer(spoken, "llama") == (Message("assistant", spoken), None)
+    assert parse_answer('{"metres": 3}', "llama") == (Message("assistant", '{"metres": 3}'), None)
+
+
+@pytest.mark.parametrize(
+    ("form", "raw", "reason"),
+    [
+        ("mistral", "[TOOL_CALLS]", "calls: not JSON"),
+        ("mistral", "[TOOL_CALLS] []", "calls: no list of calls"),
+        ("mistral", '[TOOL_CALLS] [{"name":"f","arguments":{}}] so', "calls: text after"),
+        ("mistral", '[TOOL_CALLS] [{"name":"f","arguments":"{}"}]', "call 1: the arguments are not a"),
+        ("granite", '<|tool_call|>{"name":"f","arguments":{}}', "calls: no list"),
+        ("llama", '{"name":"f","arguments":{}}', "call 1: no parameters"),
+        ("llama", '{"name":"f","parameters":{}} {"name":"g","parameters":{}}', "calls: text after"),
+        ("llama", '{"name":"f","parameters":{"x":NaN}}', "calls: NaN is not JSON"),
+    ],
+)
+def test_other_forms_malformed(form: Form, raw: str, reason: str) -> None:
+    message, why = parse_answer(raw, form)
+    assert message is None and why is not None and why.startswith(reason)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(WRITTEN)), st.text() | st.lists(pieces | text, max_size=12).map("".join))
+def test_other_forms_never_raise(form: Form, raw: str) -> None:
+    for begin in ("", "[TOOL_CALLS]", "<|tool_call|>", '{"name": '):
+        message, reason = parse_answer(begin + raw, form)
+        assert (message is None) != (reason is None)
+
+
+def test_which_form_a_template_writes() -> None:
+    from runner import library
+    from runner.checks import templates
+
+    found = {}
+    for name, place in templates().items():
+        path = library.find(place)
+        assert path is not None
+        found[name] = form_of(path.read_text(encoding="utf-8"))
+    others = {"llama-3.1": "llama", "mistral-v3": "mistral", "granite-3": "granite"}
+    assert found == {name: others.get(name, "hermes") for name in templates()}

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner import library
+from runner.calls import MARKS, form_of, parse_answer
 from runner.chat import Rendered, Renderer, Unrenderable, for_template, for_trainer
 from runner.checks import templates
 from runner.contract import broken
+from runner.jobs.generate import spoken
 from runner.lowering import Abilities, Unsayable, abilities, lower
 from runner.record import FunctionCall, Message, Record, ToolCall
 
@@ -200,7 +203,7 @@ CASES: dict[str, Record] = {
     "unicode": tooled(
         Message("system", f"System {UNICODE}"), Message("user", f"User {UNICODE}"),
         calls(call("call_1", "São Tomé", options={"datum": f"Call {UNICODE}"})),
-        result("call_1", f"Result {UNICODE}"), Message("assistant", f"Answer {UNICODE}"),
+        result("call_1", f"Result {UNICODE}"), Message("assistant", f"🌊 Answer {UNICODE}"),
     ),
     "nested arguments with nulls": tooled(
         ASK,
@@ -360,6 +363,35 @@ def test_a_control_token_as_text_is_refused(
         ):
             with pytest.raises(Unsayable, match="control token"):
                 lower(record, able)
+
+
+@pytest.mark.parametrize("template", FAMILIES)
+def test_what_is_trained_can_be_read(template: str, shipped: dict[str, tuple[Renderer, Abilities]]) -> None:
+    """Answers that are word for word what was trained are read as the text and calls that they were."""
+    made, able = shipped[template]
+    form = form_of(made.tokenizer.chat_template)
+    for case, record in CASES.items():
+        try:
+            out = lower(record, able).record
+        except Unsayable:
+            continue
+        done = made.render(out)
+        turns = [
+            [done.ids[i] for i in places]
+            for wanted, places in groupby(range(len(done.ids)), done.trained.__getitem__)
+            if wanted
+        ]
+        said = [m for m in out.messages if m.role == "assistant"]
+        assert len(turns) == len(said)
+        for ids, m in zip(turns, said, strict=True):
+            message, reason = parse_answer(spoken(made.tokenizer, ids, MARKS.get(form)), form)
+            assert message is not None, (case, reason)
+            assert (message.content or "") == (m.content or "").strip()
+            asked, got = (
+                [(c.function.name, json.loads(c.function.arguments)) for c in x.tool_calls]
+                for x in (m, message)
+            )
+            assert got == asked, case
 
 
 def test_there_are_enough_cases_and_no_template_is_left_out() -> None:
@@ -531,7 +563,7 @@ def test_axolotl_trains_the_same_tokens(
 # --- any conversation ---------------------------------------------------------------------------------------------
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
-spoken = text.filter(lambda t: bool(t.strip()))
+uttered = text.filter(lambda t: bool(t.strip()))
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
@@ -552,7 +584,7 @@ def conversations(draw: st.DrawFn) -> Record:
         for n in names
     ]
     for _ in range(draw(st.integers(1, 3))):
-        messages.append(Message("user", draw(spoken)))
+        messages.append(Message("user", draw(uttered)))
         for _ in range(draw(st.integers(0, 2))):
             ids = draw(st.lists(identifiers, min_size=1, max_size=3, unique=True))
             made = [
@@ -571,7 +603,7 @@ def conversations(draw: st.DrawFn) -> Record:
             messages += [
                 Message("tool", draw(st.none() | text), tool_call_id=i) for i in draw(st.permutations(ids))
             ]
-        messages.append(Message("assistant", draw(spoken)))
+        messages.append(Message("assistant", draw(uttered)))
     return Record(messages, tools if any(m.tool_calls for m in messages) or draw(st.booleans()) else [])  # fmt: skip
 
 
