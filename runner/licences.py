@@ -17,6 +17,12 @@ _TERMS = {
     "non-commercial": re.compile(r"-NC\b|non[ -]?commercial|\bno commercial", re.I),
     "no-derivatives": re.compile(r"-ND\b|no[ -]?deriv", re.I),
 }
+# What says that its owner keeps it: "no open licence", as of Reddit's posts, is one.
+_KEPT = re.compile(
+    r"\bno (?:open )?licen[sc]e|all rights reserved|proprietary|confidential|\bno redistribution"
+    r"|\bnot (?:be )?(?:re)?distribut",
+    re.I,
+)
 _MEANING = {
     "share-alike": "who passes on what is made of it must do so under the same terms",
     "non-commercial": "nor may a mixture that holds it be used commercially",
@@ -50,6 +56,11 @@ def terms(found: Mapping[str, Iterable[str]]) -> list[str]:
             where = "; ".join(f"{name} of {', '.join(named[name])}" for name in some)
             out.append(f"{term} ({where}): {meaning}")
     return out + [f"these do not go together: {pair}" for pair in _clashes(of)]
+
+
+def kept(licence: str) -> bool:
+    """Whether a licence's words say that what is under it must not be passed on, or that there is none."""
+    return bool(_KEPT.search(licence))
 
 
 def _asks(licence: str) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from runner.licences import UNKNOWN, terms
+from runner.licences import kept, terms
 from runner.modelcard.facts import Facts, Form
 
 RELATION: dict[Form, str] = {"adapter": "adapter", "merged": "finetune", "gguf": "finetune"}
@@ -52,8 +52,8 @@ def _licence(facts: Facts) -> dict[str, str]:
     """The base model's licence, where the data asks nothing of its own; else that there are several."""
     if not facts.base.license:
         return {}
-    data = {right.licence or UNKNOWN: [right.source] for right in facts.rights}
-    if UNKNOWN in data or terms(data):
+    data = {right.licence: [right.source] for right in facts.rights}
+    if "" in data or terms(data) or any(map(kept, data)):
         return {"license": "other", "license_name": "several-see-licences"}
     if known := hub_licence(facts.base.license):
         return {"license": known}

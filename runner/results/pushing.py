@@ -22,9 +22,6 @@ from runner.steps import version
 
 SUFFIXES = (".safetensors", ".json", ".md", ".jinja", ".txt")
 _TARGET = re.compile(r"^hub:([A-Za-z0-9][A-Za-z0-9._-]{0,95})/([A-Za-z0-9][A-Za-z0-9._-]{0,95})$")
-_KEPT = re.compile(
-    r"all rights reserved|proprietary|confidential|no redistribution|not (?:be )?(?:re)?distribut", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def objections(facts: Facts) -> list[str]:
     out = []
     if unknown := under.pop(licences.UNKNOWN, None):
         out.append(f"the licence is not known of {', '.join(unknown)}")
-    out += [f"{name!r} of {', '.join(of)} forbids it" for name, of in under.items() if _KEPT.search(name)]
+    out += [f"{', '.join(of)}: {name!r} forbids it" for name, of in under.items() if licences.kept(name)]
     asked = licences.terms(under)
     return out + [said for said in asked if said.startswith(("no-derivatives", "these do not go together"))]
 

@@ -196,8 +196,9 @@ def test_the_header_says_no_licence_that_is_not_known() -> None:
     unknown = [Right(licence="", source="a", attribution="", rows=1)]
     said = header(modelcard.text(facts(rights=unknown)))
     assert (said["license"], said["license_name"]) == ("other", "several-see-licences")
-    alike = [Right(licence="CC-BY-SA-4.0", source="a", attribution="", rows=1)]
-    assert header(modelcard.text(facts(rights=alike)))["license"] == "other"
+    for licence in ("CC-BY-SA-4.0", "its users' own, under Reddit's terms; no open licence"):
+        asking = [Right(licence=licence, source="a", attribution="", rows=1)]
+        assert header(modelcard.text(facts(rights=asking)))["license"] == "other"
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -514,7 +514,10 @@ def test_no_token_and_no_way_for_one(
     [
         ("", "the licence is not known of a"),
         ("CC-BY-ND-4.0", "no-derivatives (CC-BY-ND-4.0 of a)"),
-        ("All rights reserved", "'All rights reserved' of a forbids it"),
+        ("All rights reserved", "a: 'All rights reserved' forbids it"),
+        ("its users' own, under Reddit's terms; no open licence", 'no open licence" forbids it'),
+        ("public domain (USA)", None),
+        ("CC0-1.0 AND CC-BY-4.0", None),
         ("CC-BY-NC-4.0", None),
     ],
 )
