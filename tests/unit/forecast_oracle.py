@@ -96,6 +96,37 @@ def parameters(case: dict[str, Any]) -> list[int]:
     return [total, sum(p.numel() for p in made.parameters() if p.requires_grad)]
 
 
+def kept(case: dict[str, Any]) -> float:
+    """Bytes that one block of a model keeps for its backward pass: those of three layers less those of two."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    def saved(layers: int) -> int:
+        shape = dict(case["shape"], num_hidden_layers=layers)
+        config = AutoConfig.for_model(shape.pop("model_type"), **shape, attn_implementation=case["attention"])
+        model = AutoModelForCausalLM.from_config(config).to(torch.bfloat16)
+        if case["lora"]:
+            model = get_peft_model(model, LoraConfig(**case["lora"]))
+            model.enable_input_require_grads()
+        model.train()
+        own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        seen: dict[int, tuple[int, Any]] = {}
+
+        def pack(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                seen[storage.data_ptr()] = (storage.nbytes(), tensor)
+            return tensor
+
+        hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+        with hooks, torch.autocast("cpu", dtype=torch.bfloat16):
+            model(torch.zeros(1, case["tokens"], dtype=torch.long))
+        return sum(size for size, _ in seen.values())
+
+    return saved(3) - saved(2)
+
+
 def main() -> None:
     asked = json.load(sys.stdin)
     out: dict[str, Any] = {"draws": draws(6, asked["rows"])}
@@ -106,6 +137,7 @@ def main() -> None:
         most = counted(case)
         packed = case["config"]["sample_packing"]
         out["steps"].append([most, None if packed else trained(case, most)])
+    out["kept"] = [kept(case) for case in asked["kept"]]
     out["parameters"] = [parameters(case) for case in asked["parameters"]]
     sys.stdout.write("\n" + json.dumps(out) + "\n")
 

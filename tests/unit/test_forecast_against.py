@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.forecast import parameters, schedule, shapes
+from runner.forecast import memory, parameters, schedule, shapes
 from runner.forecast.torchrandom import orders
 
 pytest.importorskip("axolotl.common", reason="axolotl is not installed")
@@ -82,12 +82,24 @@ def _parameter_cases() -> list[dict[str, Any]]:
     return out
 
 
-STEPS, PARAMETERS = _step_cases(), _parameter_cases()
+def _kept_cases() -> list[dict[str, Any]]:
+    large = SMALL | {
+        "model_type": "llama", "hidden_size": 256, "intermediate_size": 896, "num_attention_heads": 8, "head_dim": 32
+    }  # fmt: skip
+    each = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    lora = {"r": 16, "target_modules": each}
+    kinds = [(lora, "sdpa"), (lora | {"lora_dropout": 0.05}, "sdpa"), (None, "sdpa"), (lora, "eager")]
+    return [
+        {"shape": large, "tokens": 512, "lora": lora, "attention": attention} for lora, attention in kinds
+    ]
+
+
+STEPS, PARAMETERS, KEPT = _step_cases(), _parameter_cases(), _kept_cases()
 
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, Any]:
-    asked = json.dumps({"rows": DRAWN, "steps": STEPS, "parameters": PARAMETERS})
+    asked = json.dumps({"rows": DRAWN, "steps": STEPS, "parameters": PARAMETERS, "kept": KEPT})
     script = Path(__file__).with_name("forecast_oracle.py")
     done = subprocess.run(
         [sys.executable, str(script)], input=asked, capture_output=True, text=True, timeout=900, check=False
@@ -127,3 +139,17 @@ def test_parameters_are_those_of_peft(answers: dict[str, Any]) -> None:
         assert shape.parameters == total, case["shape"]
         config = {names[k]: v for k, v in case["lora"].items()} | {"adapter": "lora"}
         assert parameters.trained(shape, config).parameters == trainable, case
+
+
+def test_what_a_block_keeps_is_what_autograd_saves(answers: dict[str, Any]) -> None:
+    for case, kept in zip(KEPT, answers["kept"], strict=True):
+        shape, lora = shapes.shape(case["shape"]), case["lora"] or {}
+        assert shape is not None
+        config = {
+            "adapter": "lora" if lora else None, "lora_r": lora.get("r"), "lora_dropout": lora.get("lora_dropout", 0),
+            "lora_target_modules": lora.get("target_modules"), "bf16": True, "attn_implementation": case["attention"],
+        }  # fmt: skip
+        tokens, what = case["tokens"], parameters.trained(shape, config)
+        mine = tokens * memory.kept_by_block(shape, what, config, cpu=True)
+        mine += memory.scores(shape, tokens, tokens, config)
+        assert mine == pytest.approx(kept, rel=0.05), case
