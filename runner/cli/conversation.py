@@ -203,7 +203,11 @@ class Conversation:
         self._say(f"what does {name} answer {arm}? (JSON or text; Enter for nothing)")
         try:
             return self._line(f"{name}> ").strip() or None
-        except (EOFError, KeyboardInterrupt):
+        except KeyboardInterrupt:
+            self.interrupts += 1  # the next one leaves
+            click.echo(err=True)
+            return None
+        except EOFError:
             return None
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import uuid4
@@ -114,7 +115,12 @@ class Server:
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
         ]
         hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
-        handlers: dict[Any, Any] = {Refused: refused, HTTPException: http_error, ClientDisconnect: gone}
+        handlers: dict[Any, Any] = {
+            Refused: refused,
+            HTTPException: http_error,
+            ClientDisconnect: gone,
+            Exception: defect,
+        }
         return Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
 
     async def health(self, request: Request) -> Response:
@@ -184,21 +190,22 @@ def _calls(answer: Answer) -> list[dict[str, Any]]:
 
 async def _whole(turn: Turn, about: dict[str, Any], request: Request) -> Response:
     """The answer in one piece."""
-    while True:
-        try:
-            said = await asyncio.wait_for(turn.said.get(), LOOK)
-        except asyncio.TimeoutError:
-            if await request.is_disconnected():
-                turn.gone.set()
-                return Response(status_code=GONE)
-            continue
-        except BaseException:
-            turn.gone.set()
-            raise
-        if isinstance(said, Refused):
-            raise said
-        if isinstance(said, tuple):
-            break
+    looked = time.monotonic()
+    try:
+        while True:
+            said: Any = None
+            with suppress(asyncio.TimeoutError):
+                said = await asyncio.wait_for(turn.said.get(), LOOK)
+            if isinstance(said, Refused):
+                raise said
+            if isinstance(said, tuple):
+                break
+            if time.monotonic() - looked > LOOK:
+                if await request.is_disconnected():
+                    return Response(status_code=GONE)
+                looked = time.monotonic()
+    finally:
+        turn.gone.set()
     spoken, answer = said
     message: dict[str, Any] = {"role": "assistant", "content": answer.content, "refusal": None}
     if answer.calls:
@@ -251,6 +258,12 @@ def _event(data: dict[str, Any]) -> str:
 async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return JSONResponse(error.body(), status_code=error.status)
+
+
+async def defect(request: Request, error: Exception) -> Response:
+    """What is our own fault; uvicorn logs it whole."""
+    body = Refused(f"the server failed: {type(error).__name__}", status=500).body()
+    return JSONResponse(body, status_code=500)
 
 
 async def gone(request: Request, error: Exception) -> Response:

@@ -62,8 +62,9 @@ def find(run: str, workspace: Path) -> Served:
     about = _about(beside)
     model = _model(base, Workspace(root, frozenset({"paths"})), _made(root, about), run)
     template = _template(beside, about)
+    four_bits = _four_bits(about, recipe)
     system, sources = _system(recipe), _sources(recipe)
-    return Served(run, folder, base, model, adapter, whole, template, _four_bits(about), system, sources)
+    return Served(run, folder, base, model, adapter, whole, template, four_bits, system, sources)
 
 
 def _recipe(path: Path) -> dict[str, Any]:
@@ -100,9 +101,12 @@ def _about(folder: Path) -> dict[str, Any]:
     raise UsageError(f"{path} does not say which template was trained; make it anew: recipe run … --to train")
 
 
-def _four_bits(about: dict[str, Any]) -> dict[str, Any]:
+def _four_bits(about: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
     """The fields of a job that mean the base as the adapter was trained on it."""
-    kind, _, single = str(about.get("base_weights")).partition("-")
+    said = about.get("base_weights")
+    if said is None:  # adapters of the first days do not say it
+        said = "nf4" if (recipe.get("adapter") or {}).get("type", "qlora") == "qlora" else ""
+    kind, _, single = str(said).partition("-")
     return {"nf4": True, "quant_type": kind, "double_quant": not single} if kind in ("nf4", "fp4") else {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -101,6 +102,7 @@ def serving(
         yield Running(f"http://{HOST}:{port}/v1", engine, list(dict.fromkeys(names)), child, log)
     finally:
         process.end_group(child)
+        log.with_name(f"serve-{port}.json").unlink(missing_ok=True)
 
 
 def _arms(served: Served, arms: tuple[str, ...]) -> tuple[str, ...]:
@@ -156,7 +158,7 @@ def _transformers(
     jobs = {arm: _common(served) | (tuned if arm == "tuned" else {}) for arm in arms}
     names = {served.name: "tuned"} if "tuned" in arms and served.name not in ARMS else {}
     job = {"arms": jobs, "names": names, "port": port, "limit": limit}
-    path = log.with_name("serve.json")
+    path = log.with_name(f"serve-{port}.json")  # of this server alone: another may start meanwhile
     path.write_text(json.dumps(job, indent=1), encoding="utf-8")
     return [sys.executable, "-m", "runner.jobs.serve", str(path)], {}
 
@@ -199,10 +201,10 @@ def _ready(served: Served, log: Path, tell: Tell) -> Path:
         if served.four_bits
         else "reading the model's template"
     )
-    temporary = folder.with_name(f"{folder.name}.tmp")
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    path = log.with_name("for_vllm.json")
+    path = log.with_name(f"for_vllm-{os.getpid()}.json")
     path.write_text(json.dumps(job | {"out": str(temporary)}, indent=1), encoding="utf-8")
     argv = [sys.executable, "-m", "runner.jobs.for_vllm", str(path)]
     try:
@@ -210,6 +212,8 @@ def _ready(served: Served, log: Path, tell: Tell) -> Path:
     except process.Failed as e:
         shutil.rmtree(temporary, ignore_errors=True)
         raise StepError("serve", str(e), str(log)) from None
+    finally:
+        path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
     return folder

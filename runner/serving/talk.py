@@ -10,8 +10,6 @@ from typing import Any
 
 import httpx
 
-from runner.errors import StepError
-
 Message = dict[str, Any]
 
 
@@ -86,7 +84,8 @@ class Talk:
             try:
                 yield json.loads(data)
             except ValueError:
-                raise StepError("chat", f"the server sent what is no JSON: {data[:100]!r}") from None
+                yield {"error": {"message": f"the server sent what is no JSON: {data[:100]!r}"}}
+                return
 
 
 def _take(reply: Reply, event: dict[str, Any]) -> None:

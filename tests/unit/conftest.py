@@ -50,6 +50,8 @@ def taught(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
         known = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
         rows.append((torch.tensor([ids]), torch.tensor([[-100] * known + ids[known:]])))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would wait for each other on a busy machine
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
@@ -60,6 +62,7 @@ def taught(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)
     assert float(loss) < 0.05
     folder = tmp_path_factory.mktemp("taught")
     model.save_pretrained(folder)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from runner.serving.server import free_port
 from runner.serving.tools import tools
 from runner.store import Store, digest, file_digest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several would wait for each other on a busy machine
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = (ROOT / "recipes/base/chatml-tools.jinja").read_text(encoding="utf-8")
 TABLE = ROOT / "recipes/base/templates.json"
@@ -102,6 +104,11 @@ def test_the_models_own_template_needs_no_file(tmp_path: Path) -> None:
     served = find("demo", tmp_path)
     assert served.template is None
     assert served.four_bits == {"nf4": True, "quant_type": "fp4", "double_quant": False}
+    about = run / "adapter/mirepoix.json"
+    about.write_text(
+        about.read_text().replace("base_weights", "unsaid")
+    )  # as qlora is what a recipe means unsaid
+    assert find("demo", tmp_path).four_bits == {"nf4": True, "quant_type": "nf4", "double_quant": True}
 
 
 def test_what_cannot_be_served_says_what_to_do(run: Path, tmp_path: Path) -> None:
@@ -344,7 +351,12 @@ def server(workspace: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, A
     argv = recipe(
         "serve", "demo", "--json", "--port", "0", "--engine", "transformers", "--workspace", str(workspace)
     )
-    child = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell that runs us behind it has it ignored
+    child = subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     assert child.stdout is not None and child.stderr is not None
     line = child.stdout.readline()
     assert line, child.stderr.read()
@@ -361,7 +373,7 @@ def jobs(workspace: Path) -> list[int]:
             words = path.read_bytes()
         except OSError:
             continue
-        if b"runner.jobs.serve" in words and str(workspace).encode() in words:
+        if b"runner.jobs.serve\0" in words and str(workspace).encode() in words:
             found.append(int(path.parent.name))
     return found
 
