@@ -394,6 +394,23 @@ def test_what_is_trained_can_be_read(template: str, shipped: dict[str, tuple[Ren
             assert got == asked, case
 
 
+def test_what_stands_between_prompt_and_answer(shipped: dict[str, tuple[Renderer, Abilities]]) -> None:
+    """A space of the template's own is the prompt's, unless one token holds it and the answer's beginning; a token that
+    holds the prompt's end and the answer's beginning is never asked for."""
+    mistral, llama = shipped["mistral-v3"][0], shipped["llama-3.1"][0]
+    done = mistral.render(Record([ASK, Message("assistant", "🌊")]))
+    assert done.spans == ["🌊</s>"]
+    assert mistral.tokenizer.decode([i for i, t in zip(done.ids, done.trained, strict=True) if t]) == "🌊</s>"
+    done = mistral.render(Record([ASK, Message("assistant", "how high?")]))
+    assert (
+        mistral.tokenizer.decode([i for i, t in zip(done.ids, done.trained, strict=True) if t])
+        == " how high?</s>"
+    )
+    with pytest.raises(Unrenderable, match="joins an answer's beginning to its prompt"):
+        llama.render(Record([ASK, Message("assistant", "\nThree.")]))
+    assert llama.render(Record([SAY])).spans == [f"{SAY.content}<|eot_id|>"]
+
+
 def test_there_are_enough_cases_and_no_template_is_left_out() -> None:
     assert len(FAMILIES) * len(CASES) >= 60
     assert sorted(FAMILIES) == sorted(templates())
