@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from runner import checks, ledger
+from runner import checks, ledger, library
 from runner.licences import UNKNOWN, terms
 from runner.making import Making
 from runner.modelcard import Base, Facts, Right, Template
@@ -46,6 +46,7 @@ def facts(m: Making, report: dict[str, Any]) -> Facts:
             sha256=None if m.plan.template is None else about["template"],
             own=m.plan.template is not None,
             end_of_turn=model.end_of_turn,
+            tool_parser=_tool_parser(model.template),
         ),
         max_length=model.max_length,
         adapter=msgspec.to_builtins(recipe.adapter),
@@ -88,6 +89,13 @@ def _base(m: Making, weights: str) -> Base:
         weights=weights,
         origin=origin,
     )
+
+
+def _tool_parser(template: str) -> str | None:
+    """What vLLM calls the form of a shipped template's tool calls."""
+    table = library.find("recipes/base/templates.json")
+    known = json.loads(table.read_bytes()).get(template, {}) if table else {}
+    return known.get("tool_parser")
 
 
 def _languages(recipe: Recipe) -> list[str]:

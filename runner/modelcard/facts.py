@@ -29,12 +29,14 @@ class Base(Struct, frozen=True, kw_only=True):
 
 
 class Template(Struct, frozen=True, kw_only=True):
-    """The chat template: `name` as the recipe names it; `own` where it comes as a file beside the adapter."""
+    """The chat template: `name` as the recipe names it; `own` where it comes as a file beside the adapter.
+    `tool_parser` is what vLLM calls the form of its tool calls, where that is known."""
 
     name: str
     sha256: str | None
     own: bool
     end_of_turn: str | None
+    tool_parser: str | None = None
 
 
 class Right(Struct, frozen=True, kw_only=True):

@@ -100,8 +100,10 @@ def _ask(facts: Facts) -> list[str]:
 
 
 def _vllm(facts: Facts, form: Form) -> str:
+    tools = facts.template.tool_parser if facts.tools else None
+    calls = [f"--enable-auto-tool-choice --tool-call-parser {tools}"] if tools else []
     if form == "merged":
-        return f"vllm serve {HERE}"
+        return " \\\n  ".join([f"vllm serve {HERE}", *calls])
     rank = next(n for n in RANKS if n >= int(facts.adapter["r"]))
     words = [f"vllm serve {_base(facts)}"]
     if facts.base.revision and facts.base.hub:
@@ -114,4 +116,4 @@ def _vllm(facts: Facts, form: Form) -> str:
     ]
     if facts.template.own:
         words.append(f"--chat-template {HERE}/chat_template.jinja")
-    return " \\\n  ".join(words)
+    return " \\\n  ".join([*words, *calls])

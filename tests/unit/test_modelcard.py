@@ -57,7 +57,9 @@ def facts(**more: Any) -> Facts:
             license="Llama 3.1 Community License",
             weights="nf4",
         ),
-        "template": Template(name="chatml-tools", sha256="a" * 64, own=True, end_of_turn="<|im_end|>"),
+        "template": Template(
+            name="chatml-tools", sha256="a" * 64, own=True, end_of_turn="<|im_end|>", tool_parser="hermes"
+        ),
         "max_length": 2048,
         "adapter": {"type": "qlora", "r": 12, "alpha": 32, "dropout": 0.05, "targets": ["q_proj", "v_proj"]},
         "train": {
@@ -302,3 +304,82 @@ def test_forms_are_those_of_the_command() -> None:
     from runner.cli.results import FORMS
 
     assert Forms.__args__ == FORMS
+
+
+RECIPE = """\
+recipe: 1
+name: small
+description: Speaks {{braces}} and <b>tags</b>.
+sources:
+  - jsonl: {files: [ABSOLUTE]}
+    name: a
+  - tools: {set: weather, conversations: 5}
+    name: weather
+filters:
+  - language: {keep: [en, nl]}
+model: {base: base, license: Apache-2.0, template: chatml-tools, end_of_turn: <|im_end|>}
+compute: {profile: cpu}
+"""
+
+
+def judged(root: Path) -> Path:
+    """The report of a run whose other steps left what they leave. Nothing is trained."""
+    from runner import ledger, report
+    from runner.load import load_recipe
+    from runner.making import Making, write_json
+    from runner.plan import plan
+    from runner.record import Fate
+    from runner.store import Artifact, Manifest
+    from runner.workspace import Workspace
+
+    work, away = root / "w", root / "elsewhere"
+    for folder in (work / "base", away):
+        folder.mkdir(parents=True)
+    (away / "rows.jsonl").write_text("{}\n")
+    (work / "base/config.json").write_text("{}")
+    (work / "base/model.safetensors").write_bytes(b"")
+    (work / "r.yaml").write_text(RECIPE.replace("ABSOLUTE", str(away / "rows.jsonl")))
+    place = Workspace(work, frozenset({"paths"}))
+    made = plan(load_recipe(work / "r.yaml", place), place)
+    inputs = {}
+    for name in ("source.a", "source.weather", "split", "proof", "train"):
+        path = root / "made" / name
+        path.mkdir(parents=True)
+        inputs[name] = Artifact(path, Manifest(1, name, "f" * 64, {}, {}))
+        if name.startswith("source."):
+            write_json(path / "counts.json", {"records": 3, "rejected": 0, "licenses": {"CC0-1.0": 3}})
+    fates = [Fate(f"a/{n}", "a", "trained", license="CC0-1.0", attribution="A. Writer") for n in range(3)]
+    fates.append(Fate("a/9", "a", "dropped", "filters[0].language", "language: de", license="MIT"))
+    ledger.write(inputs["split"].file("ledger.parquet"), fates)
+    tally = ledger.Tally()
+    tally.add(ledger.block("a", fates))
+    summary = ledger.summary(tally, ledger.shares(made.loaded.recipe, ["a"], [3], None), None)
+    write_json(inputs["split"].file("summary.json"), summary)
+    write_json(inputs["proof"].file("proof.json"), {"records": 3, "tokens": 90, "trained_tokens": 30})
+    about = {"base_weights": "nf4", "template": "a" * 64, "step": "c" * 64}
+    write_json(inputs["train"].file("adapter/mirepoix.json"), about)
+    steps = [{"step": 1, "loss": 2.5, "learning_rate": 1e-4, "epoch": 1.0}]
+    write_json(
+        inputs["train"].file("training.json"), {"steps": steps, "validation": [], "trainable_parameters": 12}
+    )
+    out = root / "out"
+    out.mkdir()
+    report.report(Making(made.step("report"), made, inputs, out, root, root / "log", lambda *_: None))
+    return out
+
+
+def test_the_report_makes_it_of_what_the_steps_left(tmp_path: Path) -> None:
+    outs = [judged(tmp_path / name) for name in ("one", "two")]
+    text = (outs[0] / "model-card.md").read_text()
+    found = msgspec.json.decode((outs[0] / "model-card.json").read_bytes(), type=Facts)
+    assert text == modelcard.text(found)
+    assert found.rights == [Right(licence="CC0-1.0", source="a", attribution="A. Writer", rows=3)]
+    assert found.base == Base(name="base", hub=None, revision=None, license="Apache-2.0", weights="nf4")
+    assert found.template.tool_parser == "hermes"
+    assert (found.languages, found.tools, found.datasets) == (["en", "nl"], True, [])
+    assert header(text)["license"] == "apache-2.0" and "base_model" not in header(text)
+    assert "| filters\\[0\\].language | language: de | 1 |" in text and "The 3 records" in text
+    # The recipe named a place of this machine; the card says no more than the file's name.
+    assert str(tmp_path) not in text and "…/rows.jsonl" in text
+    digests = [re.search("sha256 of the recipe.*", (o / "model-card.md").read_text()) for o in outs]
+    assert all(digests) and str(tmp_path) not in (outs[0] / "model-card.json").read_text()
