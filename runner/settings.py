@@ -37,7 +37,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "openweathermap_url": Setting("https://api.openweathermap.org", "OpenWeatherMap.", address=True),
     "openweathermap_key": Setting("", "OpenWeatherMap's API key.", secret=True),
-    "hub_url": Setting("https://huggingface.co", "Hub of data sets, and of results that are pushed.", address=True),
+    "hub_url": Setting(
+        "https://huggingface.co", "Hub of data sets, and of results that are pushed.", address=True
+    ),
     "hub_token": Setting("", "Token for the hub of data sets.", secret=True),
     "reddit_url": Setting("https://oauth.reddit.com", "Reddit's API.", address=True),
     "reddit_login_url": Setting("https://www.reddit.com", "Where Reddit gives tokens.", address=True),
