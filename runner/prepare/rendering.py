@@ -16,6 +16,7 @@ from msgspec import Struct
 from runner import basemodel, chat, lowering, parting, pool
 from runner import recipe as r
 from runner.drops import Dropper, Why
+from runner.errors import StepError
 from runner.making import Making
 from runner.prepare.edits import Edits
 from runner.prepare.filtering import Filters, Outcome
@@ -58,7 +59,7 @@ class Rendering:
     def __call__(self, rows: NDArray[Any]) -> Sizes:
         if self._renderer is None or self._abilities is None:
             self._renderer = self.tokenizer.load()
-            self._abilities = lowering.abilities(self._renderer)
+            self._abilities = self._can(self._renderer)
         out = Sizes([], [], [], [], [])
         decoder = msgspec.json.Decoder(Record)
         for row, line in zip(rows.tolist(), self.shelf.read(rows), strict=True):
@@ -73,6 +74,19 @@ class Rendering:
                 out.lost = f"loses {e} of record {record.id}"
                 return out
         return out
+
+    def _can(self, renderer: chat.Renderer) -> lowering.Abilities:
+        """What the template can say. Raises StepError where that is not even a question and its answer."""
+        try:
+            return lowering.abilities(renderer)
+        except chat.Unrenderable as e:
+            what = f"the template {self.model.template!r} refuses even a question and its answer: {e}"
+        except chat.Lost as e:
+            what = f"the template {self.model.template!r} loses, even of a question and its answer, {e}"
+        next_step = (
+            "correct it, or name another (model.template, and model.end_of_turn if its turns end otherwise)"
+        )
+        raise StepError(self.tokenizer.step, f"{what}; {next_step}")
 
     def _one(
         self, row: int, record: Record, renderer: chat.Renderer, abilities: lowering.Abilities, out: Sizes
