@@ -520,6 +520,15 @@ def test_mistral_says_it_as_mistral_does(shipped: dict[str, tuple[Renderer, Abil
         assert ours == text, case
 
 
+def test_mistral_takes_the_ids_of_any_server(shipped: dict[str, tuple[Renderer, Abilities]]) -> None:
+    made = shipped["mistral-v3"][0]
+    id = "call_6f1c0e9a4b7d"
+    done = made.render(tooled(ASK, calls(call(id, "Oban")), result(id, "{}"), SAY))
+    assert done.text.count(f'id": "{id[-9:]}"') == 2
+    with pytest.raises(Unrenderable, match="nine letters or digits"):
+        made.render(tooled(ASK, calls(call("call_123456", "Oban")), result("call_123456", "{}"), SAY))
+
+
 AXOLOTL = """
 import json, sys
 from transformers import AutoTokenizer
