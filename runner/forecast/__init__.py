@@ -71,7 +71,7 @@ def forecast(plan: Plan, gpu: str | None = None, tell: Tell = lambda _: None) ->
     )
 
     def needs(changed: Recipe) -> int:
-        again = made.make(changed, profile, plan.template, shape, counted)
+        again = made.make(changed, profile, plan.template, shape, counted, counting=False)
         return again.memory.total if again.memory else 0
 
     on = [_on_cpu(whole, needs, tell)] if profile == "cpu" else [_on_gpu(whole, m, needs) for m in seen]

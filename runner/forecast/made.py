@@ -66,30 +66,31 @@ def make(
     template: str | None,
     shape: shapes.Shape | None,
     lengths: Lengths | None,
+    *,
+    counting: bool = True,
 ) -> Made:
-    """Compile a recipe, which has a model, and work out all that does not hang on a single machine."""
+    """Compile a recipe, which has a model, and work out all that does not hang on a single machine. `counting`: passes
+    and steps too, which takes its time where there are many rows to pack."""
     paths = axolotl.Paths("MODEL", "TRAIN", "VALIDATION", "PREPARED", "OUTPUT")
     config = axolotl.config(recipe, profile, paths, template)
     what = parameters.trained(shape, config) if shape else None
     gpus = recipe.compute.gpus if profile == "gpu" else 1
-    epoch = steps = None
-    if lengths is not None and lengths.train:
+    epoch = steps = need = None
+    if counting and lengths is not None and lengths.train:
         epoch = schedule.passes(lengths.train, config, recipe.seed)
         steps = schedule.steps(epoch, config, gpus)
-    need = None
     if shape is not None and what is not None:
-        tokens, length = _pass(config, epoch)
+        tokens, length = _pass(config, lengths)
         labelled = lengths.labelled if lengths and lengths.labelled is not None else 1.0
         setting = memory.Setting(profile == "cpu", gpus, recipe.compute.strategy, labelled)
         need = memory.peak(shape, what, config, tokens, length, setting)
     return Made(recipe, profile, config, shape, what, lengths, epoch, steps, need)
 
 
-def _pass(config: dict[str, Any], epoch: schedule.Passes | None) -> tuple[int, int]:
-    """Tokens in the largest pass that can come, and the length of its sequences."""
-    micro, longest = int(config["micro_batch_size"]), int(config["sequence_len"])
-    if epoch is None or config.get("sample_packing"):
-        return micro * longest, longest
-    longest = min(longest, epoch.longest)
-    # In an order that is drawn anew, the longest records may meet.
-    return (epoch.largest if config.get("curriculum_sampling") else micro * longest), longest
+def _pass(config: dict[str, Any], lengths: Lengths | None) -> tuple[int, int]:
+    """Tokens in the largest pass that can come, and the length of its sequences: in one order or another, the longest
+    records may meet."""
+    longest = int(config["sequence_len"])
+    if lengths is not None and not config.get("pad_to_sequence_len"):
+        longest = min(longest, max(lengths.train, default=longest))
+    return int(config["micro_batch_size"]) * longest, longest

@@ -20,7 +20,7 @@ VARLEN = ("flash_attention", "flex_attention", "xformers", "sage", "ring")
 """Kinds of attention that keep packed records apart by themselves: Axolotl then packs a batch into one long row."""
 SEEDING = "runner.jobs.axolotl_seeding.SeedingPlugin"
 """With this plug-in, the orders in which Axolotl packs are those of the recipe's seed."""
-EXACT_ROWS = 100_000
+EXACT_ROWS = 300_000
 """Packing is counted exactly up to so many rows, and beyond it drawn up from the first so many."""
 
 
