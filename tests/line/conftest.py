@@ -33,7 +33,8 @@ class Started:
         """Exit code, the JSON that it printed, and all that it printed."""
         code = self.forks.ask({"wait": self.pid})
         text = self.out.read_text()
-        return code, json.loads(text) if text.startswith("{") else {}, text
+        data = json.loads(text) if text else {}
+        return code, data, text + self.out.with_suffix(".out.err").read_text(errors="replace")
 
 
 class Forks:

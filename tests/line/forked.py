@@ -79,18 +79,17 @@ class Forked:
         return self.returncode
 
 
-def apart(out: str) -> None:
-    """A session of its own, all that it says in a file."""
+def apart(out: str, err: str) -> None:
+    """A session of its own, what it says in files."""
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
+    for number, name in ((1, out), (2, err)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
 
 
 def by_itself(argv: list[str], out: str, cwd: str) -> int:
     def run() -> None:
-        apart(out)
+        apart(out, out)
         os.chdir(cwd)
         sys.argv = ["axolotl", *argv]
         from axolotl.cli.main import main
@@ -102,7 +101,7 @@ def by_itself(argv: list[str], out: str, cwd: str) -> int:
 
 def recipe(argv: list[str], out: str) -> int:
     def run() -> None:
-        apart(out)
+        apart(out, f"{out}.err")
         from runner import process
         from runner.cli import main
 
