@@ -60,7 +60,8 @@ def find(run: str, workspace: Path) -> Served:
             raise UsageError(f"the run {run!r} has no adapter yet; train it: recipe run … --to train")
     beside = adapter or folder / "model"
     about = _about(beside)
-    model = _model(base, Workspace(root, frozenset({"paths"})), _made(root, about), run)
+    place = Workspace(root, frozenset({"paths"}))
+    model = str(whole) if whole else _model(base, place, _made(root, about), run)
     template = _template(beside, about)
     four_bits = _four_bits(about, recipe)
     system, sources = _system(recipe), _sources(recipe)

@@ -22,13 +22,14 @@ from runner.errors import UsageError
 from runner.serving import engines, vllm
 from runner.serving.engines import Engine, choose
 from runner.serving.found import find
-from runner.serving.server import free_port
+from runner.serving.server import free_port, serving
 from runner.serving.tools import tools
 from runner.store import Store, digest, file_digest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several would wait for each other on a busy machine
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = (ROOT / "recipes/base/chatml-tools.jinja").read_text(encoding="utf-8")
+PLAIN = Engine("transformers", sys.executable, False, "")
 TABLE = ROOT / "recipes/base/templates.json"
 RECIPE = """
 recipe: 1
@@ -165,8 +166,11 @@ def test_a_whole_model_is_served_without_an_adapter(run: Path, tmp_path: Path) -
         shutil.move(run / "adapter" / name, run / "model" / name)
     (run / "model/config.json").write_text("{}")
     shutil.rmtree(run / "adapter")
+    shutil.rmtree(tmp_path / "taught")  # the base is not needed any more
     served = find("demo", tmp_path)
-    assert served.adapter is None and served.whole == run / "model"
+    assert served.adapter is None and served.whole == run / "model" and served.model == str(run / "model")
+    with pytest.raises(UsageError, match="its base is not served"), serving(served, PLAIN, arms=("base",)):
+        pass
 
 
 def test_tools_of_the_run_or_of_a_file(run: Path, tmp_path: Path) -> None:
