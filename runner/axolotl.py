@@ -22,6 +22,7 @@ TRACKING = (
     "use_trackio", "trackio_project_name", "trackio_run_name",
 )  # fmt: skip
 CPU_PLUGINS = ["runner.jobs.axolotl_cpu.CpuPlugin", "runner.jobs.axolotl_cpu.LabelledLogitsPlugin"]
+SEEDING = "runner.jobs.axolotl_seeding.SeedingPlugin"
 STOPPING = "runner.jobs.axolotl_stopping.StoppingPlugin"
 TRACKIO = "runner.jobs.axolotl_trackio.TrackioPlugin"
 
@@ -183,7 +184,8 @@ def _evaluation(train: Train) -> dict[str, Any]:
 
 def _plugins(recipe: Recipe) -> list[str]:
     """Our own Axolotl plug-ins that the training needs, whatever it runs on; see their module."""
-    wanted = {STOPPING: recipe.train.early_stopping, TRACKIO: recipe.track.trackio}
+    train = recipe.train
+    wanted = {SEEDING: train.packing, STOPPING: train.early_stopping, TRACKIO: recipe.track.trackio}
     return [name for name, asked in wanted.items() if asked]
 
 

@@ -368,7 +368,9 @@ def test_any_recipe_that_passes_the_check_means_the_same_to_pyyaml(
     assert config["micro_batch_size"] * config["gradient_accumulation_steps"] * gpus == 16
     assert not ("deepspeed" in config and "fsdp_config" in config)
     assert ("adapter" in config) == (choice["adapter.type"] != "full")
-    assert set(config.get("plugins", [])) <= {*axolotl.CPU_PLUGINS, axolotl.STOPPING, axolotl.TRACKIO}
+    assert set(config.get("plugins", [])) <= {
+        *(*axolotl.CPU_PLUGINS, axolotl.SEEDING, axolotl.STOPPING, axolotl.TRACKIO)
+    }
 
 
 def test_settings_of_the_large_bases(tmp_path: Path) -> None:
@@ -385,7 +387,7 @@ def test_settings_of_the_large_bases(tmp_path: Path) -> None:
             "bnb_4bit_quant_type": "nf4",
             "bnb_4bit_use_double_quant": True,
         }
-        assert "plugins" not in config
+        assert config["plugins"] == [axolotl.SEEDING]
 
 
 def test_a_recipe_cannot_name_axolotl_plugins_or_code() -> None:
