@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which two answers stand side by side."""
-HELP = """/tools [NAME|FILE]  offer the tools of a source of the run, or of a JSON file; without a name: none
-/system [TEXT]      another system message, and begin anew; without a text: none
+HELP = """/tools [NAME|FILE]  offer the tools of a source of the run, or a JSON file's, or none
+/system [TEXT]      another system message, or none; begins anew
 /reset              begin anew
 /save FILE          write the conversation, a line an arm
 /quit               leave (so do Ctrl-D, and Ctrl-C twice; once stops an answer)"""

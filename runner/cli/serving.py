@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
-from runner.cli.common import _Terminated, command, settings_of, shown
+from runner.cli.common import _Terminated, command, settings_of
 from runner.errors import safe
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def serve(
     The tuned model is called `tuned`, or by the run's name; the base model `base`. With --json, one line says the
     address once it answers.
     """
-    from runner.serving.server import serving
+    from runner.serving.server import serving, shown
 
     try:
         served, chosen = _found(run_name, workspace, engine)

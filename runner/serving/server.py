@@ -96,7 +96,7 @@ def serving(
             preexec_fn=process._with_parent(),
         )
     try:
-        tell(f"starting, which takes {'minutes' if engine.name == 'vllm' else 'a little'}: the log is {log}")
+        tell(f"starting ({'minutes' if engine.name == 'vllm' else 'seconds'}); log: {shown(log)}")
         _wait(child, port, log, started)
         names = [n for arm in arms for n in ([arm] if arm == "base" else ["tuned", served.name])]
         yield Running(f"http://{HOST}:{port}/v1", engine, list(dict.fromkeys(names)), child, log)
@@ -118,13 +118,18 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path, started: int) ->
     with httpx.Client(trust_env=False, timeout=5) as client:
         while True:
             if (code := child.poll()) is not None:
-                raise StepError("serve", _why(log, started, code), str(log))
+                raise StepError("serve", _why(log, started, code), shown(log))
             try:
                 if client.get(f"http://{HOST}:{port}/health").status_code == 200:
                     return
             except httpx.HTTPError:
                 pass
             time.sleep(0.1)
+
+
+def shown(log: Path) -> str:
+    """A log of a run as the user knows it: from the workspace on."""
+    return log.relative_to(log.parents[3]).as_posix()
 
 
 def _why(log: Path, started: int, code: int) -> str:
@@ -211,7 +216,7 @@ def _ready(served: Served, log: Path, tell: Tell) -> Path:
         process.run(argv, log=log, cwd=served.folder.parent.parent)
     except process.Failed as e:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise StepError("serve", str(e), str(log)) from None
+        raise StepError("serve", str(e), shown(log)) from None
     finally:
         path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

