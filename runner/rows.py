@@ -206,6 +206,7 @@ class Shelf:
         for layer in reversed(self.layers):
             at = int(np.searchsorted(layer.rows, row))
             if at < len(layer.rows) and int(layer.rows[at]) == row:
-                return layer.table.one(at)
+                changed: bytes = layer.table.one(at)
+                return changed
         n = int(np.searchsorted(self.ends, row, side="right"))
         return self.tables[n].one(row - (int(self.ends[n - 1]) if n else 0))
