@@ -26,7 +26,9 @@ def misfit(model: Any, adapter: Path) -> str | None:
     except SafetensorError as e:
         return f"adapter_model.safetensors is damaged or cut short ({e})"
     for name, shape in sorted(shapes.items()):
-        if (found := _MATRIX.match(name)) and (what := _unlike(modules.get(found[1]), found[2], shape, found[1])):
+        if (found := _MATRIX.match(name)) and (
+            what := _unlike(modules.get(found[1]), found[2], shape, found[1])
+        ):
             return f"{what}; it was trained on another base{_its_base(adapter)}: use that one"
     return None
 
