@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from runner import process
+
 
 class Started:
     """One `recipe` at work; `killed` ends its whole process group, and so the job that it started."""
@@ -49,6 +51,8 @@ class Forks:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
+            # As jobs are started: an interpreter's hash seed cannot be set later.
+            env=os.environ | process.QUIET,
         )
 
     def ask(self, what: dict[str, Any]) -> int:
