@@ -185,7 +185,7 @@ def _evaluation(train: Train) -> dict[str, Any]:
 def _plugins(recipe: Recipe) -> list[str]:
     """Our own Axolotl plug-ins that the training needs, whatever it runs on; see their module."""
     train = recipe.train
-    wanted = {SEEDING: train.packing, STOPPING: train.early_stopping, TRACKIO: recipe.track.trackio}
+    wanted = {SEEDING: True, STOPPING: train.early_stopping, TRACKIO: recipe.track.trackio}
     return [name for name, asked in wanted.items() if asked]
 
 

@@ -27,12 +27,6 @@ class CpuPlugin(BasePlugin):
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {"use_cpu": True}
 
-    def pre_model_load(self, cfg: Any) -> None:
-        # Axolotl seeds when all is built: the adapter's first numbers would be drawn anew in each process.
-        from transformers import set_seed
-
-        set_seed(cfg.seed or 0)
-
     def post_model_load(self, cfg: Any, model: Any) -> None:
         # On AVX512-BF16, the first evaluation repacks 4-bit weights for a kernel without gradients,
         # and they stay so: every later training step silently gets wrong gradients.

@@ -1,8 +1,8 @@
-"""An Axolotl plug-in that seeds PyTorch before Axolotl counts the steps of a packed training; named in `plugins:`.
+"""An Axolotl plug-in that seeds PyTorch before Axolotl does, named in `plugins:` of every training.
 
-Axolotl packs the rows in random orders to count its steps, before anything has set a seed: without this plug-in one
-recipe has a step more or less from run to run, and a training that goes on after a kill has another number of steps
-than the one it began with. Only jobs import this module.
+Axolotl seeds when all is built. Before that it packs the rows in random orders to count its steps, so that one recipe
+would have a step more or less from run to run, and a training that goes on after a kill another number than the one it
+began with; and it draws the adapter's first numbers, anew in each process. Only jobs import this module.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from axolotl.integrations.base import BasePlugin
 
 
 class SeedingPlugin(BasePlugin):
-    """Is asked for data first, has none, and seeds the generator that the orders are drawn from."""
+    """Seeds where it is asked for data, of which it has none, and again before the model is built."""
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
         import torch
 
         torch.manual_seed(cfg.seed)
+
+    def pre_model_load(self, cfg: Any) -> None:
+        from transformers import set_seed
+
+        set_seed(cfg.seed)

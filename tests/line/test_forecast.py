@@ -31,25 +31,26 @@ CASES = {
 }
 
 
-def recipe(folder: Path, *arguments: str) -> str:
-    code = "from runner.cli import main; main()"
-    argv = [sys.executable, "-c", code, *arguments]
+def recipe(folder: Path, verb: str, *arguments: str) -> str:
+    argv = [sys.executable, "-c", "from runner.cli import main; main()", verb, "r.yaml", *arguments]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_plan_holds(case: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plan_holds(
+    case: str, forks: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     shutil.copytree(tiny, tmp_path / "tiny")
     (tmp_path / "r.yaml").write_text(RECIPE.replace("MORE", CASES[case]))
-    before: dict[str, Any] = json.loads(recipe(tmp_path, "plan", "r.yaml", "--json"))["forecast"]
+    before: dict[str, Any] = json.loads(recipe(tmp_path, "plan", "--json"))["forecast"]
     assert (before["rows"], before["steps"]) == (None, None)
-    assert "not counted yet: run --to prepare" in recipe(tmp_path, "plan", "r.yaml")
+    assert "not counted yet: run --to prepare" in recipe(tmp_path, "plan")
 
-    recipe(tmp_path, "run", "r.yaml", "--to", "prepare")
-    foreseen = json.loads(recipe(tmp_path, "plan", "r.yaml", "--json"))["forecast"]
+    recipe(tmp_path, "run", "--to", "prepare")
+    foreseen = json.loads(recipe(tmp_path, "plan", "--json"))["forecast"]
     data = tmp_path / "runs/r/data"
     for half in ("train", "validation"):
         rows = [json.loads(line) for line in (data / f"{half}.jsonl").open()]
@@ -57,7 +58,9 @@ def test_the_plan_holds(case: str, tiny: Path, tmp_path: Path, monkeypatch: pyte
         assert foreseen["tokens"][half] == sum(int(row["meta"]["tokens"]) for row in rows)
     assert foreseen["machines"][0]["seconds"] > 0
 
-    recipe(tmp_path, "run", "r.yaml", "--to", "train")
+    argv = ("run", tmp_path / "r.yaml", "--workspace", tmp_path, "--json", "--to", "train")
+    code, _, said = forks.start(*argv).end()
+    assert code == 0, said
     (training,) = (tmp_path / ".mirepoix/artifacts").glob("*/*/training.json")
     done = json.loads(training.read_bytes())
     steps, epoch = done["steps"][-1]["step"], foreseen["epoch"]

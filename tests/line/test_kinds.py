@@ -55,9 +55,9 @@ def argv(*more: str) -> list[str]:
     return [sys.executable, "-c", "from runner.cli import main; main()", "run", "r.yaml", *more]
 
 
-def run(root: Path, *more: str) -> None:
-    done = subprocess.run(argv(*more), cwd=root, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr + done.stdout
+def run(forks: Any, root: Path, *more: str) -> None:
+    code, _, said = forks.start("run", root / "r.yaml", "--workspace", root, "--json", *more).end()
+    assert code == 0, said
 
 
 def training(root: Path) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def training(root: Path) -> dict[str, Any]:
 
 
 def test_dora_and_rslora_packed_with_a_validation_split_smaller_than_a_batch(
-    tiny: Path, tmp_path: Path
+    forks: Any, tiny: Path, tmp_path: Path
 ) -> None:
     adapter = "type: lora, r: 8, alpha: 16, dropout: 0, targets: [q_proj, v_proj], dora: true, rslora: true"
     train = (
@@ -77,7 +77,7 @@ def test_dora_and_rslora_packed_with_a_validation_split_smaller_than_a_batch(
     root = workspace(
         tmp_path, tiny, adapter, train, "axolotl: {eval_batch_size: 8, adam_beta2: 0.95}\n", "0.3"
     )
-    run(root, "--to", "train")
+    run(forks, root, "--to", "train")
     config = json.loads((root / "runs/r/adapter/adapter_config.json").read_text())
     assert (config["use_dora"], config["use_rslora"]) == (True, True)
     from safetensors import safe_open
@@ -93,7 +93,7 @@ def test_dora_and_rslora_packed_with_a_validation_split_smaller_than_a_batch(
     assert all(v["loss"] > 0 for v in found["validation"])
 
 
-def test_all_weights_make_a_model_that_is_judged(tiny: Path, tmp_path: Path) -> None:
+def test_all_weights_make_a_model_that_is_judged(forks: Any, tiny: Path, tmp_path: Path) -> None:
     more = "evaluate: {suites: [few]}\n"
     train = PLAIN + "max_steps: 6, learning_rate: 1e-2, precision: fp32"
     root = workspace(tmp_path, tiny, "type: full", train, more, "0")
@@ -110,7 +110,7 @@ def test_all_weights_make_a_model_that_is_judged(tiny: Path, tmp_path: Path) -> 
         "expect": {"calls": []},
     }
     (root / "evals/probes/few.jsonl").write_text(json.dumps(probe) + "\n")
-    run(root)
+    run(forks, root)
     model = root / "runs/r/model"
     assert not (root / "runs/r/adapter").exists()
     names = {p.name for p in model.iterdir()}

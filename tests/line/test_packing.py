@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +33,7 @@ ANSWERS = (
 )
 
 
-def first_loss(folder: Path, tiny: Path, more: str) -> float:
+def first_loss(forks: Any, folder: Path, tiny: Path, more: str) -> float:
     folder.mkdir()
     shutil.copytree(tiny, folder / "tiny")
     rows = (
@@ -44,17 +42,17 @@ def first_loss(folder: Path, tiny: Path, more: str) -> float:
     )
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "r.yaml").write_text(RECIPE.replace("MORE", more))
-    code = "from runner.cli import main; main()"
-    argv = [sys.executable, "-c", code, "run", "r.yaml", "--to", "train"]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    code, _, said = forks.start(
+        "run", folder / "r.yaml", "--workspace", folder, "--json", "--to", "train"
+    ).end()
+    assert code == 0, said
     (training,) = (folder / ".mirepoix/artifacts").glob("*/*/training.json")
     return float(json.loads(training.read_text())["steps"][0]["loss"])
 
 
-def test_packing_keeps_records_apart(tiny: Path, tmp_path: Path) -> None:
-    apart = first_loss(tmp_path / "apart", tiny, "packing: false, micro_batch: 5, effective_batch: 5")
-    packed = first_loss(tmp_path / "packed", tiny, "packing: true, micro_batch: 1, effective_batch: 1")
+def test_packing_keeps_records_apart(forks: Any, tiny: Path, tmp_path: Path) -> None:
+    apart = first_loss(forks, tmp_path / "apart", tiny, "packing: false, micro_batch: 5, effective_batch: 5")
+    packed = first_loss(forks, tmp_path / "packed", tiny, "packing: true, micro_batch: 1, effective_batch: 1")
     assert packed == pytest.approx(apart, rel=1e-4)
     # The same where Axolotl is not told how attention is computed, which we always say: there they see each other.
     folder = tmp_path / "packed"
@@ -64,14 +62,8 @@ def test_packing_keeps_records_apart(tiny: Path, tmp_path: Path) -> None:
     del config["attn_implementation"]
     config |= {"dataset_prepared_path": "again", "output_dir": "out"}
     (folder / "unsaid.yml").write_text(dump(config))
-    argv = [sys.executable, "-m", "axolotl.cli.main", "train", "unsaid.yml", "--launcher", "python"]
-    cpu = {
-        "ACCELERATE_USE_CPU": "true",
-        "CUDA_VISIBLE_DEVICES": "",
-        "HF_HUB_OFFLINE": "1",
-        "AXOLOTL_DO_NOT_TRACK": "1",
-    }
-    subprocess.run(argv, cwd=folder, env=os.environ | cpu, capture_output=True, check=True, timeout=600)
+    code, said = forks.axolotl(folder, "train", "unsaid.yml", "--launcher", "python")
+    assert code == 0, said[-2000:]
     (state,) = (folder / "out").glob("checkpoint-*/trainer_state.json")
     mixed = json.loads(state.read_text())["log_history"][0]["loss"]
     assert mixed != pytest.approx(apart, rel=1e-3)
