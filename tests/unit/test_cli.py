@@ -390,7 +390,9 @@ def test_a_remembered_plan_that_is_nonsense_is_forgotten() -> None:
 def test_an_interrupted_run_is_taken_up_again(home: Path, sign: signal.Signals, code: int) -> None:
     line = Path("data/river.txt").read_text()
     Path("data/river.txt").write_text("\n\n".join(f"{n} {line}" for n in range(3000)))
-    start = "from runner.cli import main; main()"
+    # Whoever started the tests may have had SIGINT ignored.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start = heard + "from runner.cli import main; main()"
     argv = [sys.executable, "-c", start, "run", "r.yaml", "--to", "prepare"]
     started = subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home, env=dict(os.environ)
