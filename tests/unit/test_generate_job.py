@@ -193,7 +193,7 @@ def test_an_adapter_for_another_model_is_refused(tiny: Path, probes: Path, tmp_p
     weights = load_file(good / "adapter_model.safetensors")
     renamed = {k.replace("layers.1.", "layers.7."): v for k, v in weights.items()}
     save_file(renamed, good / "adapter_model.safetensors")
-    with pytest.raises(StepError, match="layers.7.* which this model does not have"):
+    with pytest.raises(StepError, match=r"layers\.7.* which this model does not have"):
         generate(job(tiny, probes, tmp_path / "out", adapter=str(good)))
     with pytest.raises(StepError, match="holds no adapter"):
         generate(job(tiny, probes, tmp_path / "out", adapter=str(tmp_path)))
