@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from contextlib import suppress
 
 from runner import basemodel, chat, mix
 from runner.making import Making, read_rows, write_rows
@@ -25,7 +27,18 @@ def preprocess(m: Making) -> None:
     """`axolotl preprocess`: rows → token ids and labels, as the training will read them."""
     m.progress(0, 0, "axolotl preprocess")
     shutil.rmtree(m.work / "prepared", ignore_errors=True)  # one cut short fails every later run
+    threading.Thread(target=_ready, daemon=True).start()
     run_axolotl(m, "preprocess", axolotl_config(m, m.work / "prepared", m.work / "out"))
     if not any((m.work / "prepared").rglob("*.arrow")):
         raise m.fail("axolotl preprocess left no prepared rows", log=True)
     shutil.move(m.work / "prepared", m.out / "prepared")
+
+
+def _ready() -> None:
+    """Load what the proof needs while Axolotl works: it takes seconds. What is not there, the proof says."""
+    with suppress(ImportError):
+        import transformers
+
+        import datasets
+
+        assert datasets.load_from_disk and transformers.AutoTokenizer
