@@ -138,7 +138,7 @@ def test_good_answers_are_kept(name: str, text: str) -> None:
     assert FILTERS[name](said(KEEPERS[text])) is True
 
 
-@pytest.mark.parametrize("text", set(KEEPERS) - {"verse", "list", "table"})
+@pytest.mark.parametrize("text", sorted(set(KEEPERS) - {"verse", "list", "table"}))
 def test_c4_keeps_prose_in_every_language(text: str) -> None:
     prose = " ".join(KEEPERS[text].split()) if text in OTHERS else KEEPERS[text]
     assert c4(said(prose if text != "prose" else PROSE.replace("\n", " "))) in (True, c4(said(prose)))

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -760,6 +761,7 @@ def test_what_is_gone_and_what_only_failed(client: Make, server: Upstream) -> No
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 40_000 + reply(BOOK), "headers are too large", False),
         (reply(BOOK, length=False, Content_Length=str(1 << 40)), "more than the 67,108,864 allowed", False),
     ],
+    ids=count(),  # what is sent holds the time
 )
 def test_what_is_not_whole_is_nothing(
     client: Make, server: Upstream, tmp_path: Path, answer: bytes, why: str, transient: bool
