@@ -11,7 +11,7 @@ import pytest
 
 from runner import plan as plans
 from runner.load import load_recipe
-from runner.plan import plan
+from runner.plan import plan, planner
 from runner.status import differences, status
 from runner.steps import STAGES, Plan
 from runner.store import Store, digest
@@ -151,7 +151,7 @@ def test_the_profile_decides_no_data(home: Path) -> None:
 
 def test_a_plugins_version_and_libraries_are_ingredients(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = prints(planned(home))
-    monkeypatch.setattr(plans, "version", lambda name: "99")
+    monkeypatch.setattr(planner, "version", lambda name: "99")
     after = prints(planned(home))
     assert before["render"] != after["render"]
     assert before["train"] != after["train"]
@@ -163,7 +163,7 @@ def test_a_steps_version_decides_beside_its_plugins(
     home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     before = prints(planned(home))
-    monkeypatch.setitem(plans.VERSIONS, kind, 99)
+    monkeypatch.setitem(planner.VERSIONS, kind, 99)
     after = prints(planned(home))
     names = {"source": "source.talk", "judge": "judge.tool-use", "filter": "filter"}
     assert before[names[kind]] != after[names[kind]]

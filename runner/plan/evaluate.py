@@ -1,0 +1,110 @@
+"""The steps of the stages evaluate and report: answers, lm-eval, perplexity, judges, and the report of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner import recipe as r
+from runner.fetching import InputFile
+from runner.load import Loaded
+from runner.plan.planner import Planner, digests, of_plugin, versions
+from runner.registry import plugins
+from runner.steps import ARMS, JUDGING, version
+from runner.store import digest
+from runner.suite import Suite
+from runner.workspace import Workspace
+
+
+def evaluate(p: Planner, model: r.Model) -> None:
+    base = ["model"] if "model" in p.steps else []
+    judged = [s for s in p.suites if s.judge]
+    files = {s.common.name: p.workspace.inputs("evals", s.common.probes) for s in judged if s.common.probes}
+    tasks = {t: s.common.lm_eval for s in p.suites if s.common.lm_eval for t in s.common.lm_eval.tasks}
+    task_inputs = {t: tuple(task_files(t, p.workspace)) for t in tasks}
+    texts = {
+        f"{s.common.name}/{group}": p.workspace.inputs("glob", globs)
+        for s in p.suites
+        if s.common.perplexity
+        for group, globs in s.common.perplexity.texts.items()
+    }
+    wanted = [msgspec.to_builtins(s.common.perplexity) for s in p.suites if s.common.perplexity]
+    common = {
+        "model": p.base_model(model),
+        "template": digest(p.template),
+        "end_of_turn": model.end_of_turn,
+        "libraries": versions(JUDGING),
+        "profile": p.profile,
+    }
+    for arm in ARMS:
+        needs = base + (["train"] if arm == "tuned" else [])
+        if judged:
+            options: dict[str, Any] = {
+                "arm": arm,
+                "system": p.recipe.evaluate.system,
+                "probes": digests(files),
+                "limits": {s.common.name: [s.common.max_new_tokens, s.common.limit] for s in judged},
+                "decoding": "greedy",
+            }
+            p.add(f"answers.{arm}", "generate", "evaluate", needs, options | common, files=files, arm=arm)
+        if tasks:
+            options = {
+                "arm": arm,
+                "tasks": {t: msgspec.to_builtins(o) for t, o in tasks.items()},
+                "files": digests(task_inputs),
+                "lm_eval": version("lm-eval"),
+                "seed": p.recipe.seed,
+            }
+            p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", needs, options | common, tasks=tasks, arm=arm)
+        if texts:
+            options = {"arm": arm, "files": digests(texts), "suites": wanted}
+            p.add(
+                f"perplexity.{arm}",
+                "perplexity",
+                "evaluate",
+                needs,
+                options | common,
+                files=texts,
+                arm=arm,
+            )
+    for suite in judged:
+        _judge(p, suite, files[suite.common.name])
+
+
+def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...]) -> None:
+    assert suite.judge is not None
+    plugin = plugins("judge")[suite.judge.plugin]
+    files = {
+        option: p.workspace.inputs(how, suite.judge.options[option])
+        for option, how in plugin.file_options.items()
+    }
+    options = of_plugin(plugin, suite.judge.options) | {"files": digests(files), "seed": p.recipe.seed}
+    needs = [f"answers.{arm}" for arm in ARMS]
+    name = f"judge.{suite.common.name}"
+    p.add(name, "judge", "evaluate", needs, options, files=files, suite=suite, probes=probes)
+
+
+def report(p: Planner, loaded: Loaded) -> None:
+    needs = [n for n, s in p.steps.items() if n != "model"]
+    options = {
+        "recipe": loaded.document.data,
+        "gates": p.recipe.evaluate.gates,
+        "suites": [msgspec.to_builtins(s) for s in p.suites],
+    }
+    p.add("report", "report", "report", needs, options)
+
+
+def task_files(task: str, workspace: Workspace) -> list[InputFile]:
+    """The files of an lm-eval task: its YAML and the data of the same shelf that the YAML names."""
+    from runner.yaml12 import decode, parse
+
+    found = list(workspace.inputs("evals", f"tasks/{task}.yaml"))
+    for file in found[:1]:
+        doc = parse(decode(file.path.read_bytes(), file.name), file.name)
+        options = doc.data.get("dataset_kwargs") if isinstance(doc.data, dict) else None
+        data = options.get("data_files") or {} if isinstance(options, dict) else {}
+        names = data.values() if isinstance(data, dict) else [data]
+        found += [f for n in names for f in workspace.inputs("evals", f"tasks/{Path(str(n)).name}")]
+    return found

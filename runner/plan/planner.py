@@ -1,0 +1,89 @@
+"""A plan in the making: steps are added, each with its fingerprint; and what names the base model for good."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from runner import checks, library
+from runner import recipe as r
+from runner.fetching import InputFile
+from runner.hardware import Profile, profile
+from runner.load import Loaded
+from runner.registry import Plugin
+from runner.steps import VERSIONS, Fetch, Stage, Step, version
+from runner.store import canonical, digest, file_digest
+from runner.workspace import Workspace
+
+
+def versions(names: tuple[str, ...]) -> dict[str, str]:
+    return {n: version(n) for n in names}
+
+
+def digests(files: dict[str, tuple[InputFile, ...]]) -> dict[str, list[list[str]]]:
+    return {option: [[f.name, f.sha256] for f in found] for option, found in files.items()}
+
+
+def of_plugin(plugin: Plugin, options: dict[str, Any]) -> dict[str, Any]:
+    # Not "version": the step that uses it has one of its own, and both decide.
+    out: dict[str, Any] = {plugin.name: options, "plugin_version": plugin.version}
+    return out | ({"libraries": versions(plugin.libraries)} if plugin.libraries else {})
+
+
+def template_text(model: r.Model, workspace: Workspace) -> str | None:
+    """The Jinja text of a recipe's chat template; None where the tokenizer's own is meant."""
+    if model.template == "model":
+        return None
+    found = (
+        workspace.find(model.template)
+        if model.template.endswith(".jinja")
+        else library.find(checks.templates()[model.template])
+    )
+    if found is None:
+        raise FileNotFoundError(model.template)
+    return found.read_text(encoding="utf-8")
+
+
+class Planner:
+    """The steps of a recipe so far, and what several stages ask of it."""
+
+    def __init__(self, loaded: Loaded, workspace: Workspace, wanted: Profile | None) -> None:
+        self.recipe, self.suites, self.workspace = loaded.recipe, loaded.suites, workspace
+        self.profile = profile(wanted or loaded.recipe.compute.profile)
+        self.steps: dict[str, Step] = {}
+        self.fetches: dict[str, Fetch] = {}
+        self.base: dict[str, Any] | None = None
+        self.template = template_text(self.recipe.model, workspace) if self.recipe.model else None
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        stage: Stage,
+        needs: list[str],
+        ingredients: dict[str, Any],
+        **details: Any,
+    ) -> str:
+        whole = {
+            "step": kind,
+            "version": VERSIONS[kind],
+            "needs": {n: self.steps[n].fingerprint for n in needs},
+        } | ingredients
+        whole = json.loads(canonical(whole))  # as the next run will read it: tuples are lists there
+        self.steps[name] = Step(name, kind, stage, tuple(needs), whole, digest(whole), details)
+        return name
+
+    def base_model(self, model: r.Model) -> dict[str, Any]:
+        """What names a base model for good: a hub id and revision, or the digests of a folder's files."""
+        if self.base is None:  # three steps ask; weights are large
+            folder = None if model.base.startswith("embedded/") else self.workspace.find(model.base)
+            if folder is None or not folder.is_dir():
+                self.base = {"base": model.base, "revision": model.revision}
+            else:
+                files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+                self.base = {"files": {p.name: file_digest(p) for p in files}}
+        return self.base
+
+    def learnt(self) -> list[Any]:
+        """Whose turns are trained, and which of them."""
+        return [self.recipe.train.roles, self.recipe.train.turns]
