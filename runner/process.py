@@ -65,6 +65,31 @@ class Failed(Exception):
         super().__init__(why)
 
 
+def start(
+    argv: Sequence[str], *, log: Path, cwd: Path, more: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A child in a process group of its own, all that it says in `log`; and where in the log that begins.
+
+    It ends with us, however we end; who starts it calls `end_group`.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        out.write(f"$ {' '.join(argv)}\n".encode())
+        out.flush()
+        begins = out.tell()
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=environment(more),
+            start_new_session=True,
+            preexec_fn=_with_parent(),
+        )
+    return child, begins
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -78,33 +103,19 @@ def run(
 
     Raises Failed. When we are interrupted, the job's whole process group is ended first.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
-        out.write(f"$ {' '.join(argv)}\n".encode())
-        out.flush()
-        started = out.tell()
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env=environment(more),
-            start_new_session=True,
-            preexec_fn=_with_parent(),
-        )
-        try:
-            while True:
-                try:
-                    code = child.wait(timeout=every)
-                    break
-                except subprocess.TimeoutExpired:
-                    watch()
-        finally:
-            end_group(child)
+    child, begins = start(argv, log=log, cwd=cwd, more=more)
+    try:
+        while True:
+            try:
+                code = child.wait(timeout=every)
+                break
+            except subprocess.TimeoutExpired:
+                watch()
+    finally:
+        end_group(child)
     watch()
     if code:
-        said = _said(log, started)
+        said = _said(log, begins)
         raise Failed(_why(said, code), code, said)
 
 

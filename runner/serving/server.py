@@ -78,26 +78,13 @@ def serving(
     arms = _arms(served, arms)
     port = free_port(port)
     log = served.folder / "logs" / "serve.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)  # what is to be served is written there first
     make = _vllm if engine.name == "vllm" else _transformers
     argv, more = make(served, engine, arms, port, limit, log, tell)
-    with log.open("ab") as out:
-        out.write(f"$ {' '.join(argv)}\n".encode())
-        out.flush()
-        started = out.tell()
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            cwd=served.folder.parent.parent,
-            env=process.environment(more),
-            start_new_session=True,
-            preexec_fn=process._with_parent(),
-        )
+    child, begins = process.start(argv, log=log, cwd=served.folder.parent.parent, more=more)
     try:
         tell(f"starting ({'minutes' if engine.name == 'vllm' else 'seconds'}); log: {shown(log)}")
-        _wait(child, port, log, started)
+        _wait(child, port, log, begins)
         names = [n for arm in arms for n in ([arm] if arm == "base" else ["tuned", served.name])]
         yield Running(f"http://{HOST}:{port}/v1", engine, list(dict.fromkeys(names)), child, log)
     finally:
