@@ -35,7 +35,8 @@ def row(found: dict[str, Any]) -> str:
         lines.append(f"  stays for {others}")
     if found["record"]:
         lines.append("")
-        lines += _messages(found["before"], found["record"])
+        whole = [m for one in found.get("parts", [found["record"]]) for m in one["messages"]]
+        lines += _messages(found["before"], {"messages": whole})
     elif found.get("raw"):
         lines += ["", *(f"  {line[:_LINE]}" for line in found["raw"].splitlines()[:20])]
     return "\n".join(lines)

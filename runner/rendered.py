@@ -21,13 +21,14 @@ def rendered(look: Lookup, id: str) -> dict[str, Any]:
     plan = look.plan
     if plan.loaded.recipe.model is None:
         raise UsageError(f"{look.name!r} names no model: nothing is rendered")
-    whole, _, part = id.rpartition("#")
-    name = whole if whole and part.isdigit() else id
+    name, part = _whole(look, id)
     number = look.number(fate := look.fate(name))
     if number is None:
         raise UsageError(f"{name!r} never became a record: {fate.reason}")
     parts = [msgspec.json.decode(line, type=Record) for line in look.shelf.one(number).splitlines()]
-    chosen = [p for p in parts if p.id == id] or parts
+    chosen = [p for p in parts if p.id == id] if part else parts
+    if not chosen:
+        raise UsageError(f"{name!r} has no part {part}; there are {len(parts)}")
     model = next((s for s in plan.steps if s.name == "model"), None)
     made = Store(plan.workspace.root).get(model.fingerprint) if model else None
     if model and made is None:
@@ -36,6 +37,17 @@ def rendered(look: Lookup, id: str) -> dict[str, Any]:
         )
     render = basemodel.tokenizer_of(plan, made, "show").load()
     return {"row": msgspec.to_builtins(fate), "parts": [_said(render, record) for record in chosen]}
+
+
+def _whole(look: Lookup, id: str) -> tuple[str, str]:
+    """The row that an id means, and which part of it: `ID#2` is a part where no row is called so."""
+    whole, _, part = id.rpartition("#")
+    if not whole or not part.isdigit():
+        return id, ""
+    try:
+        return look.fate(id).id, ""
+    except UsageError:
+        return whole, part
 
 
 def _said(render: chat.Renderer, record: Record) -> dict[str, Any]:

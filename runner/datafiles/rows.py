@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -203,25 +203,26 @@ def _messages(value: Any, column: str) -> list[Message]:
 def _share_gpt(given: dict[str, Any], n: int, open_calls: list[str]) -> Message:
     role = ROLES.get(str(given.pop("from")).lower())
     value = given.pop("value", None)
-    _weight(given, role or "", n)
+    weight = _weight(given, n)
     if role is None or given:
         what = f"the key {next(iter(given))!r}" if given else "its `from`"
         raise Unfit(f"message {n}: {what} is not known")
     if role == "call":
         data = _json(value, f"message {n}")
         calls = data if isinstance(data, list) else [data]
-        return Message("assistant", tool_calls=[_call(c, f"call_{n}_{i}", n) for i, c in enumerate(calls, 1)])
+        made = [_call(c, f"call_{n}_{i}", n) for i, c in enumerate(calls, 1)]
+        return Message("assistant", tool_calls=made, weight=weight)
     if role == "tool":
         if not open_calls:
             raise Unfit(f"message {n}: a tool result that answers no call")
-        return Message("tool", _words(value, f"message {n}"), tool_call_id=open_calls[0])
-    return Message(role, _words(value, f"message {n}"))  # type: ignore[arg-type]
+        return Message("tool", _words(value, f"message {n}"), tool_call_id=open_calls[0], weight=weight)
+    return Message(role, _words(value, f"message {n}"), weight=weight)  # type: ignore[arg-type]
 
 
 def _message(given: dict[str, Any], n: int) -> Message:
-    if not isinstance(role := given.get("role"), str):
+    if not isinstance(given.get("role"), str):
         raise Unfit(f"message {n}: no role")
-    _weight(given, role, n)
+    weight = _weight(given, n)
     calls = given.pop("tool_calls", None) or []
     if not isinstance(calls, list):
         raise Unfit(f"message {n}: tool_calls are no list")
@@ -234,18 +235,22 @@ def _message(given: dict[str, Any], n: int) -> Message:
     except msgspec.ValidationError as e:
         raise Unfit(f"message {n}: {e}") from None
     made = [_call(c, f"call_{n}_{i}", n) for i, c in enumerate(calls, 1)]
-    return msgspec.structs.replace(message, tool_calls=made)
+    return msgspec.structs.replace(message, tool_calls=made, weight=weight)
 
 
-def _weight(given: dict[str, Any], role: str, n: int) -> None:
-    """Weights that say what we do anyway may go; others would be lost without a word."""
-    trained = role in ("assistant", "call")
+def _weight(given: dict[str, Any], n: int) -> Literal[0, 1] | None:
+    """Whether a message is to be trained, by the names that people give it, if it says so. A share of it is not had."""
+    found: set[Literal[0, 1]] = set()
     for key in ("weight", "loss_weight", "train"):
         weight = given.pop(key, None)
-        if weight is not None and bool(weight) and weight != 1:
+        if weight is None:
+            continue
+        if weight not in (0, 1):
             raise Unfit(f"message {n}: a {key} of {weight!r} cannot be kept")
-        if weight is not None and trained and not weight:
-            raise Unfit(f"message {n}: an assistant turn that is not to be trained ({key}: {weight!r})")
+        found.add(1 if weight else 0)
+    if len(found) > 1:
+        raise Unfit(f"message {n}: its weights say that it is to be trained, and that it is not")
+    return found.pop() if found else None
 
 
 def _parts(content: Any, n: int) -> Any:

@@ -127,7 +127,7 @@ def _on_the_web(url: str) -> bool:
 
 @source(
     "files",
-    version=3,
+    version=4,
     fetch=fetch,
     fetches=lambda o: bool(o["urls"]),
     check=_wrong,

@@ -152,7 +152,7 @@ class _Line(Struct, frozen=True):
     bad: str = ""
 
 
-@source("hub", version=1, fetch=fetch, check=_wrong)
+@source("hub", version=2, fetch=fetch, check=_wrong)
 def hub(
     context: SourceContext,
     *,

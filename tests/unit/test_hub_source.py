@@ -292,7 +292,8 @@ ROWS: dict[str, tuple[dict[str, Any], Any]] = {
     "prompt": ({"prompt": "a", "completion": "b", "text": "never"}, ["a", "b"]),
     "text": ({"text": "Once.", "title": "T"}, "Once."),
     "image part": ({"messages": [{"role": "user", "content": [{"type": "image", "text": None}]}]}, "type 'image'"),
-    "untrained turn": ({"messages": [{"role": "assistant", "content": "b", "weight": 0}]}, "not to be trained"),
+    "half a weight": ({"messages": [{"role": "assistant", "content": "b", "weight": 0.5}]}, "a weight of 0.5 cannot be kept"),
+    "two weights": ({"messages": [{"role": "assistant", "content": "b", "weight": 0, "train": True}]}, "say that it is to be"),
     "unknown role": ({"conversations": [{"from": "narrator", "value": "a"}]}, "its `from` is not known"),
     "written call": ({"prompt": "a", "response": "<tool_call>{}</tool_call>"}, "call written as text"),
     "empty answer": ({"instruction": "a", "output": " "}, "column 'output' is empty"),
@@ -317,6 +318,22 @@ def test_rows(name: str) -> None:
         assert made.text == expected
     else:
         assert isinstance(made, Rejected) and expected in made.reason and made.id == "i"
+
+
+def test_what_a_message_says_of_its_training_is_kept() -> None:
+    said = [
+        ("weight", 0, 0),
+        ("loss_weight", 1.0, 1),
+        ("train", False, 0),
+        ("train", True, 1),
+        ("name", "x", None),
+    ]
+    rows = [{"role": "assistant", "content": "b", key: value} for key, value, _ in said]
+    made = record_of({"messages": rows}, id="i", meta={})
+    assert isinstance(made, Record) and [m.weight for m in made.messages] == [weight for *_, weight in said]
+    talk = [{"from": "human", "value": "a", "weight": 0}, {"from": "gpt", "value": "b", "weight": 0}]
+    made = record_of({"conversations": talk}, id="i", meta={})
+    assert isinstance(made, Record) and [m.weight for m in made.messages] == [0, 0]
 
 
 def test_calls_of_share_gpt_meet_the_contract() -> None:

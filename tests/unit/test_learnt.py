@@ -197,6 +197,11 @@ def test_too_long_is_split_at_a_turn(tmp_path: Path, tiny: Path) -> None:
     assert first.tokens == sum(int(t["meta"]["tokens"]) for t in trained if "#" in t["meta"]["id"])
     code, output = recipe(root, "show", str(root / "r.yaml"), "row", "s/a/1")
     assert code == 0 and f"changed: split into {len(ids) - 1} at a turn" in output
+    assert all(m["content"] in output for m in LONG)
+    code, output = recipe(root, "show", str(root / "r.yaml"), "render", "s/a/1#2")
+    assert code == 0 and output.startswith("s/a/1#2  ")
+    code, output = recipe(root, "show", str(root / "r.yaml"), "render", "s/a/1#9")
+    assert code == 2 and "has no part 9" in output
 
 
 def test_too_long_stops_the_run_where_that_is_asked(tmp_path: Path, tiny: Path) -> None:
