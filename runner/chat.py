@@ -125,7 +125,9 @@ class Renderer:
         learnt: Learnt = ASSISTANT,
     ) -> None:
         from transformers import AutoTokenizer
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()  # what matters of its remarks is asked below, and said in our words
         self.tokenizer: Any = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
         if template is not None:
             self.tokenizer.chat_template = template

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Tests talk to loopback only, whoever runs them. Libraries read this once, when they are imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 # Knows no tools: what a template loses must be found out.
 CHATML = (

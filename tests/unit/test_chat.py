@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ def shipped(tiny: Path) -> Renderer:
 
 def renderer(tiny: Path, template: str) -> Renderer:
     return Renderer(str(tiny), revision=None, template=template, end_of_turn="<|im_end|>")
+
+
+def test_loading_says_nothing(tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Transformers remarks on a config that it does not know: what comes of that is said by what needs the model."""
+    logging: Any = pytest.importorskip("transformers").utils.logging
+    odd = shutil.copytree(tiny, tmp_path / "odd")
+    config = odd / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_bytes()) | {"model_type": "nosuch"}))
+    logging.set_verbosity_warning()
+    logging.enable_propagation()
+    Renderer(str(odd), revision=None, template=None, end_of_turn=None)
+    logging.disable_propagation()
+    assert not caplog.records
 
 
 def test_only_the_assistants_turns_and_their_stop_tokens_are_trained(shipped: Renderer) -> None:

@@ -437,7 +437,9 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    pytest.importorskip("huggingface_hub")
+    constants: Any = pytest.importorskip("huggingface_hub").constants
+    # Read from HF_HUB_OFFLINE once, at import: this hub is to be reached, even where no other is.
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     server = Hub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
