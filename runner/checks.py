@@ -254,6 +254,9 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
     if suite.judge:
         options = plugins("judge")[suite.judge.plugin].file_options
         files += [(("judge", suite.judge.plugin, o), suite.judge.options[o]) for o in options]
+        for inner, what in plugins("judge")[suite.judge.plugin].check(suite.judge.options):
+            where = ("judge", suite.judge.plugin, *inner)
+            yield doc.problem(where, what, at_value=bool(inner) and where in doc.values)
     if common.probes:
         yield from _probes(common.probes, workspace)
     for at, name in files:

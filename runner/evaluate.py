@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import msgspec
 from runner import basemodel, metrics, passages, process
 from runner.making import Maker, Making, read_rows, write_json, write_rows
 from runner.plan import task_files
-from runner.record import Answer, Message, Probe, Score
+from runner.record import Answer, Message, Metric, Probe, Record, Score
 from runner.registry import JudgeContext, plugins
 from runner.steps import ARMS
 from runner.suite import LmEval, Suite
@@ -127,13 +128,23 @@ def judge(m: Making) -> None:
         for arm in ARMS
         for answer in read_rows(m.inputs[f"answers.{arm}"].file(f"{suite.common.name}.jsonl"), Answer)
     ]
-    context = JudgeContext(tuple(probes), tuple(answers), m.step.details["files"], m.plan.loaded.recipe.seed)
+    recipe = m.plan.loaded.recipe
+    context = JudgeContext(
+        tuple(probes),
+        tuple(answers),
+        m.step.details["files"],
+        recipe.seed,
+        system=recipe.evaluate.system,
+        records=_trained(m) if "split" in plugin.reads else None,
+        ask=m.ask if plugin.asks(suite.judge.options) else None,
+    )
     m.progress(0, 0, "judging")
     verdict = plugin.call(context, **plugin.bind(suite.judge.options))
     write_rows(m.out / "scores.jsonl", verdict.scores)
     rows = [
-        metrics.compare(f"{suite.metric_name}.{name}", "share", "higher", verdict.scores, name)
+        metrics.compare(f"{suite.metric_name}.{name}", how.unit, how.better, verdict.scores, name)
         for name in dict.fromkeys(s.metric for s in verdict.scores)
+        for how in [verdict.metrics.get(name, Metric())]
     ]
     said = {arm: {a.id: a for a in answers if a.arm == arm} for arm in ARMS}
     scores: dict[str, dict[str, dict[str, Score]]] = {}
@@ -148,6 +159,14 @@ def judge(m: Making) -> None:
         "samples": samples,
     }
     write_json(m.out / "suite.json", whole)
+
+
+def _trained(m: Making) -> Callable[[], Iterator[Record]] | None:
+    """Goes through the records that this run trains on; None where it has none."""
+    if "split" not in m.inputs:
+        return None
+    path = m.inputs["split"].file("data") / "train.jsonl"
+    return lambda: read_rows(path, Record)
 
 
 def _sample(

@@ -110,6 +110,11 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     message: Message | None = None
     parse_error: str | None = None
 
+    @property
+    def text(self) -> str:
+        """What was said in words: the text beside tool calls, or the raw text where no message was read."""
+        return (self.message.content or "") if self.message else self.raw
+
 
 class Score(Struct, frozen=True, omit_defaults=True):
     """One judge's number for one answer. A `value` of None is missing (with a reason), never 0."""
@@ -121,11 +126,22 @@ class Score(Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class Metric(Struct, frozen=True):
+    """How a metric is read: `unit` is share, words, score …; `better` says which way is."""
+
+    unit: str = "share"
+    better: Literal["higher", "lower"] | None = "higher"
+
+
 class Verdict(Struct, frozen=True):
-    """All that a judge says: scores of every answer, and facts about the judge itself (its accuracy, F1 …)."""
+    """All that a judge says: scores of every answer, and facts about the judge itself (its accuracy, F1 …).
+
+    `metrics` says of those that are no shares, or better when lower, how they are read.
+    """
 
     scores: list[Score]
     facts: dict[str, float]
+    metrics: dict[str, Metric] = {}
 
 
 class Fate(Struct, frozen=True, omit_defaults=True):

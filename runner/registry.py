@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from runner.errors import StepError
 from runner.fetching import InputFile, Item
 from runner.record import Answer, Document, Edited, Probe, Record, Rejected, Verdict
 
@@ -86,12 +87,36 @@ class SourceContext:
 
 @dataclass(frozen=True)
 class JudgeContext:
-    """What a judge gets besides its options: probes in order, the answers of every arm, files, the seed."""
+    """What a judge gets besides its options: probes in order, the answers of every arm, files, the seed.
+
+    `system` is the text that the recipe sets before each probe. A judge that `reads` the split gets `records`, which
+    goes through the training data of this very run each time it is called; it is None where a model is judged that no
+    recipe here trained. A judge that `asks` a service gets `ask` (runner/services.py).
+    """
 
     probes: tuple[Probe, ...]
     answers: tuple[Answer, ...]
     files: Mapping[str, tuple[InputFile, ...]]
     seed: int
+    system: str | None = None
+    records: Callable[[], Iterator[Record]] | None = None
+    ask: Callable[..., Any] | None = None
+
+    def said(self, judge: str) -> Iterator[tuple[Probe, str, Answer | None]]:
+        """Each answer of each arm with its probe, in the probes' order; None where an arm gave none.
+
+        Raises StepError in the name of `judge` where an answer is to no probe.
+        """
+        given: dict[tuple[str, str], list[Answer]] = {}
+        for answer in self.answers:
+            given.setdefault((answer.arm, answer.id), []).append(answer)
+        known = {p.id for p in self.probes}
+        if odd := next((a for a in self.answers if a.id not in known), None):
+            raise StepError(judge, f"{odd.arm} answered {odd.id!r}, which is no probe")
+        for arm in dict.fromkeys(a.arm for a in self.answers):
+            for probe in self.probes:
+                for said in given.get((arm, probe.id), [None]):
+                    yield probe, arm, said
 
 
 FetchFn = Callable[..., Iterator[Item]]
@@ -127,6 +152,7 @@ class Plugin:
     check: CheckFn = _nothing
     needs: tuple[str, ...] = ()
     asks: Callable[[Mapping[str, Any]], bool] = _never
+    reads: tuple[str, ...] = ()
 
     @cached_property
     def doc(self) -> str:
@@ -221,13 +247,14 @@ def _register(
     check: CheckFn = _nothing,
     needs: tuple[str, ...] = (),
     asks: Callable[[Mapping[str, Any]], bool] = _never,
+    reads: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
         _plugins[kind, name] = Plugin(
-            kind, name, version, call, libraries, fetch, license, fetches, check, needs, asks
+            kind, name, version, call, libraries, fetch, license, fetches, check, needs, asks, reads
         )
         return call
 
@@ -283,9 +310,22 @@ def filter(
     return _register("filter", name, version, libraries, check=check, needs=needs, asks=asks)
 
 
-def judge(name: str, *, version: int, libraries: tuple[str, ...] = ()) -> Callable[[F], F]:
-    """Register `f(context, *, options…)` that scores every answer and returns a Verdict."""
-    return _register("judge", name, version, libraries)
+def judge(
+    name: str,
+    *,
+    version: int,
+    libraries: tuple[str, ...] = (),
+    check: CheckFn = _nothing,
+    asks: Callable[[Mapping[str, Any]], bool] = _never,
+    reads: tuple[Literal["split"], ...] = (),
+) -> Callable[[F], F]:
+    """Register `f(context, *, options…)` that scores every answer and returns a Verdict.
+
+    `check` is for what types cannot say, as with sources. `asks` says of the options whether it asks a service of the
+    user's settings, and `reads=("split",)` that it looks into what was trained on: the context then holds the means,
+    and what is read is a need of the judge's step, so that other data are judged anew.
+    """
+    return _register("judge", name, version, libraries, check=check, asks=asks, reads=reads)
 
 
 @lru_cache

@@ -81,7 +81,7 @@ def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...]) -> None:
         for option, how in plugin.file_options.items()
     }
     options = of_plugin(plugin, suite.judge.options) | {"files": digests(files), "seed": p.recipe.seed}
-    needs = [f"answers.{arm}" for arm in ARMS]
+    needs = [f"answers.{arm}" for arm in ARMS] + [n for n in plugin.reads if n in p.steps]
     name = f"judge.{suite.common.name}"
     p.add(name, "judge", "evaluate", needs, options, files=files, suite=suite, probes=probes)
 
