@@ -103,7 +103,7 @@ class Bench:
         return [
             sys.executable,
             "-c",
-            "from runner.cli import main; main()",
+            "from runner.cli import entry; entry()",
             *arguments,
             "--workspace",
             str(self.home),

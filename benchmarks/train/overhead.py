@@ -81,7 +81,7 @@ class Bench:
         self.root, self.steps = root, steps
         more = {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
         self.env = process.environment(more | {"AXOLOTL_DATASET_NUM_PROC": "1", "WANDB_MODE": "disabled"})
-        self.recipe = [sys.executable, "-c", "from runner.cli import main; main()"]
+        self.recipe = [sys.executable, "-c", "from runner.cli import entry; entry()"]
         self.workspace = root / "prepared"
         self.workspace.mkdir()
         model(self.workspace / "tiny")

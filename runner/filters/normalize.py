@@ -52,7 +52,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-@filter("normalize", version=1)
+@filter("normalize", version=2)
 def normalize(
     *,
     quotes: Annotated[
@@ -172,6 +172,8 @@ class _Rules:
         elif self.dashes == "em":
             text = _swap(_PLAIN_DASH, text, counts, "dashes")
             text = _count(_TWO_HYPHENS, "—", text, counts, "dashes")
+        if self.spaces and _JOINERS.search(text):  # what stood beside a joiner is ASCII only now
+            return self._prose(text, counts, first, last)
         return text
 
 

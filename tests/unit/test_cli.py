@@ -411,3 +411,22 @@ def test_an_interrupted_run_is_taken_up_again(home: Path, sign: signal.Signals, 
     assert done["ok"]
     assert done["kept"] >= 1
     assert done["executed"] >= 1
+
+
+@pytest.mark.parametrize(("verb", "code"), [("schema", 0), ("check", 2)])
+def test_the_program_is_over_when_it_is_done(verb: str, code: int) -> None:
+    """Where Torch is loaded it leaves without taking it down; what is due at the end is done all the same."""
+    program = (
+        "import atexit, sys, types\n"
+        "from runner.cli import entry\n"
+        "sys.modules['torch'] = types.ModuleType('torch')\n"
+        "class Slow:\n"
+        "    def __del__(self): sys.stderr.write('taken down')\n"
+        "slow = Slow()\n"
+        "atexit.register(lambda: sys.stderr.write('all done'))\n"
+        f"sys.argv = ['recipe', {verb!r}] + ['nosuch.yaml'] * {code}\n"
+        "entry()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code and done.stderr.endswith("all done")
+    assert done.stdout or code

@@ -363,9 +363,7 @@ def test_toxicity_grades_counts_shares_and_lists() -> None:
 
 
 def test_toxicity_options_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runner.filters import toxicity
-
-    monkeypatch.setattr(toxicity, "_installed", lambda: True)
+    monkeypatch.setattr("runner.toxicity.installed", lambda: True)
     assert wrong("toxicity") == []
     assert wrong("toxicity", at_least=1.5)[0][0] == ("at_least",)
     assert wrong("toxicity", words={"allow": ["Fool"], "deny": ["fool"]})[0][0] == ("words", "deny")
@@ -377,13 +375,11 @@ def test_toxicity_options_that_do_not_go_together(monkeypatch: pytest.MonkeyPatc
 def test_toxicity_by_a_classifier_that_is_not_installed_is_said_by_the_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from runner.filters import toxicity
-
-    monkeypatch.setattr(toxicity, "version", missing)
+    monkeypatch.setattr("runner.toxicity.classifier.version", missing)
     what = "detoxify is not installed: pip install detoxify"
     assert wrong("toxicity", by="detoxify") == [(("by",), what)]
     assert wrong("toxicity") == wrong("toxicity", by="moderation") == []
-    monkeypatch.setattr(toxicity, "version", lambda name: "0.5")
+    monkeypatch.setattr("runner.toxicity.classifier.version", lambda name: "0.5")
     assert wrong("toxicity", by="detoxify") == []
 
 
@@ -401,22 +397,21 @@ def test_toxicity_list_is_shipped_and_lower_case() -> None:
 
 
 def test_toxicity_by_detoxify_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runner.filters import toxicity
+    from runner.toxicity import classifier
 
-    toxicity._detoxify.cache_clear()
+    classifier._detoxify.cache_clear()
     monkeypatch.setitem(sys.modules, "detoxify", None)
     with pytest.raises(StepError, match="by detoxify needs detoxify: pip install detoxify"):
         said("toxicity", chat("a", "b"), by="detoxify")
 
 
 def test_toxicity_by_detoxify_takes_the_worst_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runner.filters import toxicity
-
     def predict(texts: list[str]) -> dict[str, list[float]]:
         assert all(len(t) <= 1500 for t in texts)
         return {"insult": [0.9 if "fool" in t else 0.1 for t in texts], "threat": [0.2] * len(texts)}
 
-    monkeypatch.setattr(toxicity, "_detoxify", lambda model: SimpleNamespace(predict=predict))
+    model = SimpleNamespace(predict=predict)
+    monkeypatch.setattr("runner.toxicity.classifier._detoxify", lambda name: model)
     records = [chat("a", "word " * 2000 + "fool"), chat("a", "b"), chat("a", "\ud800")]
     call = plugins("filter")["toxicity"].at_work({"by": "detoxify", "at_least": 0.8})
     assert call(records) == ["toxicity: insult", True, True]
@@ -602,6 +597,7 @@ def test_our_own_conversations_are_grounded_and_altered_ones_are_not(name: str) 
         ("a  b   c \nd\n\n\n\ne", "a b c\nd\n\ne", "4 spaces", {}),
         ("x\n    indented  here", "x\n    indented here", "1 space", {}),
         ("a\u00a0b\u200bc\ufeff", "a bc", "1 space, 2 zero-width characters", {}),
+        ("ﬁ\u200d\u00a0x", "fi x", "1 space, 1 ligature, 1 zero-width character", {}),
         ("eﬃcient ﬁsh", "efficient fish", "2 ligatures", {}),
         ("soft\u00adhyphen", "softhyphen", "1 soft hyphen", {}),
         ("bell\x07 nul\x00\x9f", "bell nul", "3 control characters", {}),
