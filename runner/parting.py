@@ -12,10 +12,11 @@ from runner.record import Message, Record
 
 
 class Part(NamedTuple):
-    """Some exchanges of a record, with its system message and tools, and how many tokens that has."""
+    """Some exchanges of a record, with its system message and tools, and how many tokens that has and trains."""
 
     record: Record
     tokens: int
+    trained: int
 
 
 def parted(record: Record, render: Callable[[Record], Rendered], longest: int) -> tuple[list[Part], int]:
@@ -35,7 +36,7 @@ def parted(record: Record, render: Callable[[Record], Rendered], longest: int) -
         part = msgspec.structs.replace(record, messages=[*head, *held])
         done = render(part)
         if len(done.ids) <= longest and any(done.trained):
-            parts.append(Part(part, len(done.ids)))
+            parts.append(Part(part, len(done.ids), sum(done.trained)))
         else:
             left_out += 1
 

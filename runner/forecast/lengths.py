@@ -60,7 +60,8 @@ class Lengths:
     train: Sequence[int]
     validation: Sequence[int]
     labelled: float | None = None
-    """Share of the tokens that are trained, where the proof has counted them."""
+    """Share of the tokens that are trained: of these rows where the proof has counted them, else of all that could be
+    rendered."""
 
 
 def counted(plan: Plan) -> Lengths | None:
@@ -84,8 +85,9 @@ def counted(plan: Plan) -> Lengths | None:
         return None
     if recipe.train.group_by_length:
         train.sort()  # as the step `rows` does: its batches hold the same rows, in another order of batches
-    proof = made("proof")
-    return Lengths(train, validation, _labelled(proof.file("proof.json")) if proof else None)
+    proof, rendered = made("proof"), made("render")
+    of_all = _labelled(rendered.file("counts.json")) if rendered else None
+    return Lengths(train, validation, _labelled(proof.file("proof.json")) if proof else of_all)
 
 
 def _written(path: Path) -> list[int]:

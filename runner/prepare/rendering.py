@@ -17,7 +17,7 @@ from runner import basemodel, chat, lowering, parting, pool
 from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.errors import StepError
-from runner.making import Making
+from runner.making import Making, write_json
 from runner.prepare.edits import Edits
 from runner.prepare.filtering import Filters, Outcome
 from runner.prepare.selected import selected
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Sizes(Struct):
-    """The rows that can be rendered and how many tokens each has; the others; those changed so that the template can
+    """The rows that can be rendered and how many tokens each has, and all of them train; the others; those changed so that the template can
     say them, or parted so that they fit; and what a template loses, if it does."""
 
     kept: list[int]
@@ -40,6 +40,7 @@ class Sizes(Struct):
     dropped: list[tuple[int, Why]]
     edited: list[tuple[int, str, bytes]]
     refused: list[tuple[int, str]]  # tokens and id of records that are too long, where that stops the run
+    trained: int = 0
     lost: str = ""
 
 
@@ -106,6 +107,7 @@ class Rendering:
             return
         out.kept.append(row)
         out.tokens.append(tokens)
+        out.trained += sum(done.trained)
         if lowered.record != record:
             out.edited.append((row, "; ".join(notes), msgspec.json.encode(lowered.record) + b"\n"))
 
@@ -124,6 +126,7 @@ class Rendering:
         notes.append(parting.said(len(parts), left_out, self.model.max_length))
         out.kept.append(row)
         out.tokens.append(total)
+        out.trained += sum(part.trained for part in parts)
         records = (
             [parting.named(p, n) for n, p in enumerate(parts, 1)] if len(parts) > 1 else [parts[0].record]
         )
@@ -154,7 +157,7 @@ def with_tokens(uses: Sequence[r.Use]) -> list[tuple[int, r.Use]]:
 
 
 def render(m: Making) -> None:
-    """Drop what the template cannot say or the length forbids; write how many tokens each other record has."""
+    """Drop what the template cannot say or the length forbids; write how many tokens each other record has, and all train."""
     import numpy as np
 
     recipe, before = m.plan.loaded.recipe, selected(m)
@@ -163,7 +166,7 @@ def render(m: Making) -> None:
     work = Rendering(before.shelf, tokenizer, recipe.model, Filters(with_tokens(recipe.filters)))
     kept, tokens, drops = array("L"), array("L"), Dropper()
     lost_by: dict[int, Counter[str]] = {}
-    refused, longest = 0, (0, "")
+    trained, refused, longest = 0, 0, (0, "")
     with Edits(m) as edits:
         for out in pool.mapped(work, before.pieces(), m.workers):
             if out.lost:
@@ -173,6 +176,7 @@ def render(m: Making) -> None:
                 )
             kept.extend(out.kept)
             tokens.extend(out.tokens)
+            trained += out.trained
             edits.write(out.edited)
             for row, why in out.dropped:
                 drops.add(row, why)
@@ -189,6 +193,9 @@ def render(m: Making) -> None:
     rows = np.array(kept, dtype=np.uint32)
     save(m.out / "kept.npy", rows)
     save(m.out / "tokens.npy", np.array(tokens, dtype=np.uint32))
+    write_json(
+        m.out / "counts.json", {"records": len(kept), "tokens": sum(tokens), "trained_tokens": trained}
+    )
     drops.write(m.out)
     there = set(np.unique(before.shelf.source(rows)).tolist())
     for source, reasons in sorted(lost_by.items()):
