@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 class Sizes(Struct):
-    """The rows that can be rendered and how many tokens each has, and all of them train; the others; those changed so that the template can
-    say them, or parted so that they fit; and what a template loses, if it does."""
+    """The rows that can be rendered, how many tokens each has and how many of all are trained; the others; those changed
+    so that the template can say them, or parted so that they fit; and what a template loses, if it does."""
 
     kept: list[int]
     tokens: list[int]
@@ -157,7 +157,8 @@ def with_tokens(uses: Sequence[r.Use]) -> list[tuple[int, r.Use]]:
 
 
 def render(m: Making) -> None:
-    """Drop what the template cannot say or the length forbids; write how many tokens each other record has, and all train."""
+    """Drop what the template cannot say or the length forbids; write the tokens of each other record, and how many of
+    all are trained."""
     import numpy as np
 
     recipe, before = m.plan.loaded.recipe, selected(m)
