@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 class Sizes(Struct):
-    """The rows that can be rendered, how many tokens each has and how many of all are trained; the others; those changed
-    so that the template can say them, or parted so that they fit; and what a template loses, if it does."""
+    """The rows that can be rendered, how many tokens each has and how many of all are trained; the others; those
+    changed so that the template can say them, or parted so that they fit; and what a template loses, if it does."""
 
     kept: list[int]
     tokens: list[int]
