@@ -3,10 +3,11 @@ not ours)."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
@@ -18,7 +19,6 @@ KIT = Path(os.environ.get("MIREPOIX_KIT") or ROOT.parent / "shared" / "kit")
 BFCL = KIT / "tools" / "bfcl"
 pytestmark = pytest.mark.skipif(not BFCL.is_dir(), reason=f"needs the BFCL files of the kit: {BFCL}")
 
-TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None}
 # (file, truths, truths refused when all that may be left out is, truths that their own schema
 # refuses). All are upstream's mistakes, counted so that a change of our rules shows:
 # simple_python_17 and parallel_88 may leave out an argument that their schema requires; nine
@@ -31,38 +31,16 @@ FILES = [
 ]
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def helpers() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bfcl_answers", Path(__file__).parent / "bfcl_answers.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def as_json_schema(schema: Any) -> Any:
-    """BFCL names types as Python does; `optional` and defaults mean nothing to a validator."""
-    if isinstance(schema, list):
-        return [as_json_schema(s) for s in schema]
-    if not isinstance(schema, dict):
-        return schema
-    out = {}
-    for key, value in schema.items():
-        if key == "type" and isinstance(value, str):
-            kind = TYPES.get(value, value)
-            if kind is not None:
-                out[key] = kind
-        elif isinstance(value, dict) or key not in ("optional", "default", "format", "description"):
-            out[key] = as_json_schema(value)
-    return out
-
-
-def sample(value: Any) -> Any:
-    """One concrete value of an accepted one: objects hold alternatives for each of their keys."""
-    if isinstance(value, dict):
-        return {k: sample(first(v)) for k, v in value.items() if first(v) != ""}
-    return [sample(v) for v in value] if isinstance(value, list) else value
-
-
-def first(alternatives: Any) -> Any:
-    if not isinstance(alternatives, list):
-        return alternatives
-    return next((a for a in alternatives if a != ""), "")
+made = helpers()
+lines, sample, first, as_json_schema = made.lines, made.sample, made.first, made.as_json_schema
 
 
 @pytest.mark.parametrize("least", [False, True], ids=["all arguments", "only those needed"])

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import RecipeError, StepError
-from runner.judges.tool_use import CALL_METRICS, ExpectedCall, match_fault, matches, normal
+from runner.judges.tool_use import CALL_METRICS, TALK_METRICS, ExpectedCall, match_fault
+from runner.judges.tool_use.bfcl import normal, value_fault
 from runner.library import shelf
 from runner.record import Answer, FunctionCall, Message, Probe, Score, ToolCall, Verdict
 from runner.registry import JudgeContext, plugins
@@ -55,14 +56,20 @@ def values(verdict: Verdict) -> dict[str, float | None]:
     return {s.metric: s.value for s in verdict.scores}
 
 
+# What each of CALL_METRICS is for an answer that stands the first so many questions.
+PASSED = {0: (0, 0, 0, 0, 0, 0), 1: (1, 0, 0, 0, 0, 0), 2: (1, 1, 0, 0, 0, 0), 3: (1, 1, 1, 1, 0, 0)}
+ASKS = {0: "parse_ok", 1: "tool_known", 2: "schema_ok", 3: "ast_match"}
+
+
 def reason(verdict: Verdict, metric: str) -> str:
     return next(s.reason for s in verdict.scores if s.metric == metric)
 
 
 def test_a_right_call() -> None:
     verdict = judge(called(("get_weather", {"city": " hannibal.", "day": "today"})))
-    assert [s.metric for s in verdict.scores] == list(CALL_METRICS)
-    assert all(s.value == 1.0 and not s.reason for s in verdict.scores)
+    assert [s.metric for s in verdict.scores] == [*CALL_METRICS, "truncated"]
+    assert all(s.value == 1.0 and not s.reason for s in verdict.scores[:-1])
+    assert values(verdict)["truncated"] == 0.0 and verdict.metrics["truncated"].better == "lower"
 
 
 W = "get_weather"
@@ -100,23 +107,42 @@ GOOD = {"city": "Hannibal", "day": "today"}
 )
 def test_wrong_calls_fail_from_the_first_thing_wrong(answer: Answer, passed: int, what: str) -> None:
     verdict = judge(answer)
-    assert [s.value for s in verdict.scores] == [1.0] * passed + [0.0] * (4 - passed)
-    assert all(bool(s.reason) == (s.value == 0) for s in verdict.scores)
-    assert what in reason(verdict, CALL_METRICS[passed])
+    got = values(verdict)
+    assert got.pop("truncated") == float(answer.finish == "length")
+    assert tuple(got) == CALL_METRICS and tuple(got.values()) == PASSED[passed]
+    assert all(bool(s.reason) == (s.value == 0) for s in verdict.scores if s.metric != "truncated")
+    assert what in reason(verdict, ASKS[passed])
+    assert what in reason(verdict, "right_call")
+
+
+def test_a_right_call_that_its_schema_refuses() -> None:
+    """Some published truths fail their own schema: the two questions are two metrics."""
+    tools = [
+        {"type": "function", "function": {"name": "f", "parameters": {"properties": {"x": {"enum": ["a"]}}}}}
+    ]
+    probe = Probe("p1", ASKED, tools, {}, {"calls": [{"name": "f", "arguments": {"x": ["b"]}}]})
+    got = values(judge(called(("f", {"x": "b"})), probes=(probe,)))
+    assert (got["schema_ok"], got["valid_call"], got["ast_match"], got["right_call"]) == (0, 0, 1, 0)
+
+
+def test_an_answer_that_never_came_is_missing() -> None:
+    dead = Answer("p1", "tuned", "", "stop", failed="the endpoint did not answer")
+    for score in judge(dead).scores:
+        assert score.value is None and score.reason == "the endpoint did not answer"
 
 
 def test_no_call_probes_have_their_own_metric() -> None:
     verdict = judge(said("Good day.", "p2"), probes=(TALK,))
-    assert verdict.scores == [Score("p2", "tuned", "no_call", 1.0)]
+    assert verdict.scores[:2] == [Score("p2", "tuned", m, 1.0) for m in TALK_METRICS]
     verdict = judge(called(("get_weather", {}), id="p2"), probes=(TALK,))
-    assert values(verdict) == {"no_call": 0.0}
+    assert values(verdict) == {"irrelevance_ok": 0.0, "no_call": 0.0, "truncated": 0.0}
     assert reason(verdict, "no_call") == "called 'get_weather'"
     for answer, what in [
         (Answer("p2", "tuned", "Well", "length", Message("assistant", "Well")), "truncated"),
         (Answer("p2", "tuned", "<tool_call>", "stop", None, "no end"), "does not parse: no end"),
     ]:
         verdict = judge(answer, probes=(TALK,))
-        assert values(verdict) == {"no_call": 0.0} and reason(verdict, "no_call") == what
+        assert values(verdict)["no_call"] == 0.0 and reason(verdict, "no_call") == what
 
 
 def test_every_arm_and_probe_is_scored_and_a_missing_answer_is_missing() -> None:
@@ -125,7 +151,7 @@ def test_every_arm_and_probe_is_scored_and_a_missing_answer_is_missing() -> None
     verdict = judge(good, base, probes=(CALL, TALK))
     assert verdict.facts == {"call_probes": 1.0, "no_call_probes": 1.0}
     by = {(s.arm, s.metric): s for s in verdict.scores}
-    assert len(by) == 10
+    assert len(by) == 2 * (len(CALL_METRICS) + len(TALK_METRICS) + 1)
     assert by["base", "right_call"].value is None and by["base", "right_call"].reason == "no answer"
     assert by["base", "no_call"].value == 1.0
     assert by["tuned", "no_call"].value is None
@@ -169,19 +195,59 @@ def test_parallel_calls_match_in_any_order_and_by_matching() -> None:
 
 def test_bfcl_rules() -> None:
     assert normal("St. Louis") == normal("st louis") == normal(" ST-LOUIS ")
-    assert normal("São Paulo") != normal("Sao Paulo")
-    assert matches(3, 3.0) and matches(3.0, 3) and not matches(3, "3")
-    assert not matches(True, 1) and not matches(0, False) and matches(False, False)
-    assert matches(["A", 1], ["a", 1.0]) and not matches(["a", "b"], ["b", "a"])
-    assert matches({"k": "V"}, {"k": ["v", "w"], "more": ["", 1]})
-    assert not matches({"k": "v", "z": 1}, {"k": ["v"]}) and not matches({}, {"k": ["v"]})
-    assert matches(None, None) and not matches(None, "")
+    assert normal("São Paulo") != normal("Sao Paulo") and normal("a\nb") != normal("ab")
     optional = [ExpectedCall("f", {"x": [1], "y": ["", 5]})]
     assert not match_fault([FunctionCall("f", '{"x":1}')], optional, {})
     assert not match_fault([FunctionCall("f", '{"x":1,"y":5}')], optional, {})
     assert "y" in match_fault([FunctionCall("f", '{"x":1,"y":6}')], optional, {})
     needs_y = {"f": {"required": ["y"]}}
     assert match_fault([FunctionCall("f", '{"x":1}')], optional, needs_y) == "arguments.y: is missing"
+    only_x = {"f": {"properties": {"x": {"type": "integer"}}}}
+    assert "y: was not expected" in match_fault([FunctionCall("f", '{"x":1,"y":5}')], optional, only_x)
+
+
+INTEGER, NUMBER, STRING = {"type": "integer"}, {"type": "number"}, {"type": "string"}
+LIST = {"type": "array", "items": NUMBER}
+OBJECT = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted", "schema", "fault"),
+    [
+        (3, [3], INTEGER, ""),
+        (3.0, [3], INTEGER, "not of type integer"),
+        (3, [3.0], NUMBER, ""),
+        (3, [3], {"type": "float"}, ""),
+        (10**400, [3.0], NUMBER, "is not"),
+        ("3", [3], INTEGER, "not of type integer"),
+        (True, [1], INTEGER, "not of type integer"),
+        (1, [True], {"type": "boolean"}, "not of type boolean"),
+        (None, [None], STRING, ""),
+        (None, ["x"], STRING, "not of type string"),
+        (None, ["x"], {"type": ["string", "null"]}, "not of type string"),
+        ("a b", ["A-B", "c"], STRING, ""),
+        ("", ["", "c"], STRING, ""),
+        ([1.5], [[1.5]], LIST, ""),
+        ([2], [[2.0]], LIST, "hold values of type number"),
+        (["A b"], [["a.b"]], {"type": "array", "items": STRING}, ""),
+        (["b", "a"], [["a", "b"]], {"type": "array", "items": STRING}, "is not"),
+        ([], ["", ["a"]], {"type": "array", "items": STRING}, ""),
+        ({"k": "V"}, [{"k": ["v", "w"], "more": ["", 1]}], OBJECT, ""),
+        ({"k": "v", "z": 1}, [{"k": ["v"]}], OBJECT, "is not"),
+        ({}, [{"k": ["v"]}], OBJECT, "is not"),
+        ({"k": {"l": "V"}}, [{"k": [{"l": ["v"]}]}], OBJECT, ""),
+        ({"k": {"l": "V"}}, [{"k": [{"l": ["w"]}]}], OBJECT, "is not"),
+        ({"k": [{"l": 1}]}, [{"k": [[{"l": [1, 2]}]]}], OBJECT, ""),
+        ([{"k": 1}, {"k": 2}], [[{"k": [1]}, {"k": [2]}]], {"type": "array", "items": OBJECT}, ""),
+        ([{"k": 2}, {"k": 1}], [[{"k": [1]}, {"k": [2]}]], {"type": "array", "items": OBJECT}, "is not"),
+        ([{"k": 1}], [[{"k": [1]}]], {"type": "array"}, ""),
+        ("x", ["x"], {"enum": ["x", "y"]}, ""),
+        (2, [1.5, 2.0], {"anyOf": [NUMBER, STRING]}, ""),
+    ],
+)
+def test_values_by_bfcls_rules(value: Any, accepted: list[Any], schema: dict[str, Any], fault: str) -> None:
+    said = value_fault(value, accepted, schema)
+    assert fault in said if fault else not said
 
 
 JSON = st.recursive(
@@ -192,10 +258,12 @@ JSON = st.recursive(
 
 
 @given(name=st.sampled_from(["get_weather", "x"]) | st.text(), arguments=st.text() | JSON)
-def test_any_call_gets_four_writable_scores(name: str, arguments: Any) -> None:
+def test_any_call_gets_writable_scores(name: str, arguments: Any) -> None:
     verdict = judge(called((name, arguments)))
-    got = [s.value for s in verdict.scores]
-    assert len(got) == 4 and got == sorted(got, key=lambda v: -(v or 0))
+    got = values(verdict)
+    assert len(got) == 7
+    assert got["parse_ok"] >= got["tool_known"] >= got["schema_ok"] >= got["right_call"]  # type: ignore[operator]
+    assert got["tool_known"] >= got["ast_match"] >= got["right_call"]  # type: ignore[operator]
     msgspec.json.encode(verdict)
 
 
@@ -206,11 +274,11 @@ def test_right_exactly_when_the_same(city: str, day: str) -> None:
     assert got["right_call"] == float(normal(city) == "hannibal" and day == "today")
 
 
-@given(value=JSON)
+@given(value=JSON.filter(lambda v: "{" not in repr(v)))
 def test_no_value_is_anothers_by_accident(value: Any) -> None:
-    if not isinstance(value, (dict, list)):
-        assert matches(value, value)
-    assert not matches([value], value)
+    """Objects apart: an accepted one holds alternatives for its keys, so it does not accept itself."""
+    assert not value_fault(value, [value], {})
+    assert value_fault([value], [value], {}) and value_fault(value, [[value]], {})
 
 
 def test_shipped_probes_accept_their_own_truth() -> None:
@@ -221,5 +289,5 @@ def test_shipped_probes_accept_their_own_truth() -> None:
         truth = [(c["name"], {k: v[0] for k, v in c["arguments"].items()}) for c in probe.expect["calls"]]
         answers.append(called(*truth, id=probe.id) if truth else said("Well.", probe.id))
     verdict = judge(*answers, probes=probes)
-    assert len(verdict.scores) == 52 * 4 + 10
-    assert all(s.value == 1.0 for s in verdict.scores)
+    assert len(verdict.scores) == 52 * 7 + 10 * 3
+    assert all(s.value == 1.0 for s in verdict.scores if s.metric != "truncated")
