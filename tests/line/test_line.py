@@ -144,6 +144,10 @@ def test_the_line_ends_in_a_verdict(workspace: Path) -> None:
     assert report["adapter_proof"]["max_logit_difference"] > 0
     html = (run / "report.html").read_text()
     assert "few_calls.valid_call" in html and "<script" not in html
+    # The adapter comes with its card: what it was trained on, and how it was judged.
+    card = (run / "adapter/README.md").read_text()
+    assert card.startswith("---\n") and "base_model" in card and "valid_call" in card
+    assert f"{report['rows']['trained']:,}" in card
     # Loss in the report = loss in Axolotl's log, step by step, the resumed part included.
     log = (run / "logs/train.log").read_text()
     said = [line.split("'loss': '")[1].split("'")[0] for line in log.splitlines() if "'loss': '" in line]

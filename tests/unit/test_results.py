@@ -31,7 +31,7 @@ TEMPLATE = (
 TOKEN = "hf_secretsecretsecret"
 
 
-def adapter(tiny: Path, out: Path, nf4: bool) -> None:
+def adapter(tiny: Path, out: Path, **how: Any) -> None:
     """An adapter as training leaves it: its config names a place of this machine."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -39,15 +39,31 @@ def adapter(tiny: Path, out: Path, nf4: bool) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny)
     targets = ["q_proj", "v_proj", "down_proj"]
     torch.manual_seed(1)
-    peft = get_peft_model(model, LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM"))
+    peft = get_peft_model(model, LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM", **how))
     with torch.no_grad():
         for name, weight in peft.named_parameters():
             if "lora_B" in name:
                 weight.copy_(0.3 * torch.randn_like(weight))
+            elif "magnitude" in name:
+                weight.mul_(1 + 0.1 * torch.rand_like(weight))
     peft.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
     (out / "chat_template.jinja").write_text(TEMPLATE)
     assert str(tiny) in (out / "adapter_config.json").read_text()
+
+
+def whole(tiny: Path, out: Path) -> None:
+    """A model that was trained whole: other weights in the same folder."""
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(tiny, out)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    model.save_pretrained(out)
+    (out / "chat_template.jinja").write_text(TEMPLATE)
 
 
 def facts(step: str, weights: str, **more: Any) -> Facts:
@@ -80,19 +96,26 @@ def facts(step: str, weights: str, **more: Any) -> Facts:
     return Facts(**whole | more)
 
 
-def workspace(tiny: Path, root: Path, weights: str = "as they are", **more: Any) -> Path:
-    """A workspace in which a run of that name came to its end, as the steps `train` and `report` leave it."""
+def workspace(
+    tiny: Path, root: Path, weights: str = "as they are", *, how: dict[str, Any] | None = None, **more: Any
+) -> Path:
+    """A workspace in which a run of that name came to its end, as the steps `train` and `report` leave it. `how`: the
+    adapter, in PEFT's words; the empty dict for a model that was trained whole."""
     shutil.copytree(tiny, root / "base")
     store, run = Store(root), root / "runs/small"
     files = {p.name: file_digest(p) for p in sorted((root / "base").iterdir())}
     train = {"step": "train", "needs": {}, "model": {"files": files}}
+    kept = "model" if how == {} else "adapter"
     with store.making("train", digest(train), train) as out:
-        adapter(root / "base", out / "adapter", weights == "nf4")
-        write_json(out / "adapter/mirepoix.json", {"step": digest(train), "base_weights": weights})
+        if how == {}:
+            whole(root / "base", out / "model")
+        else:
+            adapter(root / "base", out / "adapter", **how or {})
+        write_json(out / kept / "mirepoix.json", {"step": digest(train), "base_weights": weights})
     report = {"step": "report", "needs": {"train": digest(train)}}
     with store.making("report", digest(report), report) as out:
         write_json(out / "model-card.json", facts(digest(train), weights, **more))
-    shutil.copytree(store.path(digest(train)) / "adapter", run / "adapter")
+    shutil.copytree(store.path(digest(train)) / kept, run / kept)
     (run / "plan.json").write_text(json.dumps({"train": train, "report": report}))
     return root
 
@@ -228,6 +251,58 @@ def test_an_adapter_of_four_bits_is_merged_onto_what_four_bits_stand_for(tiny: P
     error, other = ((merged - x).abs().mean() / wanted.std() for x in (wanted, own))
     assert error < 0.03 < other
     assert "onto the numbers that NF4 stands for" in (done.folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("weights", "how"),
+    [
+        ("as they are", {"use_dora": True}),
+        ("as they are", {"use_rslora": True, "lora_alpha": 16}),
+        ("fp4", {"lora_alpha": 8}),
+        ("nf4-single", {"lora_dropout": 0.1}),
+        ("nf4", {"use_dora": True}),
+    ],
+    ids=["dora", "rslora", "fp4", "nf4-single", "nf4-dora"],
+)
+def test_every_kind_of_adapter_is_merged(
+    tiny: Path, tmp_path: Path, weights: str, how: dict[str, Any]
+) -> None:
+    """What is merged does what base and adapter do; the job itself refuses one that does not."""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    here = find("small", workspace(tiny, tmp_path / "w", weights, how=how))
+    done = export(here, tmp_path / "out", "merged")
+    more: dict[str, Any] = {}
+    if here.facts.base.four_bits:
+        kind, double = here.facts.base.four_bits
+        more["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_use_double_quant=double,
+            bnb_4bit_compute_dtype=torch.float32,
+        )  # fmt: skip
+    base = AutoModelForCausalLM.from_pretrained(here.base(), dtype=torch.float32, **more)
+    for module in base.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+    plain = logits(base)
+    wanted = logits(PeftModel.from_pretrained(base, here.trained.file("adapter")).eval())
+    merged = logits(AutoModelForCausalLM.from_pretrained(done.folder, dtype=torch.float32))
+    assert (merged - wanted).abs().mean() < 0.03 * wanted.std() < 0.3 * (plain - wanted).abs().mean()
+
+
+def test_a_model_that_was_trained_whole_is_exported_as_it_is(tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    full = {"type": "full", "r": 0, "alpha": 0, "dropout": 0.0, "targets": []}
+    here = find("small", workspace(tiny, tmp_path / "w", how={}, adapter=full))
+    with pytest.raises(UsageError, match="trained the whole model and has no adapter: --as merged"):
+        export(here, tmp_path / "out", "adapter")
+    done = export(here, tmp_path / "out", "merged")
+    wanted = logits(AutoModelForCausalLM.from_pretrained(here.trained.file("model"), dtype=torch.float32))
+    got = logits(AutoModelForCausalLM.from_pretrained(done.folder, dtype=torch.float32))
+    assert (got - wanted).abs().mean() < 0.02 * wanted.std()
+    assert "PeftModel" not in (done.folder / "README.md").read_text()
 
 
 def test_a_merge_that_says_something_else_is_refused(
