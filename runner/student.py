@@ -8,6 +8,7 @@ of freedom, which the tests hold against SciPy.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 
 def t_cdf(t: float, df: int) -> float:
@@ -18,6 +19,7 @@ def t_cdf(t: float, df: int) -> float:
     return 1 - tail if t > 0 else tail
 
 
+@lru_cache(maxsize=10_000)
 def t_quantile(p: float, df: int) -> float:
     """The t with P(T <= t) = p, for 0 < p < 1, by bisection on `t_cdf`'s upper tail."""
     if not 0 < p < 1:

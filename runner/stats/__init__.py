@@ -15,7 +15,7 @@ The sources stand in the modules.
 """
 
 from runner.stats.means import mean
-from runner.stats.pairs import Arm, Paired, Pairs, arm, estimate, paired, pairs
+from runner.stats.pairs import Arm, Paired, Pairs, arm, compared, estimate, paired, pairs
 from runner.stats.rates import mcnemar, wilson
 from runner.stats.spread import (
     Interval,
@@ -30,6 +30,6 @@ from runner.stats.spread import (
 )
 
 __all__ = [
-    "Arm", "Interval", "Paired", "Pairs", "Spread", "arm", "chance", "clears", "detectable", "estimate", "foreseen",
-    "holm", "interval", "mcnemar", "mean", "needed", "paired", "pairs", "wilson",
+    "Arm", "Interval", "Paired", "Pairs", "Spread", "arm", "chance", "clears", "compared", "detectable", "estimate",
+    "foreseen", "holm", "interval", "mcnemar", "mean", "needed", "paired", "pairs", "wilson",
 ]  # fmt: skip

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
 
 from runner.record import Score
 from runner.stats.means import Drawn, Mean, clustered_error, mean_of, sums
-from runner.stats.rates import PairedRate, Rate, at_least, mcnemar, wilson
+from runner.stats.rates import PairedRate, Rate, at_least, mcnemar
 from runner.stats.spread import Interval, Spread, chance, interval
 from runner.student import t_cdf
 
@@ -29,7 +30,7 @@ class Arm:
     limits: tuple[float, float] | None  # of its mean, were what is missing the worst or the best there is
     families: Mapping[str, str]
 
-    @property
+    @cached_property
     def spread(self) -> Spread | None:
         """The arm's mean; None where there are too few samples to say."""
         ids = sorted(self.values)
@@ -47,11 +48,11 @@ class Pairs:
     families: Mapping[str, str]
     seed: int = SEED
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         return sorted(self.first.keys() & self.second.keys())
 
-    @property
+    @cached_property
     def spread(self) -> Spread | None:
         """The mean of second minus first; None where there are too few pairs to say."""
         ids = self.ids
@@ -279,6 +280,3 @@ def _reached(
         for end in reach
     )
     return low, high
-
-
-__all__ = ["Arm", "Paired", "Pairs", "arm", "compared", "estimate", "paired", "pairs", "wilson"]
