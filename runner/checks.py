@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from runner import library, sourcechecks, trainchecks
+from runner import armchecks, library, sourcechecks, trainchecks
 from runner import recipe as r
 from runner.errors import Problem
 from runner.record import Probe
@@ -51,6 +51,7 @@ def recipe(
         yield from _gates(doc, parts["evaluate"], suites)
         if len(suites) == len(parts["evaluate"].suites):
             yield from _tasks(doc, suites)
+            yield from armchecks.arms(doc, parts["evaluate"], suites)
         if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
 
@@ -236,6 +237,7 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
     if common.name != name:
         what = f"must be {name!r}, as the file is called; steps and metrics go by it"
         yield doc.problem(("name",), what, at_value=True)
+    yield from armchecks.decoding(doc, common.decoding)
     if (common.probes is None) != (suite.judge is None):
         yield doc.problem((), "probes and a judge go together")
     if common.probes is None and common.lm_eval is None and common.perplexity is None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from runner.errors import StepError
+from runner.settings import Settings
 from runner.steps import Plan, Step
 from runner.store import Artifact
 
@@ -31,6 +32,7 @@ class Making:
     progress: Progress
     ask: Callable[..., Any] | None = None  # asks a service: runner/services.py
     workers: int = 1  # processes or threads that it may take; never decides what comes out
+    settings: Settings | None = None  # the user's own; None: as they are read anew
 
     def fail(self, message: str, *, log: bool = False) -> StepError:
         """The error of this step, to be raised."""

@@ -101,7 +101,9 @@ class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
 
 class Answer(Struct, frozen=True, omit_defaults=True):
     """What one arm said to one probe. `raw` is the text as generated, special tokens taken off;
-    `message` is it parsed, absent (with `parse_error`) where it cannot be; `finish` is stop or length."""
+    `message` is it parsed, absent (with `parse_error`) where it cannot be; `finish` is stop or length.
+    `repeat` counts the answers to one probe where several are sampled. `failed` says why there is no answer at
+    all: such a one is counted and never judged, so `raw` is empty."""
 
     id: str
     arm: str
@@ -109,6 +111,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     finish: Literal["stop", "length"]
     message: Message | None = None
     parse_error: str | None = None
+    repeat: int = 0
+    failed: str | None = None
 
     @property
     def text(self) -> str:

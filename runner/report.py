@@ -34,8 +34,8 @@ def _suites(m: Making) -> tuple[list[dict[str, Any]], Any]:
         if f"perplexity.{arm}" in m.inputs:
             lines = m.inputs[f"perplexity.{arm}"].file("losses.jsonl").read_bytes().splitlines()
             losses[arm] = [json.loads(line) for line in lines]
-    facts = _json(m, "answers.tuned", "facts.json")
-    proof = (facts or {}).get("adapter_proof") or proof
+    for step in [s for s in m.inputs if s.startswith("answers.tuned.")]:
+        proof = _json(m, step, "facts.json").get("adapter_proof") or proof
     out = []
     for suite in m.plan.loaded.suites:
         name = suite.common.name

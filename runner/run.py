@@ -206,7 +206,9 @@ def _make(
             asking(settings, store.root, step.name) as ask,
             seldom_collected(),
         ):
-            MAKERS[step.kind](Making(step, plan, inputs, out, work, log, progress, ask, settings.workers))
+            MAKERS[step.kind](
+                Making(step, plan, inputs, out, work, log, progress, ask, settings.workers, settings)
+            )
     except WorkerLost:
         what = "a process that worked on it was ended from outside (is memory short?); run it again to go on"
         raise StepError(step.name, what) from None
@@ -259,7 +261,7 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
         if name == "filter":  # rows that a filter failed on; no source's name begins so
             files["rejected/_filters.jsonl"] = (name, "rejected.jsonl")
         if name.startswith("answers."):
-            arm = name.partition(".")[2]
+            arm = name.split(".")[1]
             answers = [n for n in made[name].manifest.files if n.endswith(".jsonl")]
             files |= {f"answers/{arm}/{n}": (name, n) for n in answers}
     for target in ("adapter", "model", "answers", "rejected"):

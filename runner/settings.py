@@ -49,6 +49,11 @@ SETTINGS: dict[str, Setting] = {
     "teacher_key": Setting("", "The teacher endpoint's API key.", secret=True),
     "moderation_url": Setting("", "OpenAI-compatible endpoint for moderation, up to /v1.", address=True),
     "moderation_key": Setting("", "The moderation endpoint's API key.", secret=True),
+    "endpoints": Setting(
+        "",
+        "NAME=URL, several with commas: OpenAI-compatible endpoints that evaluations may name, each up to /v1.",
+    ),
+    "endpoint_keys": Setting("", "NAME=KEY, several with commas: the API keys of `endpoints`.", secret=True),
     "contact": Setting("", "E-mail or page that services can reach you at; part of the user agent."),
     "allow": Setting("", "HOST:PORT, several with commas: addresses that are not public but may be fetched."),
     "filesystems": Setting(

@@ -16,12 +16,13 @@ from runner.workspace import Workspace
 Stage = Literal["prepare", "train", "evaluate", "report"]
 STAGES: tuple[Stage, ...] = ("prepare", "train", "evaluate", "report")
 ARMS = ("base", "tuned")
+"""The arms that every evaluation has; `arms` says which a recipe's has."""
 
 # Raise a step's number when its code comes to mean something else: old artifacts are then made anew.
 VERSIONS = {
     "model": 1, "source": 6, "filter": 2, "dedup": 3, "decontaminate": 3, "render": 3, "mix": 2,
-    "split": 4, "rows": 3, "preprocess": 1, "proof": 2, "train": 3, "generate": 2, "judge": 1, "lm_eval": 2,
-    "perplexity": 2, "report": 2,
+    "split": 4, "rows": 3, "preprocess": 1, "proof": 2, "train": 3, "contaminated": 1, "generate": 3,
+    "judge": 2, "lm_eval": 2, "perplexity": 2, "report": 3,
 }  # fmt: skip
 RENDERING = ("transformers", "tokenizers", "jinja2")
 TRAINING = ("axolotl", "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets")
@@ -66,6 +67,11 @@ class Plan:
 
     def step(self, name: str) -> Step:
         return next(s for s in self.steps if s.name == name)
+
+
+def arms(evaluate: r.Evaluate) -> tuple[str, ...]:
+    """All arms of a recipe in the order in which they are shown: the base, those named in the recipe, the tuned."""
+    return ("base", *evaluate.arms, "tuned")
 
 
 @cache

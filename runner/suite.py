@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -35,6 +36,36 @@ class Perplexity(Part, frozen=True, kw_only=True):
     ] = (80, 250)
 
 
+class Decoding(Part, frozen=True, kw_only=True):
+    """How answers are drawn; a part of what a score means. Greedy unless a temperature is given."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2, description="0: always the likeliest token.")] = 0.0
+    top_p: Annotated[
+        float,
+        Meta(gt=0, le=1, description="Only the likeliest tokens whose probabilities together reach this."),
+    ] = 1.0
+    repeats: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="Answers to each probe, each drawn by a seed of its own; their scores are averaged.",
+        ),
+    ] = 1
+    tool_choice: Annotated[
+        Literal["auto", "required", "none"],
+        Meta(
+            description="Whether the model has to call a tool. Anything but `auto` needs an engine that can make it."
+        ),
+    ] = "auto"
+    strict: Annotated[
+        bool,
+        Meta(
+            description="Arguments are made to fit the tools' schemas while they are written; not with transformers."
+        ),
+    ] = False
+
+
 class SuiteCommon(Part, frozen=True, kw_only=True):
     """A suite as its YAML stands, but for its judge, whose schema comes from the registry."""
 
@@ -44,6 +75,7 @@ class SuiteCommon(Part, frozen=True, kw_only=True):
     probes: Annotated[str | None, Meta(description="JSONL of held-out prompts, under evals/.")] = None
     max_new_tokens: Annotated[int, Meta(ge=1, le=100_000, description="Longest answer.")] = 128
     limit: Annotated[Count | None, Meta(description="Only the first so many probes.")] = None
+    decoding: Decoding = Decoding()
     lm_eval: LmEval | None = None
     perplexity: Perplexity | None = None
 
@@ -58,3 +90,11 @@ class Suite(Struct, frozen=True):
     def metric_name(self) -> str:
         """The suite's name as gates write it."""
         return self.common.name.replace("-", "_")
+
+    def task_metric(self, task: str, metric: str) -> str:
+        """How gates write a metric of one of its lm-eval tasks."""
+        return re.sub(r"[^a-z0-9_.]", "_", f"{self.metric_name}.{task}.{metric}".lower())
+
+    def loss_metric(self, group: str) -> str:
+        """How gates write the loss on a group of its texts."""
+        return f"{self.metric_name}.{group.replace('-', '_')}.nats"

@@ -1,8 +1,8 @@
-"""Answer probes with a model, greedily and resumably: `python -m runner.jobs.generate JOB.json`.
+"""Answer probes with a model, resumably: `python -m runner.jobs.generate JOB.json`.
 
-The job file holds a `GenerateJob`, or with `"kind": "perplexity"` a `PerplexityJob`. Written are
-`out` (one Answer a line, in the order of the probes) and `facts.json` beside it. A second start
-goes on where a kill left off: batches are the same whatever was finished, so the bytes are too.
+The job file holds a `GenerateJob`, or with `"kind": "perplexity"` a `PerplexityJob`. Written are, for each set of
+probes, `facts.json` and then `out` beside it (one Answer a line, in the order of the probes, repeats together). A
+second start goes on where a kill left off: batches are the same whatever was finished, so the bytes are too.
 """
 
 from __future__ import annotations
@@ -19,24 +19,30 @@ from msgspec import Meta, Struct
 from runner.calls import MARKS, form_of, parse_answer
 from runner.chat import for_template
 from runner.errors import StepError
+from runner.jobs.drawing import Draw, drawing, seed_of
 from runner.jobs.job import Job, command, progress, read_rows
-from runner.jobs.journal import Journal
+from runner.jobs.journal import Journal, line_key
 from runner.jobs.loading import Loaded, load
 from runner.record import Answer, Probe
+from runner.store import write_atomic
 
 
 class ProbeSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`probes` is a JSONL file of Probe; `out` the file of their answers; all sets' in one folder."""
+    """`probes` is a JSONL file of Probe; `out` the file of their answers, each set's in a folder of its own; `arm` is
+    written into every answer. With a `temperature`, answers are drawn, `repeats` of them to each probe."""
 
+    arm: str
     probes: str
     out: str
     max_new_tokens: Annotated[int, Meta(ge=1)] = 256
+    temperature: Annotated[float, Meta(ge=0)] = 0.0
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    repeats: Annotated[int, Meta(ge=1)] = 1
 
 
 class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`arm` is written into every answer; `batch` is in probes."""
+    """`batch` is in answers."""
 
-    arm: str
     sets: Annotated[list[ProbeSet], Meta(min_length=1)]
     progress: str | None = None
     batch: Annotated[int, Meta(ge=1)] = 16
@@ -46,31 +52,55 @@ def generate(job: GenerateJob) -> None:
     """Write the answers of `job`. Raises StepError where probes, model or adapter are unfit."""
     probes = {s.out: read_rows(s.probes, Probe) for s in job.sets}
     journals = {
-        s.out: Journal(Path(s.out), work_digest(job, s.probes, max_new_tokens=s.max_new_tokens))
-        for s in job.sets
+        s.out: Journal(Path(s.out), work_digest(job, s.probes, **msgspec.to_builtins(s))) for s in job.sets
     }
-    total = sum(map(len, probes.values()))
+    total = sum(len(probes[s.out]) * s.repeats for s in job.sets)
     loaded = load(job)
+    # All of them before the first is answered: what is too long is said at once.
+    prompts = {s.out: encoded(loaded, s, probes[s.out]) for s in job.sets}
     for wanted in job.sets:
-        journal = journals[wanted.out]
-        prompts = {p.id: encode(loaded, p) for p in probes[wanted.out]}
-        for key, ids in prompts.items():
-            if len(ids) + wanted.max_new_tokens > loaded.limit:
-                raise StepError(
-                    "generate",
-                    f"probe {key} has {len(ids)} tokens: with {wanted.max_new_tokens} new ones that is "
-                    f"more than the {loaded.limit} the model can hold",
-                )
-        for keys in batches({key: len(ids) for key, ids in prompts.items()}, job.batch):
+        journal, ids = journals[wanted.out], prompts[wanted.out]
+        drawn = {line_key(p.id, n): (p.id, n) for p in probes[wanted.out] for n in range(wanted.repeats)}
+        for keys in batches({key: len(ids[id]) for key, (id, _) in drawn.items()}, job.batch):
             if all(key in journal.done for key in keys):
                 continue
-            new = continue_batch(loaded, [prompts[key] for key in keys], wanted.max_new_tokens)
-            answers = [answer(key, job.arm, ids, loaded) for key, ids in zip(keys, new, strict=True)]
-            journal.append({a.id: msgspec.json.encode(a) for a in answers})
+            draws = [Draw(wanted.temperature, wanted.top_p, seed_of(job.seed, *drawn[key])) for key in keys]
+            sampled = draws if wanted.temperature else None
+            new = continue_batch(loaded, [ids[drawn[key][0]] for key in keys], wanted.max_new_tokens, sampled)
+            answers = {
+                key: answer(*drawn[key], wanted.arm, said, loaded)
+                for key, said in zip(keys, new, strict=True)
+            }
+            journal.append({key: msgspec.json.encode(a) for key, a in answers.items()})
             progress(job.progress, sum(len(j.done) for j in journals.values()), total)
-    for wanted in job.sets:
-        journals[wanted.out].finish([p.id for p in probes[wanted.out]])
-    write_facts(Path(job.sets[0].out), job.arm, loaded)
+        write_facts(Path(wanted.out), wanted.arm, loaded, decoding(wanted, job.seed))
+        journal.finish(list(drawn))
+
+
+def encoded(loaded: Loaded, wanted: ProbeSet, probes: Sequence[Probe]) -> dict[str, list[int]]:
+    """Each probe's token ids by its id. Raises StepError for one that leaves no room for its answer."""
+    prompts = {p.id: encode(loaded, p) for p in probes}
+    for key, ids in prompts.items():
+        if len(ids) + wanted.max_new_tokens > loaded.limit:
+            raise StepError(
+                "generate",
+                f"probe {key} has {len(ids)} tokens: with {wanted.max_new_tokens} new ones that is "
+                f"more than the {loaded.limit} the model can hold",
+            )
+    return prompts
+
+
+def decoding(wanted: ProbeSet, seed: int) -> dict[str, Any]:
+    """How the answers were drawn, for whoever compares scores: they mean the same only where this is the same."""
+    return {
+        "engine": "transformers",
+        "temperature": wanted.temperature,
+        "top_p": wanted.top_p,
+        "repeats": wanted.repeats,
+        "seed": seed if wanted.temperature else None,
+        "tool_choice": "auto",
+        "strict": False,
+    }
 
 
 def encode(loaded: Loaded, probe: Probe) -> list[int]:
@@ -90,8 +120,11 @@ def batches(lengths: dict[str, int], size: int) -> list[list[str]]:
     return [order[i : i + size] for i in range(0, len(order), size)]
 
 
-def continue_batch(loaded: Loaded, prompts: Sequence[list[int]], most: int) -> list[list[int]]:
-    """Greedy new token ids for each prompt, at most `most`, up to and with a stop token."""
+def continue_batch(
+    loaded: Loaded, prompts: Sequence[list[int]], most: int, draws: Sequence[Draw] | None = None
+) -> list[list[int]]:
+    """New token ids for each prompt, at most `most`, up to and with a stop token: the likeliest, or drawn as `draws`
+    says of each prompt."""
     import torch
     from transformers import GenerationConfig
 
@@ -109,7 +142,9 @@ def continue_batch(loaded: Loaded, prompts: Sequence[list[int]], most: int) -> l
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
     device = loaded.model.device
     with torch.inference_mode():
-        out = loaded.model.generate(input_ids=ids.to(device), attention_mask=mask.to(device))
+        out = loaded.model.generate(
+            input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=drawing(draws)
+        )
     return [cut(row, loaded.stops) for row in out[:, width:].tolist()]
 
 
@@ -119,12 +154,12 @@ def cut(ids: list[int], stops: Sequence[int]) -> list[int]:
     return ids[: end + 1]
 
 
-def answer(key: str, arm: str, ids: list[int], loaded: Loaded) -> Answer:
+def answer(id: str, repeat: int, arm: str, ids: list[int], loaded: Loaded) -> Answer:
     stopped = bool(ids) and ids[-1] in loaded.stops
     form = form_of(loaded.tokenizer.chat_template or "")
     raw = spoken(loaded.tokenizer, ids, MARKS.get(form))
     message, reason = parse_answer(raw, form)
-    return Answer(key, arm, raw, "stop" if stopped else "length", message, reason)
+    return Answer(id, arm, raw, "stop" if stopped else "length", message, reason, repeat)
 
 
 def spoken(tokenizer: Any, ids: list[int], mark: str | None) -> str:
@@ -136,20 +171,26 @@ def spoken(tokenizer: Any, ids: list[int], mark: str | None) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
 
-def work_digest(job: Job, inputs: str, **more: int) -> str:
+def work_digest(job: Job, inputs: str, **more: Any) -> str:
     """Digest of all that decides the lines: the job, and the bytes of its inputs and template."""
     what = msgspec.to_builtins(job) | more
-    for field in ("out", "sets", "progress", "threads"):
+    for field in ("out", "probes", "sets", "progress", "threads"):
         what.pop(field, None)
     for field, path in (("inputs", inputs), ("template", job.template)):
         what[field] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def write_facts(out: Path, arm: str, loaded: Loaded) -> None:
-    """facts.json beside `out`: the adapter's proof (null for a base arm), the template's digest."""
-    facts = {"arm": arm, "adapter_proof": loaded.proof, "template_sha256": loaded.template_sha256}
-    (out.parent / "facts.json").write_bytes(msgspec.json.encode(facts) + b"\n")
+def write_facts(out: Path, arm: str, loaded: Loaded, decoding: dict[str, Any] | None = None) -> None:
+    """facts.json beside `out`: the adapter's proof (null for a base arm), the template's digest, the decode mode."""
+    facts: dict[str, Any] = {
+        "arm": arm,
+        "adapter_proof": loaded.proof,
+        "template_sha256": loaded.template_sha256,
+    }
+    if decoding is not None:
+        facts["decoding"] = decoding
+    write_atomic(out.parent / "facts.json", msgspec.json.encode(facts) + b"\n")
 
 
 def run(raw: bytes) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class Journal:
-    """The lines of one job. `done` maps an id to its finished JSON line, without newline."""
+    """The lines of one job. `done` maps a key (`line_key`) to its finished JSON line, without newline."""
 
     def __init__(self, out: Path, work: str) -> None:
         self.out, self.partial = out, out.with_name(out.name + ".partial")
@@ -27,7 +27,7 @@ class Journal:
         if lines[0] == header and len(lines) > 1:
             kept = len(header) + 1
             for line in lines[1:-1]:  # what follows the last newline was torn by a kill
-                if (key := _id(line)) is None:
+                if (key := _key(line)) is None:
                     break
                 self.done[key] = line
                 kept += len(line) + 1
@@ -36,12 +36,12 @@ class Journal:
             self._write([header])
 
     def append(self, lines: dict[str, bytes]) -> None:
-        """Keep a batch of finished lines, by id; on the disk when this returns."""
+        """Keep a batch of finished lines, by key; on the disk when this returns."""
         self._write(list(lines.values()))
         self.done.update(lines)
 
     def finish(self, order: list[str]) -> None:
-        """Write `out` with one line for every id of `order`, then drop the partial file."""
+        """Write `out` with one line for every key of `order`, then drop the partial file."""
         self.file.close()
         temporary = self.out.with_name(self.out.name + ".tmp")
         with open(temporary, "wb") as file:
@@ -62,10 +62,15 @@ class Journal:
         os.fsync(self.file.fileno())
 
 
-def _id(line: bytes) -> str | None:
+def line_key(id: str, repeat: int = 0) -> str:
+    """What a line is known by: an id, and which of several answers to it."""
+    return json.dumps([id, repeat]) if repeat else id
+
+
+def _key(line: bytes) -> str | None:
     try:
         value = json.loads(line)
     except ValueError:
         return None
-    key = value.get("id") if isinstance(value, dict) else None
-    return key if isinstance(key, str) else None
+    id = value.get("id") if isinstance(value, dict) else None
+    return line_key(id, value.get("repeat", 0)) if isinstance(id, str) else None

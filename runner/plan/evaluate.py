@@ -12,7 +12,7 @@ from runner.fetching import InputFile
 from runner.load import Loaded
 from runner.plan.planner import Planner, digests, of_plugin, versions
 from runner.registry import plugins
-from runner.steps import ARMS, JUDGING, version
+from runner.steps import ARMS, JUDGING, arms, version
 from runner.store import digest
 from runner.suite import Suite
 from runner.workspace import Workspace
@@ -38,17 +38,18 @@ def evaluate(p: Planner, model: r.Model) -> None:
         "libraries": versions(JUDGING),
         "profile": p.profile,
     }
-    for arm in ARMS:
+    looked = _contaminated(p, judged, files)
+    for arm in arms(p.recipe.evaluate):
+        weights = "tuned" if arm == "tuned" else "base"
         needs = base + (["train"] if arm == "tuned" else [])
-        if judged:
-            options: dict[str, Any] = {
-                "arm": arm,
-                "system": p.recipe.evaluate.system,
-                "probes": digests(files),
-                "limits": {s.common.name: [s.common.max_new_tokens, s.common.limit] for s in judged},
-                "decoding": "greedy",
-            }
-            p.add(f"answers.{arm}", "generate", "evaluate", needs, options | common, files=files, arm=arm)
+        named = p.recipe.evaluate.arms.get(arm)
+        for suite in judged:
+            if named and named.endpoint:
+                _answers(p, arm, suite, files[suite.common.name], looked, {})
+            else:
+                _answers(p, arm, suite, files[suite.common.name], needs + looked, common)
+        if arm not in ARMS:  # what a model knows or foresees is not asked for in words
+            continue
         if tasks:
             options = {
                 "arm": arm,
@@ -57,20 +58,65 @@ def evaluate(p: Planner, model: r.Model) -> None:
                 "lm_eval": version("lm-eval"),
                 "seed": p.recipe.seed,
             }
-            p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", needs, options | common, tasks=tasks, arm=arm)
+            details: dict[str, Any] = {"tasks": tasks, "arm": arm, "weights": weights}
+            p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", needs, options | common, **details)
         if texts:
             options = {"arm": arm, "files": digests(texts), "suites": wanted}
-            p.add(
-                f"perplexity.{arm}",
-                "perplexity",
-                "evaluate",
-                needs,
-                options | common,
-                files=texts,
-                arm=arm,
-            )
+            details = {"files": texts, "arm": arm, "weights": weights}
+            p.add(f"perplexity.{arm}", "perplexity", "evaluate", needs, options | common, **details)
     for suite in judged:
         _judge(p, suite, files[suite.common.name])
+
+
+def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> list[str]:
+    """The step that looks for probes in the data of a recipe that has them not taken out."""
+    if p.recipe.decontaminate.against == "evals" or not judged:
+        return []
+    options = {
+        "probes": digests(files),
+        "limits": {s.common.name: s.common.limit for s in judged},
+        "ngram": p.recipe.decontaminate.ngram,
+    }
+    probes = [(s, f) for s in judged for f in files[s.common.name]]
+    return [p.add("contaminated", "contaminated", "evaluate", ["split"], options, probes=probes)]
+
+
+def _answers(
+    p: Planner,
+    arm: str,
+    suite: Suite,
+    files: tuple[InputFile, ...],
+    needs: list[str],
+    common: dict[str, Any],
+) -> None:
+    """One arm's answers to one suite: what decides them, and so what a score of them means."""
+    named = p.recipe.evaluate.arms.get(arm) or r.Arm()
+    how, seed = suite.common.decoding, p.recipe.seed
+    engine = "endpoint" if named.endpoint else p.recipe.evaluate.engine
+    options: dict[str, Any] = {
+        "arm": arm,
+        "system": p.recipe.evaluate.system,
+        "probes": digests({suite.common.name: files}),
+        "max_new_tokens": suite.common.max_new_tokens,
+        "limit": suite.common.limit,
+        "decoding": msgspec.to_builtins(how) | ({"seed": seed} if how.temperature else {}),
+        "engine": engine,
+    }
+    if named.system:
+        options["asked"] = named.system
+    if named.endpoint:
+        options["endpoint"] = [named.endpoint, named.model]
+    details = {
+        "suite": suite,
+        "arm": arm,
+        "files": files,
+        "engine": engine,
+        "endpoint": named.endpoint,
+        "model": named.model,
+        "weights": "tuned" if arm == "tuned" else "base",
+    }
+    name = f"answers.{arm}.{suite.common.name}"
+    p.add(name, "generate", "evaluate", needs, options | common, **details)
 
 
 def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...]) -> None:
@@ -79,9 +125,11 @@ def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...]) -> None:
     files = {
         option: p.workspace.inputs(how, suite.judge.options[option])
         for option, how in plugin.file_options.items()
+        if suite.judge.options[option] is not None
     }
     options = of_plugin(plugin, suite.judge.options) | {"files": digests(files), "seed": p.recipe.seed}
-    needs = [f"answers.{arm}" for arm in ARMS] + [n for n in plugin.reads if n in p.steps]
+    needs = [f"answers.{arm}.{suite.common.name}" for arm in arms(p.recipe.evaluate)]
+    needs += [n for n in plugin.reads if n in p.steps]
     name = f"judge.{suite.common.name}"
     p.add(name, "judge", "evaluate", needs, options, files=files, suite=suite, probes=probes)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from runner.recipe.arms import Arm
 from runner.recipe.common import Count, Fraction, Name, Part, Text
 from runner.recipe.data import (
     Budget,
@@ -29,7 +30,7 @@ from runner.recipe.running import Compute, Track, Trackio, Wandb
 from runner.recipe.training import GATE, Adapter, Evaluate, Model, Train
 
 __all__ = [
-    "GATE", "Adapter", "Budget", "Chat", "Compute", "Count", "Decontaminate", "Dedup", "Evaluate",
+    "GATE", "Adapter", "Arm", "Budget", "Chat", "Compute", "Count", "Decontaminate", "Dedup", "Evaluate",
     "FailIf", "Fraction", "Mix", "Model", "Name", "Near", "Overrides", "Part", "Passages", "Prompts",
     "Recipe", "Source", "SourceCommon", "Split", "Text", "Track", "Trackio", "Train", "Use", "Wandb",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from runner.recipe.arms import Arm, ArmName
 from runner.recipe.common import Count, Fraction, Name, Part, Text
 
 
@@ -261,6 +262,19 @@ class Evaluate(Part, frozen=True, kw_only=True):
     system: Annotated[
         Text | None, Meta(description="System message of probes that have none, for both arms.")
     ] = None
+    arms: Annotated[
+        dict[ArmName, Arm],
+        Meta(
+            description="More arms beside `base` and `tuned`, by name.",
+            examples=[{"prompted": {"system": "Answer as Mark Twain would, dryly and at your ease."}}],
+        ),
+    ] = field(default_factory=dict)
+    engine: Annotated[
+        Literal["transformers", "vllm"],
+        Meta(
+            description="What answers the probes, in all arms that are no endpoint's: engines are never mixed."
+        ),
+    ] = "transformers"
     gates: Annotated[
         list[
             Annotated[

@@ -77,7 +77,7 @@ def serving(
     """
     arms = _arms(served, arms)
     port = free_port(port)
-    log = served.folder / "logs" / "serve.log"
+    log = log_of(served)
     log.parent.mkdir(parents=True, exist_ok=True)  # what is to be served is written there first
     make = _vllm if engine.name == "vllm" else _transformers
     argv, more = make(served, engine, arms, port, limit, log, tell)
@@ -92,7 +92,14 @@ def serving(
         log.with_name(f"serve-{port}.json").unlink(missing_ok=True)
 
 
+def log_of(served: Served) -> Path:
+    """Where what a server of this run says is written down."""
+    return served.folder / "logs" / "serve.log"
+
+
 def _arms(served: Served, arms: tuple[str, ...]) -> tuple[str, ...]:
+    if served.adapter is None and served.whole is None:  # a base by itself: an evaluation wants it so
+        return ("base",)
     if served.adapter is None and "tuned" not in arms:
         raise UsageError(f"the run {served.name!r} has a whole model and no adapter: its base is not served")
     return ("tuned",) if served.adapter is None else arms
@@ -158,26 +165,27 @@ def _transformers(
 def _vllm(
     served: Served, engine: Engine, arms: tuple[str, ...], port: int, limit: int, log: Path, tell: Tell
 ) -> tuple[list[str], dict[str, str]]:
-    ready = _ready(served, log, tell)
-    about = json.loads((ready / "about.json").read_bytes())
+    folder = ready(served, tell)
+    about = json.loads((folder / "about.json").read_bytes())
     most = about["positions"] or USUAL
-    template = (ready / "chat_template.jinja").read_text(encoding="utf-8")
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     found = vllm.parser(served.base.template, template)
     if found is None:
         tell("vLLM has no parser for the tool calls of this template: it answers in text only")
-    if "base" in arms and (ready / "model").is_dir():
+    if "base" in arms and (folder / "model").is_dir():
         tell(
             "vLLM applies the adapter to the base in four bits, as it was trained: the base arm has these weights too"
         )
     argv = vllm.argv(
-        engine, served, ready=ready, port=port, arms=arms, r=about["rank"],
+        engine, served, ready=folder, port=port, arms=arms, r=about["rank"],
         limit=limit or min(most, max(served.base.max_length, USUAL)), tool_parser=found,
     )  # fmt: skip
     return argv, vllm.environment(engine)
 
 
-def _ready(served: Served, log: Path, tell: Tell) -> Path:
+def ready(served: Served, tell: Tell = lambda what: None) -> Path:
     """The folder of what vLLM needs besides, made once for an adapter. Raises StepError."""
+    log = log_of(served)
     job = _common(served) | {"adapter": str(served.adapter) if served.adapter else None} | served.four_bits
     if served.whole is not None:
         job |= {"model": str(served.whole), "revision": None}

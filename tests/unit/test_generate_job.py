@@ -24,7 +24,7 @@ from runner.jobs.generate import (
     encode,
     generate,
 )
-from runner.jobs.journal import Journal
+from runner.jobs.journal import Journal, line_key
 from runner.jobs.loading import load
 from runner.record import Answer, FunctionCall, Message, Probe, ToolCall
 
@@ -46,9 +46,10 @@ def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(tiny: Path, probes: Path, out: Path, **more: Any) -> GenerateJob:
-    most = more.pop("max_new_tokens", 12)
-    one = {"probes": str(probes), "out": str(out / "answers.jsonl"), "max_new_tokens": most}
-    fields = {"model": str(tiny), "arm": "base", "sets": [one]}
+    one = {"arm": more.pop("arm", "base"), "probes": str(probes), "out": str(out / "answers.jsonl")}
+    one |= {"max_new_tokens": more.pop("max_new_tokens", 12)}
+    one |= {k: more.pop(k) for k in ("temperature", "top_p", "repeats") if k in more}
+    fields = {"model": str(tiny), "sets": [one]}
     defaults = {"progress": str(out / "progress.jsonl"), "dtype": "float32", "threads": 1}
     return msgspec.convert({**fields, **defaults, "batch": 4, **more}, GenerateJob)
 
@@ -91,7 +92,75 @@ def test_answers_in_probe_order_whatever_the_batch(tiny: Path, probes: Path, tmp
             "progress.jsonl",
         ]
     assert by_batch[0] == by_batch[1]  # left padding does not leak into float32 answers
-    assert json.loads((tmp_path / "1/facts.json").read_text())["adapter_proof"] is None
+    facts = json.loads((tmp_path / "1/facts.json").read_text())
+    assert facts["adapter_proof"] is None
+    assert facts["decoding"] == {
+        "engine": "transformers", "temperature": 0.0, "top_p": 1.0, "repeats": 1, "seed": None, "tool_choice": "auto",
+        "strict": False,
+    }  # fmt: skip
+
+
+def test_drawn_answers_hang_on_their_own_seeds_alone(tiny: Path, probes: Path, tmp_path: Path) -> None:
+    said = {}
+    how = {"temperature": 1.0, "repeats": 3}
+    for name, more in {
+        "a": {"batch": 4},
+        "b": {"batch": 7},
+        "other": {"seed": 5},
+        "cold": {"temperature": 1e-3},
+    }.items():
+        generate(job(tiny, probes, tmp_path / name, **{**how, **more}))
+        said[name] = answers(tmp_path / name)
+        assert [(a.id, a.repeat) for a in said[name]] == [
+            (f"p{i:02}", n) for i in range(24) for n in range(3)
+        ]
+    raw = {name: [a.raw for a in found] for name, found in said.items()}
+    assert raw["a"] == raw["b"] and raw["a"] != raw["other"]
+    assert sum(len({a.raw for a in said["a"] if a.id == f"p{i:02}"}) == 3 for i in range(24)) >= 22
+    generate(job(tiny, probes, tmp_path / "greedy"))
+    greedy = {a.id: a.raw for a in answers(tmp_path / "greedy")}
+    assert sum(a.raw == greedy[a.id] for a in said["cold"]) >= 70  # of 72: next to no heat, next to no chance
+    facts = json.loads((tmp_path / "other/facts.json").read_text())["decoding"]
+    assert (facts["temperature"], facts["repeats"], facts["seed"]) == (1.0, 3, 5)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    torch = pytest.importorskip("torch")
+    from runner.jobs.drawing import choose, seed_of
+
+    logits = torch.log(torch.tensor([[0.1, 0.6, 0.0, 0.3]])).expand(1000, 4)
+    numbers = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+
+    def shares(temperature: float, top_p: float) -> list[float]:
+        found = choose(logits, [temperature] * 1000, [top_p] * 1000, numbers)
+        return [float((found == token).double().mean()) for token in range(4)]
+
+    assert shares(1, 1) == pytest.approx([0.1, 0.6, 0, 0.3], abs=2e-3)
+    assert shares(0.5, 1) == pytest.approx([0.01 / 0.46, 0.36 / 0.46, 0, 0.09 / 0.46], abs=2e-3)
+    assert shares(1, 0.85) == pytest.approx([0, 2 / 3, 0, 1 / 3], abs=2e-3)
+    assert shares(1, 0.01) == [0, 1, 0, 0]
+    ends = torch.tensor([0.0, 1 - 1e-17], dtype=torch.float64)
+    assert choose(logits[:2], [1, 1], [1, 1], ends).tolist() == [0, 3]
+    assert len({seed_of(1, "a", n) for n in range(5)} | {seed_of(2, "a", 0), seed_of(1, "b", 0)}) == 7
+
+
+def test_what_was_trained_with_another_template_is_refused(tiny: Path, probes: Path, tmp_path: Path) -> None:
+    from runner.store import digest
+
+    good = adapter(tiny, tmp_path / "good", 0.5)
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ messages[0].content }}")
+    same = {"adapter": str(good), "trained": str(good), "arm": "tuned"}
+    for about in ({"template": digest("another")}, {"template": digest(None)}, {}, None):
+        if about is not None:
+            (good / "mirepoix.json").write_text(json.dumps(about))
+        with pytest.raises(StepError, match="was trained with another chat template"):
+            generate(job(tiny, probes, tmp_path / "out", template=str(template), **same))
+        (good / "mirepoix.json").unlink(missing_ok=True)
+    assert not (tmp_path / "out/answers.jsonl").exists()
+    (good / "mirepoix.json").write_text(json.dumps({"template": digest(template.read_text())}))
+    generate(job(tiny, probes, tmp_path / "out", template=str(template), **same))
+    assert len(answers(tmp_path / "out")) == 24
 
 
 def test_stops_at_the_models_own_stop_token(tiny: Path, probes: Path, tmp_path: Path) -> None:
@@ -248,6 +317,14 @@ def test_a_journal_of_other_work_is_thrown_away(tmp_path: Path) -> None:
     other.finish(["a", "b"])
     assert (tmp_path / "out").read_bytes() == b'{"id":"a"}\n{"id":"b"}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    several = Journal(tmp_path / "out", "three")
+    lines = {line_key("a", n): json.dumps({"id": "a", "repeat": n}).encode() for n in range(3)}
+    several.append(lines)
+    several.file.close()
+    again = Journal(tmp_path / "out", "three")
+    assert again.done == lines and len(lines) == 3
+    again.finish(list(lines))
+    assert (tmp_path / "out").read_bytes() == b"".join(x + b"\n" for x in lines.values())
 
 
 def test_lm_eval_from_another_folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

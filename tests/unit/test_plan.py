@@ -107,7 +107,7 @@ def test_no_path_or_time_is_an_ingredient(home: Path) -> None:
 def test_a_filters_option_changes_it_and_all_after_it(home: Path) -> None:
     made = planned(home)
     assert changed(home, ("min: 3", "min: 4")) == AFTER_FILTER | (
-        stage(made, "train", "evaluate", "report") - {"answers.base", "lm-eval.base"}
+        stage(made, "train", "evaluate", "report") - {"answers.base.tool-use", "lm-eval.base"}
     )
 
 
@@ -125,6 +125,81 @@ def test_the_first_step_to_change(home: Path, change: tuple[str, str], first: se
     after = changed(home, change)
     made = planned(home)
     assert {n for n in after if not set(made.step(n).needs) & after} == first
+
+
+ASKED = (
+    "evaluate: {suites: [tool-use, capability]",
+    "evaluate: {suites: [tool-use, capability], arms: {prompted: {system: Be a captain.}}",
+)
+
+
+def own_suite(home: Path, more: str = "", judge: str = "tool_use: {}") -> None:
+    (home / "evals/suites").mkdir(parents=True, exist_ok=True)
+    text = f"suite: 1\nname: own\nprobes: probes/weather-calls.jsonl\njudge: {{{judge}}}\n{more}"
+    (home / "evals/suites/own.yaml").write_text(text)
+
+
+def test_an_arm_more_is_answered_and_judged_and_changes_no_other(home: Path) -> None:
+    made = planned(home, ASKED)
+    assert {s.name for s in made.steps if s.kind == "generate"} == {
+        f"answers.{arm}.tool-use" for arm in ("base", "prompted", "tuned")
+    }
+    assert changed(home, ASKED) == {"answers.prompted.tool-use", "judge.tool-use", "report"}
+    words = ("Be a captain.", "Be a sailor.")
+    first = prints(made)
+    again = prints(planned(home, (*ASKED[:1], ASKED[1].replace(*words))))
+    assert {n for n in first if first[n] != again[n]} == {
+        "answers.prompted.tool-use",
+        "judge.tool-use",
+        "report",
+    }
+
+
+def test_a_suite_more_or_other_changes_no_answers_of_another(home: Path) -> None:
+    two = ("[tool-use, capability]", "[tool-use, own, capability]")
+    own_suite(home)
+    mine = {"answers.base.own", "answers.tuned.own", "judge.own", "report"}
+    assert changed(home, two) == mine
+    first = prints(planned(home, two))
+    for more in ("max_new_tokens: 9\n", "limit: 3\n", "decoding: {temperature: 0.7, repeats: 3}\n"):
+        own_suite(home, more)
+        again = prints(planned(home, two))
+        assert {n for n in first if first[n] != again[n]} == mine, more
+
+
+def test_another_judge_makes_no_model_speak_again(home: Path) -> None:
+    two = ("[tool-use, capability]", "[own, capability]")
+    gates = (", gates: [tool_use.right_call >= 0.5]", "")
+    own_suite(home)
+    first = prints(planned(home, two, gates))
+    own_suite(home, judge="style: {texts: probes/style-texts.jsonl}")
+    again = prints(planned(home, two, gates))
+    assert {n for n in first if first[n] != again[n]} == {"judge.own", "report"}
+
+
+def test_the_seed_decides_answers_only_where_they_are_drawn(home: Path) -> None:
+    def answered(seed: int) -> dict[str, str]:
+        made = planned(
+            home,
+            ("[tool-use, capability]", "[own, capability]"),
+            gates,
+            ("name: r\n", f"name: r\nseed: {seed}\n"),
+        )
+        return {s.name: s.fingerprint for s in made.steps if s.name == "answers.base.own"}
+
+    gates = (", gates: [tool_use.right_call >= 0.5]", "")
+    own_suite(home)
+    assert answered(1) == answered(2)
+    own_suite(home, "decoding: {temperature: 0.7}\n")
+    assert answered(1) != answered(2)
+
+
+def test_probes_are_looked_for_in_the_data_only_where_they_were_not_taken_out(home: Path) -> None:
+    assert not [s for s in planned(home).steps if s.name == "contaminated"]
+    made = planned(home, ("dedup: {exact: true}", "dedup: {exact: true}\ndecontaminate: {against: none}"))
+    assert made.step("contaminated").needs == ("split",)
+    for arm in ("base", "tuned"):
+        assert "contaminated" in made.step(f"answers.{arm}.tool-use").needs
 
 
 def test_a_changed_file_changes_its_source_only(home: Path) -> None:

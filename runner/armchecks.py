@@ -1,0 +1,49 @@
+"""Checks of who is compared in an evaluation, and of how answers are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner import recipe as r
+from runner.errors import Problem
+from runner.suite import Decoding, Suite
+from runner.yaml12 import Yaml
+
+OURS = {"base": "the base model as it is", "tuned": "what the recipe trains"}
+
+
+def arms(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Problem]:
+    """What is wrong with a recipe's arms, and with its engine for the suites that it names."""
+    for name, arm in evaluate.arms.items():
+        path = ("evaluate", "arms", name)
+        if name in OURS:
+            yield doc.problem(path, f"{name} is {OURS[name]}, and always there; give this arm another name")
+        elif arm.endpoint is None and arm.model is not None:
+            yield doc.problem(
+                (*path, "model"), "goes with an endpoint: the base model is what answers otherwise"
+            )
+        elif arm.endpoint is not None and arm.model is None:
+            yield doc.problem((*path, "endpoint"), "say which model of it answers: model")
+        elif arm.endpoint is None and arm.system is None:
+            what = "would be the arm base once more; give it a system message, or an endpoint and a model"
+            yield doc.problem(path, what)
+    if evaluate.engine != "transformers":
+        return
+    for i, suite in enumerate(suites):
+        how = suite.common.decoding
+        named = [
+            k for k, asked in (("tool_choice", how.tool_choice != "auto"), ("strict", how.strict)) if asked
+        ]
+        if named:
+            what = f"its decoding.{named[0]} is more than transformers can do; set evaluate.engine to vllm"
+            yield doc.problem(("evaluate", "suites", i), what, at_value=True)
+
+
+def decoding(doc: Yaml, how: Decoding) -> Iterator[Problem]:
+    """Options of a suite's decoding that do nothing as they stand."""
+    if how.temperature:
+        return
+    if how.repeats > 1:
+        yield doc.problem(("decoding", "repeats"), "without a temperature every answer is the same; set one")
+    if how.top_p < 1:
+        yield doc.problem(("decoding", "top_p"), "without a temperature nothing is drawn; set one")

@@ -1,0 +1,236 @@
+"""Stage evaluate: what each arm is asked, one loading for many steps, answers that failed, contaminated suites."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import process
+from runner import recipe as r
+from runner.errors import StepError
+from runner.evaluate import MAKERS
+from runner.evaluate.judging import samples, with_failed
+from runner.evaluate.probes import asked
+from runner.load import load_recipe
+from runner.making import Making
+from runner.plan import plan
+from runner.recipe.arms import Arm
+from runner.record import Answer, Message, Probe, Score
+from runner.steps import Plan
+from runner.store import Artifact, Store
+from runner.workspace import Workspace
+
+RECIPE = """\
+recipe: 1
+name: r
+sources:
+  - jsonl: {files: [talk.jsonl]}
+    name: talk
+decontaminate: {against: none}
+model: {base: tiny, template: chatml-tools, end_of_turn: <|im_end|>, max_length: 512}
+adapter: {type: lora, targets: [q_proj, v_proj]}
+train: {attention: sdpa, packing: false}
+evaluate: {suites: [one, two], arms: {prompted: {system: Be a captain.}}}
+compute: {profile: cpu}
+"""
+TALK = {"messages": [{"role": "user", "content": "Which fish swims up this river in May?"},
+                     {"role": "assistant", "content": "The shad does, sir."}]}  # fmt: skip
+
+
+def probe(id: str, text: str) -> dict[str, Any]:
+    return {"id": id, "messages": [{"role": "user", "content": text}], "expect": {"calls": []}}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    root = tmp_path / "w"
+    for folder in ("evals/suites", "evals/probes", "tiny"):
+        (root / folder).mkdir(parents=True)
+    (root / "tiny/config.json").write_text("{}")
+    (root / "tiny/model.safetensors").write_text("")
+    (root / "talk.jsonl").write_text(json.dumps(TALK) + "\n")
+    (root / "r.yaml").write_text(RECIPE)
+    for name in ("one", "two"):
+        rows = [probe(f"{name}{n}", f"fox {n} of {name}?") for n in range(5)]
+        (root / f"evals/probes/{name}.jsonl").write_text("".join(json.dumps(x) + "\n" for x in rows))
+        (root / f"evals/suites/{name}.yaml").write_text(
+            f"suite: 1\nname: {name}\nprobes: probes/{name}.jsonl\nmax_new_tokens: 4\njudge: {{tool_use: {{}}}}\n"
+        )
+    return root
+
+
+def planned(root: Path) -> Plan:
+    place = Workspace(root)
+    return plan(load_recipe(root / "r.yaml", place), place)
+
+
+def making(made: Plan, name: str, inputs: dict[str, Any] | None = None, **more: Any) -> Making:
+    root, step = made.workspace.root, made.step(name)
+    out = root / "out" / name
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    work = Store(root).work(step.fingerprint)
+    return Making(step, made, inputs or {}, out, work, root / "log", lambda *a: None, **more)
+
+
+def test_what_an_arm_is_asked() -> None:
+    bare = Probe("p", [Message("user", "Hello?")])
+    own = Probe("p", [Message("system", "Use metres."), Message("user", "Hello?")])
+
+    def systems(evaluate: r.Evaluate, arm: str) -> list[str | None]:
+        out: list[str | None] = []
+        for one in (bare, own):
+            said = asked(one, evaluate, arm).messages
+            assert said[-1].content == "Hello?" and [m.role for m in said[:-1]] in ([], ["system"])
+            out.append(said[0].content if len(said) == 2 else None)
+        return out
+
+    arms = {"prompted": Arm(system="Be a captain.")}
+    evaluate = r.Evaluate(system="Be brief.", arms=arms)
+    for arm in ("base", "tuned"):
+        assert systems(evaluate, arm) == ["Be brief.", "Use metres."]
+    assert systems(evaluate, "prompted") == ["Be a captain.", "Be a captain.\n\nUse metres."]
+    assert systems(r.Evaluate(arms=arms), "base") == [None, "Use metres."]
+    assert systems(r.Evaluate(arms=arms), "prompted")[0] == "Be a captain."
+
+
+def test_the_same_weights_are_loaded_once_for_all_suites_and_arms(
+    home: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(home / "tiny")
+    shutil.copytree(tiny, home / "tiny")
+    made = planned(home)
+    jobs: list[dict[str, Any]] = []
+    run = process.run
+
+    def counted(argv: list[str], **how: Any) -> None:
+        jobs.append(json.loads(Path(argv[-1]).read_bytes()))
+        run(argv, **how)
+
+    monkeypatch.setattr(process, "run", counted)
+    names = [s.name for s in made.steps if s.kind == "generate" and "tuned" not in s.name]
+    assert names == ["answers.base.one", "answers.base.two", "answers.prompted.one", "answers.prompted.two"]
+    store, said = Store(home), {}
+    for name in names:
+        step = made.step(name)
+        with store.making(name, step.fingerprint, step.ingredients) as out:
+            m = making(made, name)
+            MAKERS["generate"](Making(m.step, made, {}, out, m.work, m.log, m.progress))
+        folder = store.path(step.fingerprint)
+        rows = [json.loads(x) for x in (folder / f"{name[-3:]}.jsonl").read_bytes().splitlines()]
+        said[name] = [(x["id"], x["arm"]) for x in rows]
+        assert json.loads((folder / "facts.json").read_bytes())["arm"] == name.split(".")[1]
+    assert said == {n: [(f"{n[-3:]}{i}", n.split(".")[1]) for i in range(5)] for n in names}
+    assert len(jobs) == 1 and len(jobs[0]["sets"]) == 4 and jobs[0]["adapter"] is None
+    # A suite that changes has its own answers made, and no others.
+    rows = (home / "evals/probes/two.jsonl").read_text().splitlines()
+    (home / "evals/probes/two.jsonl").write_text("\n".join(rows[:3]) + "\n")
+    again = planned(home)
+    MAKERS["generate"](making(again, "answers.base.two"))
+    assert [s["arm"] for s in jobs[1]["sets"]] == ["base", "prompted"]
+    assert all(s["out"].endswith("two.jsonl") for s in jobs[1]["sets"])
+
+
+# -- answers that failed ----------------------------------------------------------------------------
+
+
+def test_an_answer_that_failed_is_missing_with_its_reason_and_never_0() -> None:
+    answers = [
+        Answer("a", "base", "x", "stop"),
+        Answer("b", "base", "", "stop", failed="it said nothing"),
+        Answer("b", "tuned", "x", "stop"),
+        Answer("c", "base", "", "stop", failed="500"),
+        Answer("d", "base", "x", "stop"),
+        Answer("d", "base", "", "stop", failed="late", repeat=1),
+    ]
+    judged = [
+        Score("a", "base", "m", 1.0),
+        Score("b", "tuned", "n", 0.0),
+        Score("b", "base", "n", None, "no answer"),
+        Score("d", "base", "m", 1.0),
+    ]
+    found = with_failed(judged, answers)
+    assert [s for s in found if s.value is not None] == [s for s in judged if s.value is not None]
+    assert {(s.id, s.metric, s.reason) for s in found if s.value is None} == {
+        ("b", "n", "no answer: it said nothing"),
+        ("c", "m", "no answer: 500"),
+        ("c", "n", "no answer: 500"),
+        ("d", "m", "no answer: late"),
+    }
+    shown = samples([Probe(x, []) for x in "abcd"], ("base", "tuned"), answers, found)
+    assert shown[1]["scores"] == {"n": {"tuned": 0.0, "base": None}}
+    assert shown[1]["reasons"] == {"n": {"base": "no answer: it said nothing"}}
+    assert shown[3]["scores"] == {"m": {"base": 1.0}}, "of several answers those count that are there"
+    assert shown[1]["answers"] == {"base": "", "tuned": "x"}
+
+
+def answered(root: Path, made: Plan, rows: dict[str, list[Answer]]) -> dict[str, Any]:
+    import msgspec
+
+    inputs = {}
+    for arm, answers in rows.items():
+        folder = root / "answers" / arm
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "one.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in answers))
+        (folder / "facts.json").write_text(json.dumps({"decoding": {"engine": arm}}))
+        inputs[f"answers.{arm}.one"] = Artifact(folder, None)  # type: ignore[arg-type]
+    return inputs
+
+
+def test_all_arms_are_judged_and_failures_counted(home: Path) -> None:
+    made = planned(home)
+    ids = [f"one{n}" for n in range(5)]
+    talk = Message("assistant", "Hello.")
+    rows = {
+        arm: [Answer(id, arm, "Hello.", "stop", talk) for id in ids] for arm in ("base", "prompted", "tuned")
+    }
+    rows["prompted"][2] = Answer("one2", "prompted", "", "stop", failed="the server was away")
+    m = making(made, "judge.one", answered(home, made, rows))
+    MAKERS["judge"](m)
+    found = json.loads((m.out / "suite.json").read_bytes())
+    assert found["failed"] == {"base": 0, "prompted": 1, "tuned": 0}
+    assert found["decoding"] == {arm: {"engine": arm} for arm in rows}
+    scores = [json.loads(x) for x in (m.out / "scores.jsonl").read_bytes().splitlines()]
+    scores = [s for s in scores if s["metric"] == "no_call"]
+    missing = [s for s in scores if s["value"] is None]
+    assert [(s["id"], s["arm"], s["reason"]) for s in missing] == [
+        ("one2", "prompted", "no answer: the server was away")
+    ]
+    assert len(scores) == 15 and all(s["value"] == 1.0 for s in scores if s not in missing)
+    sample = found["samples"][2]
+    assert sample["scores"]["no_call"] == {"base": 1.0, "tuned": 1.0, "prompted": None}
+    nobody = {arm: [Answer(id, arm, "", "stop", failed="away") for id in ids] for arm in rows}
+    with pytest.raises(StepError, match="nothing was answered, so there is nothing to judge: away"):
+        MAKERS["judge"](making(made, "judge.one", answered(home, made, nobody)))
+
+
+# -- contaminated suites ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("Pray, WHICH fish swims up  this river -- in May, then?", True),
+        ("Which fish swims up this hill?", False),
+    ],
+)
+def test_a_suite_whose_probes_were_trained_on_is_refused(home: Path, asked: str, found: bool) -> None:
+    (home / "evals/probes/two.jsonl").write_text(json.dumps(probe("fishy", asked)) + "\n")
+    made = planned(home)
+    split = home / "split"
+    (split / "data").mkdir(parents=True)
+    (split / "data/train.jsonl").write_text(json.dumps(TALK | {"meta": {"id": "talk/1"}}) + "\n")
+    (split / "data/validation.jsonl").write_text("")
+    m = making(made, "contaminated", {"split": Artifact(split, None)})  # type: ignore[arg-type]
+    if not found:
+        MAKERS["contaminated"](m)
+        assert json.loads((m.out / "looked.json").read_bytes()) == {"probes": 6, "turns": 2}
+        return
+    with pytest.raises(StepError) as refused:
+        MAKERS["contaminated"](m)
+    for word in ("contaminated", "'fishy'", "'two'", "'talk/1'"):
+        assert word in str(refused.value)
