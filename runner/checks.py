@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
 
-from runner import armchecks, library, sourcechecks, trainchecks
+from runner import armchecks, gatechecks, library, sourcechecks, trainchecks
 from runner import recipe as r
 from runner.errors import Problem
 from runner.record import Probe
@@ -48,8 +48,9 @@ def recipe(
     if mix is not None and mix.unit == "tokens" and none:
         yield doc.problem(("mix", "unit"), "tokens are counted by a model's tokenizer; name a model")
     if parts["evaluate"] is not None:
-        yield from _gates(doc, parts["evaluate"], suites)
+        yield from _twice(doc, parts["evaluate"])
         if len(suites) == len(parts["evaluate"].suites):
+            yield from gatechecks.gates(doc, parts["evaluate"], suites, workspace)
             yield from _tasks(doc, suites)
             yield from armchecks.arms(doc, parts["evaluate"], suites)
         if parts["evaluate"].suites and none:
@@ -203,27 +204,19 @@ EMBEDDED = {
 }
 
 
-def _gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Problem]:
-    known = [s.metric_name for s in suites]
+def _twice(doc: Yaml, evaluate: r.Evaluate) -> Iterator[Problem]:
     for i, name in enumerate(evaluate.suites):
         if name in evaluate.suites[:i]:
             yield doc.problem(("evaluate", "suites", i), f"{name!r} is named twice", at_value=True)
-    for i, gate in enumerate(evaluate.gates):
-        match = re.match(r.GATE, gate)
-        suite = match[1].partition(".")[0] if match else ""
-        if len(suites) == len(evaluate.suites) and suite not in known:
-            hint = nearest(suite, known) if known else " (the recipe names no suites)"
-            what = f"no suite of this recipe has metrics called {suite}.…{hint}"
-            yield doc.problem(("evaluate", "gates", i), what, at_value=True)
 
 
 def _tasks(doc: Yaml, suites: list[Suite]) -> Iterator[Problem]:
     """One task has one set of results: two suites cannot want it with other limits."""
-    asked: dict[str, tuple[tuple[int | None, int], str]] = {}
+    asked: dict[str, tuple[tuple[int | None, int, bool], str]] = {}
     for i, (name, wanted) in enumerate((s.common.name, s.common.lm_eval) for s in suites):
         if wanted is None:
             continue
-        how = (wanted.limit, wanted.fewshot)
+        how = (wanted.limit, wanted.fewshot, wanted.multiturn)
         for task in wanted.tasks:
             first, other = asked.setdefault(task, (how, name))
             if first != how:
@@ -248,22 +241,32 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
             if not workspace.named("glob", glob):
                 path: Path = ("perplexity", "texts", group, i)
                 yield doc.problem(path, f"no file {show(glob)}", at_value=True)
-    files: list[tuple[Path, str]] = [(("probes",), common.probes)] if common.probes else []
+    files: list[tuple[Path, str, str]] = [(("probes",), "evals", common.probes)] if common.probes else []
     files += [
-        (("lm_eval", "tasks", i), f"tasks/{t}.yaml")
+        (("lm_eval", "tasks", i), "evals", f"tasks/{t}.yaml")
         for i, t in enumerate(common.lm_eval.tasks if common.lm_eval else [])
     ]
     if suite.judge:
-        options = plugins("judge")[suite.judge.plugin].file_options
-        files += [(("judge", suite.judge.plugin, o), suite.judge.options[o]) for o in options]
-        for inner, what in plugins("judge")[suite.judge.plugin].check(suite.judge.options):
+        plugin = plugins("judge")[suite.judge.plugin]
+        named: dict[str, dict[str, FilePath]] = {}
+        for option, how in plugin.file_options.items():
+            value = suite.judge.options[option]
+            if value is None:
+                continue
+            at = ("judge", suite.judge.plugin, option)
+            some = [((*at, i), v) for i, v in enumerate(value)] if isinstance(value, list) else [(at, value)]
+            files += [(where, how, v) for where, v in some]
+            named[option] = {n: p for _, v in some for n, p in workspace.named(how, v).items()}
+        yield from plugin.look(named)
+        for inner, what in plugin.check(suite.judge.options):
             where = ("judge", suite.judge.plugin, *inner)
             yield doc.problem(where, what, at_value=bool(inner) and where in doc.values)
     if common.probes:
         yield from _probes(common.probes, workspace)
-    for at, name in files:
-        if not workspace.named("evals", name):
-            yield doc.problem(at, f"no file {show('evals/' + name)}", at_value=True)
+    for at, how, name in files:
+        if not workspace.named(how, name):
+            shown = f"evals/{name}" if how == "evals" else name
+            yield doc.problem(at, f"no file {show(shown)}", at_value=True)
 
 
 def _probes(name: str, workspace: Workspace) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ def safe(text: str) -> str:
 
 OK = 0
 GATE_FAILED = 1
+INCONCLUSIVE = 5
 INTERRUPTED = 130
 TERMINATED = 143
 

@@ -1,9 +1,11 @@
-"""Scores of both arms → rows of the report: each arm's value with its interval, and the paired difference."""
+"""Scores of any number of arms → rows of the report: each arm's value with its interval, and paired differences."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,116 @@ import msgspec
 
 from runner import stats
 from runner.record import Score
-from runner.steps import ARMS
+
+TUNED = "tuned"
 
 
-def compare(name: str, unit: str, better: str | None, scores: Sequence[Score], metric: str) -> dict[str, Any]:
-    """One metric of both arms with intervals, and the paired difference: a row of the report."""
-    by_arm = {arm: [s for s in scores if s.metric == metric and s.arm == arm] for arm in ARMS}
-    out: dict[str, Any] = {"metric": name, "unit": unit, "better": better}
-    for arm in ARMS:
-        out[arm] = msgspec.to_builtins(stats.estimate(s.value for s in by_arm[arm]))
-    pair = stats.paired(by_arm["base"], by_arm["tuned"])
-    out["difference"] = msgspec.to_builtins(pair.difference) | {"p": pair.p_value}
-    return out
+@dataclass(frozen=True)
+class Measured:
+    """One metric of one suite. `scores` holds each arm's, in the order in which arms are shown; `families` the family
+    of each sample that shares one with others."""
+
+    name: str
+    unit: str
+    better: str | None
+    scores: Mapping[str, Sequence[Score]]
+    families: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 17
+
+    @property
+    def judged(self) -> str:
+        """The arm that the others are compared with: the tuned one, or the last where none is called so."""
+        return TUNED if TUNED in self.scores or not self.scores else list(self.scores)[-1]
+
+    @cached_property
+    def reach(self) -> tuple[float, float] | None:
+        """The least and the most that a score can be: of shares 0 and 1, else what was seen. None if nothing was."""
+        if self.unit == "share":
+            return 0.0, 1.0
+        seen = [s.value for rows in self.scores.values() for s in rows if s.value is not None]
+        return (min(seen), max(seen)) if seen else None
+
+    @cached_property
+    def arms(self) -> dict[str, stats.Arm]:
+        every = sorted({s.id for rows in self.scores.values() for s in rows})
+        return {a: stats.arm(rows, self.families, self.reach, every) for a, rows in self.scores.items()}
+
+    @cached_property
+    def against(self) -> dict[str, stats.Pairs]:
+        """The judged arm minus each other one."""
+        mine = self.scores.get(self.judged, ())
+        return {
+            a: stats.pairs(rows, mine, self.families, self.reach, self.seed)
+            for a, rows in self.scores.items()
+            if a != self.judged
+        }
+
+    def row(self) -> dict[str, Any]:
+        """The metric as plain data. `limits` are what a number would be if all that is missing were the worst, and the
+        best, there is; `mde` is the smallest true difference that would show in four of five runs."""
+        arms = {name: _arm(arm) for name, arm in self.arms.items()}
+        differences = {name: _difference(pairs) for name, pairs in self.against.items()}
+        nothing = msgspec.to_builtins(stats.estimate([]))
+        return {
+            "metric": self.name,
+            "unit": self.unit,
+            "better": self.better,
+            "arms": arms,
+            "differences": differences,
+            "base": arms.get("base", nothing),
+            "tuned": arms.get(self.judged, nothing),
+            "difference": differences.get("base", nothing | {"p": None}),
+        }
+
+
+def _arm(arm: stats.Arm) -> dict[str, Any]:
+    spread, values = arm.spread, list(arm.values.values())
+    found = stats.interval(spread) if spread else stats.estimate(values)
+    out: dict[str, Any] = msgspec.to_builtins(found)
+    out["mde"] = stats.detectable(spread.error) if spread else None
+    return out | _lost(arm.missing, arm.limits)
+
+
+def _difference(pairs: stats.Pairs) -> dict[str, Any]:
+    found = stats.compared(pairs)
+    out: dict[str, Any] = msgspec.to_builtins(found.difference)
+    out |= {"p": found.p_value, "test": found.test, "families": found.families}
+    out |= {"wins": found.wins, "losses": found.losses, "ties": found.ties}
+    out["mde"] = None if found.error is None else stats.detectable(found.error)
+    return out | _lost(found.missing, found.limits)
+
+
+def _lost(missing: int, limits: tuple[float, float] | None) -> dict[str, Any]:
+    return {"missing": missing, "limits": list(limits)} if missing and limits else {"missing": missing}
+
+
+def measured(
+    name: str,
+    unit: str,
+    better: str | None,
+    scores: Sequence[Score],
+    metric: str,
+    families: Mapping[str, str] | None = None,
+    seed: int = 17,
+) -> Measured:
+    """One metric out of the scores of several, of all arms."""
+    by_arm: dict[str, list[Score]] = {arm: [] for arm in dict.fromkeys(s.arm for s in scores)}
+    for s in scores:
+        if s.metric == metric:
+            by_arm[s.arm].append(s)
+    return Measured(name, unit, better, by_arm, families or {}, seed)
+
+
+def compare(
+    name: str,
+    unit: str,
+    better: str | None,
+    scores: Sequence[Score],
+    metric: str,
+    families: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """One metric of all arms with intervals, and the paired differences: a row of the report."""
+    return measured(name, unit, better, scores, metric, families).row()
 
 
 def lm_eval_results(folder: Path, arm: str) -> tuple[dict[tuple[str, str], list[Score]], Any]:

@@ -90,13 +90,18 @@ class Rejected(Struct, frozen=True):
 
 
 class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A held-out prompt. `expect` is what the judge of its suite compares with; its shape is the judge's."""
+    """A held-out prompt. `expect` is what the judge of its suite compares with; its shape is the judge's.
+
+    Probes of one `family` (the same question in other words, several on one text) are counted on together: what they
+    say is worth less than as many that have nothing to do with each other. One without is its own.
+    """
 
     id: str
     messages: list[Message]
     tools: list[dict[str, Any]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     expect: dict[str, Any] = field(default_factory=dict)
+    family: str = ""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from runner.errors import StepError
+from runner.errors import Problem, StepError
 from runner.fetching import InputFile, Item
 from runner.record import Answer, Document, Edited, Probe, Record, Rejected, Verdict
 
@@ -85,13 +85,18 @@ class SourceContext:
             yield label, file
 
 
+def _untold(done: int, of: int, what: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class JudgeContext:
     """What a judge gets besides its options: probes in order, the answers of every arm, files, the seed.
 
     `system` is the text that the recipe sets before each probe. A judge that `reads` the split gets `records`, which
     goes through the training data of this very run each time it is called; it is None where a model is judged that no
-    recipe here trained. A judge that `asks` a service gets `ask` (runner/services.py).
+    recipe here trained. A judge that `asks` a service gets `ask` (runner/services.py). `base` is what the recipe calls
+    the model that it tunes; `progress` (done, of, what) may be told how far the judging is.
     """
 
     probes: tuple[Probe, ...]
@@ -101,6 +106,8 @@ class JudgeContext:
     system: str | None = None
     records: Callable[[], Iterator[Record]] | None = None
     ask: Callable[..., Any] | None = None
+    base: str | None = None
+    progress: Callable[[int, int, str], None] = _untold
 
     def said(self, judge: str) -> Iterator[tuple[Probe, str, Answer | None]]:
         """Each answer of each arm with its probe, in the probes' order; None where an arm gave none.
@@ -125,6 +132,9 @@ Said = bool | str | Record | Edited
 """What a filter says of a record: True keeps it, a reason drops it, a Record or Edited takes its place."""
 JudgeFn = Callable[..., Verdict]
 CheckFn = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], str]]]
+MetricNames = tuple[str, ...] | Callable[[Mapping[str, Any]], Iterable[str]]
+LookFn = Callable[[Mapping[str, Mapping[str, Path]]], Iterable[Problem]]
+"""Files that options name, by option and name → what is wrong in them."""
 
 
 def _always(options: Mapping[str, Any]) -> bool:
@@ -135,7 +145,7 @@ def _never(options: Mapping[str, Any]) -> bool:
     return False
 
 
-def _nothing(options: Mapping[str, Any]) -> Iterable[tuple[tuple[str | int, ...], str]]:
+def _nothing(options: Mapping[str, Any]) -> Iterable[Any]:
     return ()
 
 
@@ -153,6 +163,12 @@ class Plugin:
     needs: tuple[str, ...] = ()
     asks: Callable[[Mapping[str, Any]], bool] = _never
     reads: tuple[str, ...] = ()
+    look: LookFn = _nothing
+    metrics: MetricNames = ()
+
+    def names(self, options: Mapping[str, Any]) -> frozenset[str] | None:
+        """What gates may name of a judge with these options; None where it does not say."""
+        return frozenset(self.metrics(options) if callable(self.metrics) else self.metrics) or None
 
     @cached_property
     def doc(self) -> str:
@@ -248,14 +264,17 @@ def _register(
     needs: tuple[str, ...] = (),
     asks: Callable[[Mapping[str, Any]], bool] = _never,
     reads: tuple[str, ...] = (),
+    look: LookFn = _nothing,
+    metrics: MetricNames = (),
 ) -> Callable[[F], F]:
     def add(call: F) -> F:
         old = _plugins.get((kind, name))
         if old and (old.call.__module__, old.call.__qualname__) != (call.__module__, call.__qualname__):
             raise ValueError(f"two {kind}s are named {name!r}: {old.call.__module__} and {call.__module__}")
         _plugins[kind, name] = Plugin(
-            kind, name, version, call, libraries, fetch, license, fetches, check, needs, asks, reads
-        )
+            kind, name, version, call, libraries, fetch, license, fetches, check, needs, asks, reads, look,
+            metrics,
+        )  # fmt: skip
         return call
 
     return add
@@ -318,14 +337,21 @@ def judge(
     check: CheckFn = _nothing,
     asks: Callable[[Mapping[str, Any]], bool] = _never,
     reads: tuple[Literal["split"], ...] = (),
+    look: LookFn = _nothing,
+    metrics: MetricNames = (),
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that scores every answer and returns a Verdict.
 
     `check` is for what types cannot say, as with sources. `asks` says of the options whether it asks a service of the
     user's settings, and `reads=("split",)` that it looks into what was trained on: the context then holds the means,
-    and what is read is a need of the judge's step, so that other data are judged anew.
+    and what is read is a need of the judge's step, so that other data are judged anew. `look` looks into the files
+    that its options name, which are read hours later, so that `recipe check` says what is wrong with them. `metrics`
+    are the names of all that it may score and of all facts that it states, or a function of the options that gives
+    them: gates on any other name are then refused before the run. A judge that declares none is open to any.
     """
-    return _register("judge", name, version, libraries, check=check, asks=asks, reads=reads)
+    return _register(
+        "judge", name, version, libraries, check=check, asks=asks, reads=reads, look=look, metrics=metrics
+    )
 
 
 @lru_cache

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
 
-from runner import gates, metrics, modelcard, modelfacts, page
+from runner import findings, gates, metrics, modelcard, modelfacts, page
 from runner.making import Maker, Making, write_json
-from runner.record import Score
-from runner.steps import ARMS, TRAINING, version
-from runner.suite import Suite
+from runner.steps import TRAINING, version
 from runner.yaml12 import dump
 
 VERSION = 1
@@ -22,64 +19,15 @@ def _json(m: Making, step: str, file: str) -> Any:
     return json.loads(m.inputs[step].file(file).read_bytes()) if step in m.inputs else None
 
 
-def _suites(m: Making) -> tuple[list[dict[str, Any]], Any]:
-    """What each suite found, and the proof that the adapter was loaded."""
+def _proof(m: Making) -> Any:
+    """That the adapter was in force, as whoever loaded it last saw it."""
     proof = None
-    tasks: dict[str, dict[Any, list[Score]]] = {}
-    losses: dict[str, list[dict[str, Any]]] = {}
-    for arm in ARMS:
-        if f"lm-eval.{arm}" in m.inputs:
-            tasks[arm], found = metrics.lm_eval_results(m.inputs[f"lm-eval.{arm}"].path, arm)
-            proof = found or proof
-        if f"perplexity.{arm}" in m.inputs:
-            lines = m.inputs[f"perplexity.{arm}"].file("losses.jsonl").read_bytes().splitlines()
-            losses[arm] = [json.loads(line) for line in lines]
+    for name, artifact in m.inputs.items():
+        if name.startswith("lm-eval."):
+            proof = metrics.lm_eval_results(artifact.path, name)[1] or proof
     for step in [s for s in m.inputs if s.startswith("answers.tuned.")]:
         proof = _json(m, step, "facts.json").get("adapter_proof") or proof
-    out = []
-    for suite in m.plan.loaded.suites:
-        name = suite.common.name
-        whole = _json(m, f"judge.{name}", "suite.json") or {
-            "name": name,
-            "description": suite.common.description,
-            "metrics": [],
-            "facts": {},
-            "samples": [],
-        }
-        whole["description"] = suite.common.description
-        whole["metrics"] += _task_metrics(suite, tasks) + _loss_metrics(suite, losses)
-        out.append(whole)
-    return out, proof
-
-
-def _task_metrics(suite: Suite, tasks: dict[str, dict[Any, list[Score]]]) -> list[dict[str, Any]]:
-    wanted = suite.common.lm_eval.tasks if suite.common.lm_eval else []
-    return [
-        metrics.compare(
-            re.sub(r"[^a-z0-9_.]", "_", f"{suite.metric_name}.{task}.{metric}".lower()),
-            "number" if "perplexity" in metric else "share",
-            "lower" if "perplexity" in metric else "higher",
-            [s for arm in ARMS for s in tasks[arm].get((task, metric), [])],
-            metric,
-        )
-        for task, metric in sorted(tasks.get("base", {}))
-        if task in wanted
-    ]
-
-
-def _loss_metrics(suite: Suite, losses: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    out = []
-    for group in suite.common.perplexity.texts if suite.common.perplexity else []:
-        prefix = f"{suite.common.name}/{group}/"
-        scores = [
-            Score(row["id"], arm, "nats", row["nats"])
-            for arm in ARMS
-            for row in losses[arm]
-            if row["id"].startswith(prefix)
-        ]
-        name = f"{suite.metric_name}.{group.replace('-', '_')}.nats"
-        out.append(metrics.compare(name, "nats", "lower", scores, "nats"))
-    return out
+    return proof
 
 
 def _provenance(m: Making) -> list[dict[str, Any]]:
@@ -111,10 +59,12 @@ def collect(m: Making) -> dict[str, Any]:
     """The whole report as plain data; its shape is that of report.json."""
     recipe = m.plan.loaded.recipe
     summary = _json(m, "split", "summary.json")
-    suites, adapter_proof = _suites(m)
-    found = gates.values(suites)
-    verdicts = [gates.decide(g, found) for g in recipe.evaluate.gates] if recipe.model else []
-    failed = any(v["verdict"] == "fail" for v in verdicts)
+    steps = {name: artifact.path for name, artifact in m.inputs.items()}
+    found = findings.findings(m.plan.loaded.suites, steps, recipe.seed)
+    suites = [f.data() for f in found]
+    measured = {one.name: one for f in found for one in f.measured}
+    wanted = recipe.evaluate.gates if recipe.model else []
+    verdicts = gates.decide(wanted, measured, gates.facts_of(suites), recipe.evaluate.inconclusive)
     training = _json(m, "train", "training.json")
     if training:
         settings = {**msgspec.to_builtins(recipe.train), **msgspec.to_builtins(recipe.adapter)}
@@ -126,7 +76,7 @@ def collect(m: Making) -> dict[str, Any]:
         "description": recipe.description,
         "recipe_yaml": dump(m.plan.loaded.document.data),
         "profile": m.plan.profile,
-        "exit": "gate failed" if failed else "pass" if verdicts else "no gates",
+        "exit": gates.outcome(verdicts),
         "rows": summary["rows"],
         "mix": summary["mix"],
         "lengths": summary["lengths"],
@@ -134,8 +84,9 @@ def collect(m: Making) -> dict[str, Any]:
         "proof": _json(m, "proof", "proof.json"),
         "suites": suites,
         "gates": verdicts,
+        "inconclusive": recipe.evaluate.inconclusive,
         "provenance": _provenance(m),
-        "adapter_proof": adapter_proof,
+        "adapter_proof": _proof(m),
         "versions": {n: v for n in (*TRAINING, "lm-eval") if (v := version(n)) != "absent"},
     }
 

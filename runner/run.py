@@ -54,12 +54,13 @@ Tell = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `failed_gates` are sentences; `executed` counts steps that were made."""
+    """What a run came to. `failed_gates` and `inconclusive_gates` are sentences, `executed` the number of steps made."""
 
     folder: Path
     executed: int
     kept: int
     failed_gates: list[str]
+    inconclusive_gates: list[str]
     report: Path | None
     paid: dict[str, dict[str, str]]  # source → tokens and cost of what a model wrote for it
 
@@ -184,10 +185,12 @@ def run(
         _lay_out(plan, later, out)
         whole = made.get("report")
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
-        failed = [g["why"] for g in data["gates"] if g["verdict"] == "fail"]
+        failed, unsure = (
+            [g["why"] for g in data["gates"] if g["counts"] == what] for what in ("fail", "inconclusive")
+        )
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
-        return Outcome(out, walk.executed, walk.kept, failed, html, paid)
+        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
 
 
 def _make(

@@ -43,7 +43,7 @@ def report(run_name: str, workspace: Path, as_json: bool) -> None:
         raise errors.UsageError(f"no report of a run {run_name!r}{nearest(run_name, known)}")
     try:
         data = json.loads(path.read_bytes())
-        lines = [f"{g['verdict']:<4}  {g['gate']}  {g['why']}".rstrip() for g in data["gates"]]
+        lines = [f"{g['verdict']:<12}  {g['gate']}  {g['why']}".rstrip() for g in data["gates"]]
     except (ValueError, KeyError, TypeError):
         raise errors.UsageError(f"{path} is no report; run the recipe again") from None
     if as_json:

@@ -168,7 +168,8 @@ def run(
     settings = settings_of(allow)
     with silent() if as_json else Display(planned) as tell:
         outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings)
-    code = errors.GATE_FAILED if outcome.failed_gates else errors.OK
+    code = errors.INCONCLUSIVE if outcome.inconclusive_gates else errors.OK
+    code = errors.GATE_FAILED if outcome.failed_gates else code
     if as_json:
         emit(
             {
@@ -178,6 +179,7 @@ def run(
                 "executed": outcome.executed,
                 "kept": outcome.kept,
                 "failed_gates": outcome.failed_gates,
+                "inconclusive_gates": outcome.inconclusive_gates,
                 "report": str(outcome.report) if outcome.report else None,
                 "paid": outcome.paid,
             }
@@ -185,6 +187,8 @@ def run(
         return code
     for why in outcome.failed_gates:
         click.echo(safe(f"gate failed: {why}"), err=True)
+    for why in outcome.inconclusive_gates:
+        click.echo(safe(f"gate inconclusive: {why}"), err=True)
     click.echo(f"{outcome.executed} steps executed, {outcome.kept} kept: {shown(outcome.folder)}")
     if outcome.report:
         click.echo(f"report: {shown(outcome.report)}")

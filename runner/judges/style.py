@@ -34,7 +34,14 @@ class StyleText(Struct, frozen=True):
     kind: str = ""
 
 
-@judge("style", version=1, libraries=("scikit-learn",))
+@judge(
+    "style",
+    version=1,
+    libraries=("scikit-learn",),
+    metrics=(
+        "persona", "persona_probability", "classifier.accuracy", "classifier.f1", "classifier.auc", "classifier.n",
+    ),
+)  # fmt: skip
 def style(
     context: JudgeContext,
     *,

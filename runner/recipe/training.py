@@ -246,10 +246,10 @@ class Train(Part, frozen=True, kw_only=True):
         return self.keep_best or self.early_stopping is not None
 
 
-# Groups: metric, operator, "base", sign, delta, number. JSON Schema knows no named groups.
+# Groups: metric, operator, arm, sign, delta, number. JSON Schema knows no named groups.
 GATE = (
     r"^([a-z0-9_]+(?:\.[a-z0-9_]+)+)\s*(>=|<=|>|<)\s*"
-    r"(?:(base)\s*(?:([+-])\s*([0-9]*\.?[0-9]+))?|(-?[0-9]*\.?[0-9]+))$"
+    r"(?:([a-z][a-z0-9_]*)\s*(?:([+-])\s*([0-9]*\.?[0-9]+))?|(-?[0-9]*\.?[0-9]+))$"
 )
 
 
@@ -282,13 +282,22 @@ class Evaluate(Part, frozen=True, kw_only=True):
                 Meta(
                     pattern=GATE,
                     max_length=200,
-                    description="A metric (SUITE.NAME), then >=, <=, > or <, then a number, `base`, or "
-                    "`base` plus or minus a number.",
+                    description="A metric (SUITE.NAME), then >=, <=, > or <, then a number, an arm (`base`, "
+                    "or one of `arms`), or an arm plus or minus a number.",
                 ),
             ]
         ],
         Meta(
-            description="Conditions on the tuned model's metrics; one unmet makes the exit code 1.",
+            description="Conditions on the tuned model's metrics; one unmet makes the exit code 1, one that its "
+            "prompts cannot decide 5.",
             examples=[["tool_use.right_call >= 0.9", "capability.hellaswag.acc >= base - 0.02"]],
         ),
     ] = field(default_factory=list)
+    inconclusive: Annotated[
+        Literal["say", "pass", "fail", "estimate"],
+        Meta(
+            description="How a gate counts whose interval holds the threshold. `say`: as itself, exit code 5; `pass` "
+            "or `fail`; `estimate`: by the number alone, as if there were no interval. The report calls it "
+            "inconclusive in any case."
+        ),
+    ] = "say"

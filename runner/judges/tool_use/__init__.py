@@ -34,6 +34,7 @@ __all__ = [
 # none is wanted, `no_call` for `irrelevance_ok`.
 CALL_METRICS = ("parse_ok", "tool_known", "schema_ok", "valid_call", "ast_match", "right_call")
 TALK_METRICS = ("irrelevance_ok", "no_call")
+FACTS = ("call_probes", "no_call_probes")
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +43,7 @@ class Expect(Struct, frozen=True, forbid_unknown_fields=True):
     calls: list[ExpectedCall]
 
 
-@judge("tool_use", version=2)
+@judge("tool_use", version=2, metrics=(*CALL_METRICS, *TALK_METRICS, "truncated", *FACTS))
 def tool_use(context: JudgeContext) -> Verdict:
     """Score tool calls: parse_ok, tool_known, schema_ok, ast_match (BFCL's rules) and right_call (valid, and a match)
     where the probe wants a call, irrelevance_ok where it wants none, and truncated for both. Wrong and truncated

@@ -1,0 +1,118 @@
+"""The verb `compare`: runs of a workspace against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner import errors
+from runner.cli.common import command, emit
+from runner.errors import safe
+
+PROMPT, ANSWER = 200, 300  # characters of each that are shown
+
+
+@click.command()
+@click.argument("runs", metavar="RUN[:ARM] RUN[:ARM]…", nargs=-1, required=True)
+@click.option("--force", is_flag=True, help="Compare although templates, decoding, probes or judges differ.")
+@command
+def compare(runs: tuple[str, ...], force: bool, workspace: Path, as_json: bool) -> None:
+    """Compare runs prompt by prompt, on the suites that they share: the first with each other one.
+
+    An ARM is tuned (where nothing is said), base, or another one of the run's. What differs between two runs is named;
+    where numbers then mean different things, they are not compared unless --force says so.
+    """
+    from runner import comparing
+
+    if len(runs) < 2:
+        raise errors.UsageError("name two runs or more: recipe compare RUN RUN (or RUN:base RUN)")
+    sides = [comparing.find(name, workspace) for name in runs]
+    labels = [side.label for side in sides]
+    if len(set(labels)) < len(labels):
+        raise errors.UsageError(f"{next(x for x in labels if labels.count(x) > 1)} is named twice")
+    found = comparing.compare(sides, force)
+    if not any(pair["suites"] for pair in found["pairs"]):
+        told = [_apart(one) for pair in found["pairs"] for one in pair["not_comparable"]]
+        raise errors.UsageError("\n".join(["nothing that can be compared", *map("  {}".format, told)]))
+    if as_json:
+        emit(found)
+        return
+    for pair in found["pairs"]:
+        _show(pair)
+
+
+def _apart(one: dict[str, Any]) -> str:
+    part = "" if one["part"] == "all" else f" ({one['part']})"
+    return f"{one['suite']}{part}: {'; '.join(one['differs'])}"
+
+
+def _show(pair: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:  # who reads it later has room enough
+        console.width = 200
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("metric", pair["first"], pair["second"], "difference", "n", ""):
+        numbers = name not in ("metric", "")
+        table.add_column(Text(safe(name)), justify="right" if numbers else "left", overflow="fold")
+    for suite in pair["suites"]:
+        for m in suite["metrics"]:
+            first, second = (m["arms"][side] for side in (pair["first"], pair["second"]))
+            cells = [m["metric"], _number(first), _number(second), _difference(m["difference"])]
+            cells += [f"{m['difference']['n']:,}{_lost(m['difference'])}", m["verdict"]]
+            style = {"better": "green", "worse": "red"}.get(m["verdict"], "")
+            texts = [Text(safe(c)) for c in cells]
+            texts[-1].stylize(style)
+            table.add_row(*texts)
+    console.print(table)
+    for suite in pair["suites"]:
+        for what in suite["forced"]:
+            click.echo(safe(f"{suite['suite']}: compared although this differs: {what}"))
+    for what in dict.fromkeys(w for suite in pair["suites"] for w in suite["also_differs"]):
+        click.echo(safe(f"also differs: {what}"))
+    for one in pair["not_comparable"]:
+        click.echo(safe(f"not compared: {_apart(one)}"))
+    if pair["changed"]:
+        click.echo("\nchanged most:")
+    for one in pair["changed"]:
+        _show_prompt(one)
+    click.echo()
+
+
+def _show_prompt(one: dict[str, Any]) -> None:
+    asked = [m.get("content") or "" for m in one["prompt"] if m.get("role") == "user"]
+    click.echo(
+        safe(
+            f"\n{one['suite']}  {one['id']}  {one['change']:+.2f}  {_cut(asked[-1] if asked else '', PROMPT)}"
+        )
+    )
+    for label, answer in one["answers"].items():
+        marks = [f"{name} {value:.3g}" for name, value in one["scores"][label].items() if value is not None]
+        why = next(iter(one["reasons"][label].values()), "")
+        click.echo(safe(f"  {label}: {_cut(answer or '(no answer)', ANSWER)}"))
+        click.echo(safe(f"    {', '.join(marks)}{f' ({why})' if why else ''}"))
+
+
+def _cut(text: str, most: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+
+
+def _number(cell: dict[str, Any]) -> str:
+    return "-" if cell["value"] is None else f"{cell['value']:.3f}"
+
+
+def _difference(cell: dict[str, Any]) -> str:
+    if cell["value"] is None:
+        return "-"
+    limits = "" if cell["low"] is None else f" ({cell['low']:+.3f} to {cell['high']:+.3f})"
+    return f"{cell['value']:+.3f}{limits}"
+
+
+def _lost(cell: dict[str, Any]) -> str:
+    return f", {cell['missing']} missing" if cell["missing"] else ""

@@ -1,0 +1,68 @@
+"""What a score means hangs on how it came about: what differs between two, and whether they can be compared at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.store import canonical
+
+# What is compared, or names it: these may differ, and nothing is said of them.
+COMPARED = frozenset({"arm", "needs", "model", "asked", "step", "endpoint", "endpoint_model"})
+# These may change numbers a little: they are named, and the rest is for the reader.
+NAMED = frozenset({"libraries", "profile", "seed", "system"})
+DIGESTS = frozenset({"files", "probes", "template"})  # which nobody reads
+WORDS = {
+    "decoding": "how answers are drawn",
+    "end_of_turn": "the end of turn",
+    "engine": "the engine",
+    "files": "the files that are judged by",
+    "limit": "how many probes",
+    "lm_eval": "lm-eval's version",
+    "libraries": "versions of libraries",
+    "max_new_tokens": "the longest answer",
+    "model": "the base model, whose tokens are counted",
+    "plugin_version": "the judge's version",
+    "probes": "the probes",
+    "profile": "the hardware profile",
+    "seed": "the seed",
+    "suites": "what is read",
+    "system": "the system message",
+    "tasks": "how the tasks are asked",
+    "template": "the chat template",
+    "version": "how this step works",
+}
+
+
+def differences(
+    part: str, suite: str, first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[tuple[str, bool]]:
+    """What differs between two steps' ingredients, in words, and whether it makes their numbers incomparable."""
+    apart = COMPARED
+    if part == "perplexity":  # plain text: no template; a mean over tokens, which are the model's
+        apart = (COMPARED | {"template", "end_of_turn"}) - {"model"}
+    for key in sorted(first.keys() | second.keys()):
+        a, b = (_seen(key, suite, one.get(key)) for one in (first, second))
+        if key not in apart and canonical(a) != canonical(b):
+            told = "" if key in DIGESTS else _values(a, b)
+            yield f"{WORDS.get(key, key)}{told}", key not in NAMED
+
+
+def _seen(key: str, suite: str, value: Any) -> Any:
+    """A value as far as it concerns this suite: of files only the digests, whatever they are called."""
+    if key in ("probes", "files") and isinstance(value, dict):
+        mine = value.get(suite, value) if key == "probes" else value
+        groups = {"": mine} if isinstance(mine, list) else mine
+        return {name: sorted(sha for _, sha in files) for name, files in groups.items()}
+    return value
+
+
+def _values(a: Any, b: Any) -> str:
+    """` (x, y)` where both are short enough to be read."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = [k for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
+        told = [f"{k}: {a.get(k)}, {b.get(k)}" for k in keys]
+    else:
+        told = [f"{a}, {b}"]
+    text = "; ".join(told)
+    return f" ({text})" if len(text) <= 120 else ""

@@ -1,0 +1,100 @@
+"""Gates that no run could decide: of a metric that no suite has, or against an arm that is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runner import recipe as r
+from runner.errors import Problem, RecipeError
+from runner.registry import plugins
+from runner.suite import Suite
+from runner.wording import nearest
+from runner.workspace import Workspace
+from runner.yaml12 import Yaml, decode, parse
+
+
+@dataclass
+class Names:
+    """What gates may name of the suites: `known` in full, and what begins with one of `open`, whose end only the run
+    will tell."""
+
+    known: set[str] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
+
+    def has(self, name: str) -> bool:
+        return name in self.known or any(name.startswith(prefix) for prefix in self.open)
+
+
+def gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite], workspace: Workspace) -> Iterator[Problem]:
+    """What is wrong with them, each at its place. `suites` are all that the recipe names."""
+    prefixes = [s.metric_name for s in suites]
+    names = [names_of(s, workspace) for s in suites]
+    known = sorted(set().union(*(n.known for n in names)))
+    for i, gate in enumerate(evaluate.gates):
+        match = re.match(r.GATE, gate)
+        if match is None:  # its shape is wrong, which is said already
+            continue
+        metric, arm = match[1], match[3]
+        suite = metric.partition(".")[0]
+        what = ""
+        if suite not in prefixes:
+            hint = nearest(suite, prefixes) if prefixes else " (the recipe names no suites)"
+            what = f"no suite of this recipe has metrics called {suite}.…{hint}"
+        elif not any(n.has(metric) for n in names):
+            near = nearest(metric, [k for k in known if k.startswith(f"{suite}.")] or known)
+            what = f"no metric is called {metric}{near}"
+        if what:
+            yield doc.problem(("evaluate", "gates", i), what, at_value=True)
+        arms = ["base", *evaluate.arms]
+        if arm is not None and arm not in arms:
+            what = f"no arm is called {arm}{nearest(arm, arms)}"
+            if arm == "tuned":
+                what = (
+                    "the tuned model is what gates are about; compare it with another arm, or with a number"
+                )
+            yield doc.problem(("evaluate", "gates", i), what, at_value=True)
+
+
+def names_of(suite: Suite, workspace: Workspace) -> Names:
+    """What gates may name of one suite."""
+    out = Names()
+    if suite.judge:
+        said = plugins("judge")[suite.judge.plugin].names(suite.judge.options)
+        if said is None:
+            out.open.add(f"{suite.metric_name}.")
+        else:
+            out.known |= {f"{suite.metric_name}.{name}" for name in said}
+    for task in suite.common.lm_eval.tasks if suite.common.lm_eval else []:
+        metrics = _task_metrics(task, workspace)
+        if metrics is None:
+            out.open.add(suite.task_metric(task, ""))
+        else:
+            out.known |= {suite.task_metric(task, name) for name in metrics}
+    for group in suite.common.perplexity.texts if suite.common.perplexity else []:
+        out.known.add(suite.loss_metric(group))
+    return out
+
+
+def _task_metrics(task: str, workspace: Workspace) -> set[str] | None:
+    """The metrics of an lm-eval task as its file names them; None where it does not say."""
+    found = workspace.named("evals", f"tasks/{task}.yaml")
+    if not found:
+        return None
+    ((name, path),) = found.items()
+    try:
+        data = parse(decode(path.read_bytes(), name), name).data
+    except (RecipeError, OSError):  # what is wrong with it is said where it is read
+        return None
+    listed = data.get("metric_list") if isinstance(data, dict) else None
+    filters = data.get("filter_list") if isinstance(data, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(m, dict) and "metric" in m for m in listed):
+        return None
+    names = {str(m["metric"]) for m in listed}
+    if filters is None:
+        return names
+    if not isinstance(filters, list) or not all(isinstance(f, dict) and "name" in f for f in filters):
+        return None
+    chains = [str(f["name"]) for f in filters]
+    return {name if chain == "none" else f"{name}.{chain}" for name in names for chain in chains}
