@@ -11,6 +11,7 @@ import msgspec
 from runner import armchecks, gatechecks, library, sourcechecks, trainchecks
 from runner import recipe as r
 from runner.errors import Problem
+from runner.judging.bench import same_model
 from runner.record import Probe
 from runner.registry import plugins
 from runner.sourcechecks import guard
@@ -53,6 +54,7 @@ def recipe(
             yield from gatechecks.gates(doc, parts["evaluate"], suites, workspace)
             yield from _tasks(doc, suites)
             yield from armchecks.arms(doc, parts["evaluate"], suites)
+            yield from _own_judge(doc, model, suites)
         if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
 
@@ -210,6 +212,15 @@ def _twice(doc: Yaml, evaluate: r.Evaluate) -> Iterator[Problem]:
             yield doc.problem(("evaluate", "suites", i), f"{name!r} is named twice", at_value=True)
 
 
+def _own_judge(doc: Yaml, model: r.Model | None, suites: list[Suite]) -> Iterator[Problem]:
+    """A model that is asked to judge what became of itself."""
+    for i, suite in enumerate(suites):
+        options = suite.judge.options if suite.judge else {}
+        if model and "rubrics" in options and same_model(options["model"], model.base):
+            what = f"its judge, {options['model']}, is the model that is tuned; a model does not judge itself"
+            yield doc.problem(("evaluate", "suites", i), what, at_value=True)
+
+
 def _tasks(doc: Yaml, suites: list[Suite]) -> Iterator[Problem]:
     """One task has one set of results: two suites cannot want it with other limits."""
     asked: dict[str, tuple[tuple[int | None, int, bool], str]] = {}
@@ -253,8 +264,9 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
             value = suite.judge.options[option]
             if value is None:
                 continue
-            at = ("judge", suite.judge.plugin, option)
-            some = [((*at, i), v) for i, v in enumerate(value)] if isinstance(value, list) else [(at, value)]
+            place: Path = ("judge", suite.judge.plugin, option)
+            some = [((*place, i), v) for i, v in enumerate(value if isinstance(value, list) else ())]
+            some = some or [(place, value)]
             files += [(where, how, v) for where, v in some]
             named[option] = {n: p for _, v in some for n, p in workspace.named(how, v).items()}
         yield from plugin.look(named)

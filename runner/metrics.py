@@ -15,6 +15,8 @@ from runner import stats
 from runner.record import Score
 
 TUNED = "tuned"
+REACH = {"share": (0.0, 1.0), "grade": (1.0, 5.0)}
+"""Units that have a least and a most."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ class Measured:
 
     @cached_property
     def reach(self) -> tuple[float, float] | None:
-        """The least and the most that a score can be: of shares 0 and 1, else what was seen. None if nothing was."""
-        if self.unit == "share":
-            return 0.0, 1.0
+        """The least and the most that a score can be: of shares 0 and 1, of grades 1 and 5, else what was seen. None if
+        nothing was."""
+        if self.unit in REACH:
+            return REACH[self.unit]
         seen = [s.value for rows in self.scores.values() for s in rows if s.value is not None]
         return (min(seen), max(seen)) if seen else None
 

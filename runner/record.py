@@ -136,7 +136,7 @@ class Score(Struct, frozen=True, omit_defaults=True):
 
 
 class Metric(Struct, frozen=True):
-    """How a metric is read: `unit` is share, words, score …; `better` says which way is."""
+    """How a metric is read: `unit` is share, grade (1 to 5), words, score …; `better` says which way is."""
 
     unit: str = "share"
     better: Literal["higher", "lower"] | None = "higher"

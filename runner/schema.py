@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from runner import recipe as r
+from runner.judging.pairs import KnownPair
+from runner.judging.rubrics import Rubric
 from runner.record import Probe, Record
 from runner.registry import Plugin, plugins
 from runner.store import Manifest
@@ -176,6 +178,8 @@ def all_schemas() -> dict[str, Schema]:
         "suite.schema.json": suite_schema(),
         "record.schema.json": _plain("mirepoix record", Record),
         "probe.schema.json": _plain("mirepoix probe", Probe),
+        "rubric.schema.json": _plain("mirepoix rubric", Rubric),
+        "known-pair.schema.json": _plain("mirepoix answers of known order", KnownPair),
         "manifest.schema.json": _plain("mirepoix manifest", Manifest),
     }
 

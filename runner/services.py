@@ -1,7 +1,7 @@
-"""Services of the user's settings that filters may ask: each request goes out once, and its answer is kept for ever.
+"""Services of the user's settings that filters and judges may ask.
 
-So a step that asks stays a function of what it got: the same texts have the same answers in this workspace, whatever
-the service says of them later.
+Each request goes out once, and its answer is kept for ever. So a step that asks stays a function of what it got: the
+same texts have the same answers in this workspace, whatever the service says of them later.
 """
 
 from __future__ import annotations
@@ -17,51 +17,71 @@ from runner.settings import Settings
 
 if TYPE_CHECKING:
     from runner.net.client import Client
+    from runner.net.watched import Limits
 
-Ask = Callable[[str, bytes, Callable[[bytes], Any]], Any]
+Ask = Callable[..., Any]
 """A service's name, a JSON body, and what reads its answer → the answer as read. Raises StepError; an answer of which
-the reading raises ValueError is not kept."""
+the reading raises ValueError is not kept. `most` is the most bytes of an answer; `lenient=True` raises Unfetched for an
+answer that does not come or is none, for who can go on without it. May be used from several threads."""
 
-_PATHS = {"moderation": "/moderations"}
+_PATHS = {"moderation": "/moderations", "judge": "/chat/completions", "teacher": "/chat/completions"}
 _MOST = 4 << 20  # bytes of an answer
 
 
 @contextmanager
-def asking(settings: Settings, root: Path, step: str) -> Iterator[Ask]:
+def asking(settings: Settings, root: Path, step: str, limits: Limits | None = None) -> Iterator[Ask]:
     """A way to ask, through the guarded client, which is made when it is first needed."""
     from contextlib import ExitStack
+    from threading import Lock
 
     with ExitStack() as stack:
         clients: list[Client] = []
+        making = Lock()
 
-        def ask(service: str, body: bytes, read: Callable[[bytes], Any]) -> Any:
+        def client() -> Client:
+            with making:
+                if not clients:
+                    from runner.net.client import Client
+
+                    clients.append(stack.enter_context(Client(settings, root, limits=limits)))
+                return clients[0]
+
+        def ask(
+            service: str,
+            body: bytes,
+            read: Callable[[bytes], Any],
+            *,
+            most: int = _MOST,
+            lenient: bool = False,
+        ) -> Any:
             url, key = settings[f"{service}_url"], settings[f"{service}_key"]
             if not url:
                 raise StepError(
                     step, f"names the service {service!r}; say where it is: setting {service}_url"
                 )
-            if not clients:
-                from runner.net.client import Client
-
-                clients.append(stack.enter_context(Client(settings, root)))
+            net = client()
             try:
-                got = clients[0].get(
+                got = net.get(
                     url + _PATHS[service],
                     accept="application/json",
-                    most=_MOST,
+                    most=most,
                     keep="recorded",
                     robots=False,
                     headers={"Authorization": f"Bearer {key}"} if key else {},
                     body=body,
                 )
             except Unfetched as e:
+                if lenient:
+                    raise
                 raise StepError(
                     step, f"the service {service!r} did not answer: {e}; run it again to go on"
                 ) from None
             try:
                 return read(got.bytes())
             except ValueError as e:
-                clients[0].forget(got)
+                net.forget(got)
+                if lenient:
+                    raise Unfetched(f"its answer is none: {e}", transient=True) from None
                 raise StepError(step, f"the service {service!r} gave an answer that is none: {e}") from None
 
         yield ask

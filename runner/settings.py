@@ -49,6 +49,8 @@ SETTINGS: dict[str, Setting] = {
     "teacher_key": Setting("", "The teacher endpoint's API key.", secret=True),
     "moderation_url": Setting("", "OpenAI-compatible endpoint for moderation, up to /v1.", address=True),
     "moderation_key": Setting("", "The moderation endpoint's API key.", secret=True),
+    "judge_url": Setting("", "OpenAI-compatible endpoint of models that judge, up to /v1.", address=True),
+    "judge_key": Setting("", "The judges' endpoint's API key.", secret=True),
     "endpoints": Setting(
         "",
         "NAME=URL, several with commas: OpenAI-compatible endpoints that evaluations may name, each up to /v1.",

@@ -71,9 +71,14 @@ class Workspace:
                     return {}
                 found.update(matches)
             return found
-        name = f"datasets/tools/{value}.yaml" if how == "tool set" else f"evals/{value}"
-        path = self.find(name)
-        return {name: path} if path and path.is_file() else {}
+        found = {}
+        for one in value if isinstance(value, list) else [value]:
+            name = f"datasets/tools/{one}.yaml" if how == "tool set" else f"evals/{one}"
+            path = self.find(name)
+            if path is None or not path.is_file():
+                return {}
+            found[name] = path
+        return found
 
     def inputs(self, how: str, value: str | list[str]) -> tuple[InputFile, ...]:
         """The same files, digested."""

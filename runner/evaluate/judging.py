@@ -18,7 +18,6 @@ from runner.evaluate.probes import probes as read_probes
 from runner.making import Making, read_rows, write_json, write_rows
 from runner.record import Answer, Metric, Probe, Record, Score
 from runner.registry import JudgeContext, plugins
-from runner.steps import arms
 from runner.suite import Suite
 
 
@@ -31,7 +30,7 @@ def judge(m: Making) -> None:
     probes = read_probes(file.path, suite.common.limit)
     recipe = m.plan.loaded.recipe
     name = suite.common.name
-    steps = {arm: m.inputs[f"answers.{arm}.{name}"] for arm in arms(recipe.evaluate)}
+    steps = {arm: m.inputs[f"answers.{arm}.{name}"] for arm in m.step.details["arms"]}
     answers = [a for step in steps.values() for a in read_rows(step.file(f"{name}.jsonl"), Answer)]
     there, failed = [a for a in answers if not a.failed], [a for a in answers if a.failed]
     if not there:
@@ -44,6 +43,8 @@ def judge(m: Making) -> None:
         system=recipe.evaluate.system,
         records=_trained(m) if "split" in plugin.reads else None,
         ask=m.ask if plugin.asks(suite.judge.options) else None,
+        base=recipe.model.base if recipe.model else None,
+        progress=m.progress,
     )
     m.progress(0, 0, "judging")
     verdict = plugin.call(context, **plugin.bind(suite.judge.options))
