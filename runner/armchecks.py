@@ -27,6 +27,10 @@ def arms(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Probl
         elif arm.endpoint is None and arm.system is None:
             what = "would be the arm base once more; give it a system message, or an endpoint and a model"
             yield doc.problem(path, what)
+    if evaluate.arms and not any(s.judge for s in suites):
+        yield doc.problem(
+            ("evaluate", "arms"), "no suite of this recipe has probes, so that nothing would be asked"
+        )
     if evaluate.engine != "transformers":
         return
     for i, suite in enumerate(suites):

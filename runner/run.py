@@ -242,7 +242,8 @@ def _remember(plan: Plan, steps: dict[str, Any]) -> None:
 def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     """Fill `runs/NAME/` with links to the artifacts. What an earlier run left of others is removed."""
     data = dump(plan.loaded.document.data).encode()
-    write_atomic(out / "recipe.yaml", data)
+    of_recipe = any(s.stage == "prepare" for s in plan.steps)
+    write_atomic(out / ("recipe.yaml" if of_recipe else "evaluation.yaml"), data)
     files: dict[str, tuple[str, str]] = {
         "data/train.jsonl": ("split", "data/train.jsonl"),
         "data/validation.jsonl": ("split", "data/validation.jsonl"),

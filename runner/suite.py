@@ -16,6 +16,7 @@ class LmEval(Part, frozen=True, kw_only=True):
     tasks: Annotated[list[Name], Meta(min_length=1, description="Names of evals/tasks/*.yaml.")]
     limit: Annotated[Count | None, Meta(description="Only the first so many documents.")] = None
     fewshot: Annotated[int, Meta(ge=0, le=64, description="Solved examples before each.")] = 0
+    multiturn: Annotated[bool, Meta(description="Each solved example is a turn of its own.")] = True
 
 
 class Perplexity(Part, frozen=True, kw_only=True):

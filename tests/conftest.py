@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def lora() -> Callable[[Path, Path], Path]:
+    """Makes a LoRA adapter of a model that moves its answers: (model folder, adapter folder) → adapter folder."""
+
+    def make(model: Path, out: Path) -> Path:
+        torch = pytest.importorskip("torch")
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+        peft = get_peft_model(AutoModelForCausalLM.from_pretrained(model), config)
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for name, weight in peft.named_parameters():
+                if "lora_B" in name:
+                    weight.copy_(0.5 * torch.randn_like(weight))
+        peft.save_pretrained(out)
+        return out
+
+    return make

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from runner.cli import about, compare, line, results, rows, serving
+from runner.cli import about, compare, evaluating, line, results, rows, serving
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,7 +19,7 @@ def main() -> None:
 
 for verb in (
     line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.report, about.doctor, about.schema,
-    compare.compare, serving.serve, serving.chat, results.export, results.push,
+    compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
 ):  # fmt: skip
     main.add_command(verb)
 

@@ -11,6 +11,7 @@ from runner.evaluate.contaminated import contaminated
 from runner.evaluate.judging import judge
 from runner.evaluate.lmeval import lm_eval
 from runner.evaluate.perplexity import perplexity
+from runner.evaluate.result import result, verdict
 from runner.making import Maker
 
 MAKERS: dict[str, Maker] = {
@@ -19,4 +20,6 @@ MAKERS: dict[str, Maker] = {
     "judge": judge,
     "lm_eval": lm_eval,
     "perplexity": perplexity,
+    "result": result,
+    "verdict": verdict,
 }

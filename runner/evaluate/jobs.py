@@ -29,7 +29,7 @@ def model_of(m: Making, weights: Weights) -> dict[str, Any]:
         "seed": m.plan.loaded.recipe.seed,
     }
     if weights == "tuned":
-        trained = m.inputs["train"]
+        trained = m.inputs["train" if "train" in m.inputs else "result"]
         folder = str(trained.file(adapter.folder))
         job |= {"model": folder, "revision": None} if adapter.folder == "model" else {"adapter": folder}
         job["trained"] = folder

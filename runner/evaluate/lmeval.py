@@ -19,10 +19,10 @@ def lm_eval(m: Making) -> None:
             target = folder / Path(file.name).name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.path.read_bytes())
-    for options in {(o.limit, o.fewshot) for o in tasks.values()}:
-        limit, fewshot = options
-        names = [t for t, o in tasks.items() if (o.limit, o.fewshot) == options]
-        out = m.out / f"limit-{limit or 'none'}-fewshot-{fewshot}"
+    for options in dict.fromkeys((o.limit, o.fewshot, o.multiturn) for o in tasks.values()):
+        limit, fewshot, multiturn = options
+        names = [t for t, o in tasks.items() if (o.limit, o.fewshot, o.multiturn) == options]
+        out = m.out / f"limit-{limit or 'none'}-fewshot-{fewshot}{'' if multiturn else '-one-turn'}"
         job = {"arm": m.step.details["arm"], "tasks": names, "task_folder": str(folder), "out": str(out),
-               "limit": limit, "fewshot": fewshot, "batch": jobs.BATCH}  # fmt: skip
+               "limit": limit, "fewshot": fewshot, "multiturn": multiturn, "batch": jobs.BATCH}  # fmt: skip
         jobs.on_weights(m, "lm_eval", job)

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 KEY = "MIREPOIX_ASK_KEY"
 FAILING = 5
 """Answers that fail one after the other: the endpoint is not what it was taken for, and asking on makes no sense."""
+FIRST = (
+    "What is the capital of France?",
+    "Good morning!",
+    "Tell me about the river.",
+    "Weather in Hannibal today?",
+)
+"""Prompts by which it is shown that an adapter is in force."""
 _FINISHED: dict[str | None, Literal["stop", "length"]] = {
     "stop": "stop", "tool_calls": "stop", "function_call": "stop", "length": "length",
 }  # fmt: skip
@@ -206,31 +213,57 @@ class Endpoint:
         what = f"{self.job.engine}: {one_line(why)}; what was answered is kept: run it again to go on"
         return StepError("ask", what)
 
-    def prove(self) -> dict[str, float]:
-        """How far the adapter moves the log-probabilities of a first token. Raises StepError where it does not."""
-        one, other = (self._first(model) for model in (self.job.model, self.job.without or ""))
-        if not one or not other:
-            raise StepError(
-                "ask", f"{self.job.engine}: it tells no log-probabilities, so that nothing can be proved"
-            )
-        moved = max(abs(one.get(t, -99.0) - other.get(t, -99.0)) for t in one.keys() | other.keys())
+    def prove(self) -> dict[str, Any]:
+        """How far the adapter moves the log-probabilities of a first token; of an endpoint that tells none, how many
+        of some first words differ. Raises StepError where nothing does."""
+        models = (self.job.model, self.job.without or "")
+        one, other = (_chances(self._first(model, FIRST[0], logprobs=True)) for model in models)
+        if one and other:
+            moved = max(abs(one.get(t, -99.0) - other.get(t, -99.0)) for t in one.keys() | other.keys())
+            proof: dict[str, Any] = {"max_logit_difference": moved}
+        else:
+            said = [
+                [_words(self._first(model, asked, logprobs=False)) for asked in FIRST] for model in models
+            ]
+            moved = sum(a != b for a, b in zip(*said, strict=True))
+            proof = {"answers_differ": moved, "answers": len(FIRST)}
         if not moved > 0:
-            raise StepError(
-                "adapter", f"{self.job.engine}: the adapter is not loaded: it changes no log-probability"
-            )
-        return {"max_logit_difference": moved}
+            what = "the adapter is not loaded: with it, the model says what its base says"
+            raise StepError("adapter", f"{self.job.engine}: {what}")
+        return proof
 
-    def _first(self, model: str) -> dict[str, float]:
-        asked = {"model": model, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
-        how = {"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 5}
+    def _first(self, model: str, asked: str, *, logprobs: bool) -> bytes:
+        """The first words of an answer; "" where the endpoint will not say them so."""
+        how = {"max_tokens": 1, "logprobs": True, "top_logprobs": 5} if logprobs else {"max_tokens": 24}
+        content = {"model": model, "messages": [{"role": "user", "content": asked}], "temperature": 0} | how
+        from runner.net.failures import Refused
+
         try:
-            found = msgspec.json.decode(self._post(msgspec.json.encode(asked | how), 1 << 20))
-            top = found["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-            return {str(t["token"]): float(t["logprob"]) for t in top}
+            return self._post(msgspec.json.encode(content), 1 << 20)
+        except Refused as e:
+            if logprobs:
+                return b""
+            raise self._away(str(e)) from None
         except Unfetched as e:
             raise self._away(str(e)) from None
-        except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
-            return {}
+
+
+def _chances(raw: bytes) -> dict[str, float]:
+    """Log-probabilities of a first token, as far as they are told."""
+    try:
+        top = msgspec.json.decode(raw)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return {str(t["token"]): float(t["logprob"]) for t in top}
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
+        return {}
+
+
+def _words(raw: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(raw)["choices"][0]["message"])
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
+        raise StepError(
+            "ask", f"what came is no chat completion: {_error(raw) or one_line(repr(raw[:80]))}"
+        ) from None
 
 
 def body(job: AskJob, wanted: AskSet, probe: Probe, repeat: int) -> bytes:

@@ -2,7 +2,8 @@
 
 Written are `results.json` (per task and metric: value, stderr, n, and every document's value by its
 number, so that arms can be paired) and `samples.jsonl`. Both arms go through the same Transformers
-back end with the chat template on; the tuned arm is proved and merged as in `generate`.
+back end with the chat template on; the tuned arm is proved and merged as in `generate`. The numbers are
+those of `lm_eval --model hf --apply_chat_template` with `dtype=float32,softmax_dtype=float32`, to the last digit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from runner.jobs.loading import AdapterProof, load
 
 
 class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`tasks` are names of YAML files in `task_folder`; results go to the folder `out`.
+    """`tasks` are names of YAML files in `task_folder`; results go to the folder `out`. With `multiturn` each of the
+    `fewshot` solved examples is a turn of its own.
 
     In bfloat16 a log-probability has steps of 0.06 and more, so that choices tie and the first
     wins: the default is float32.
@@ -39,6 +41,7 @@ class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch: Annotated[int, Meta(ge=1)] = 16
     limit: Annotated[int, Meta(ge=1)] | None = None
     fewshot: Annotated[int, Meta(ge=0)] | None = None
+    multiturn: bool = True
 
 
 class Result(Struct, frozen=True):
@@ -88,7 +91,7 @@ def evaluate(job: LmEvalJob) -> None:
                 num_fewshot=job.fewshot,
                 limit=job.limit,
                 apply_chat_template=True,
-                bootstrap_iters=1000,
+                fewshot_as_multiturn=job.multiturn,
                 random_seed=job.seed,
                 numpy_random_seed=job.seed,
                 torch_random_seed=job.seed,

@@ -19,7 +19,7 @@ from runner.steps import Plan
 from runner.trainchecks import machine
 from runner.workspace import Workspace
 
-__all__ = ["plan", "task_files", "template_text"]
+__all__ = ["evaluate", "plan", "task_files", "template_text"]
 
 
 def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) -> Plan:

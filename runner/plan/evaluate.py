@@ -18,7 +18,9 @@ from runner.suite import Suite
 from runner.workspace import Workspace
 
 
-def evaluate(p: Planner, model: r.Model) -> None:
+def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = None) -> None:
+    """The steps that judge a recipe's arms, or those of `who`. Only arms of endpoints do without a model."""
+    who = arms(p.recipe.evaluate) if who is None else who
     base = ["model"] if "model" in p.steps else []
     judged = [s for s in p.suites if s.judge]
     files = {s.common.name: p.workspace.inputs("evals", s.common.probes) for s in judged if s.common.probes}
@@ -31,17 +33,20 @@ def evaluate(p: Planner, model: r.Model) -> None:
         for group, globs in s.common.perplexity.texts.items()
     }
     wanted = [msgspec.to_builtins(s.common.perplexity) for s in p.suites if s.common.perplexity]
-    common = {
-        "model": p.base_model(model),
-        "template": digest(p.template),
-        "end_of_turn": model.end_of_turn,
-        "libraries": versions(JUDGING),
-        "profile": p.profile,
-    }
+    common: dict[str, Any] = {}
+    if model is not None:
+        common = {
+            "model": p.base_model(model),
+            "template": digest(p.template),
+            "end_of_turn": model.end_of_turn,
+            "libraries": versions(JUDGING),
+            "profile": p.profile,
+        }
+    trained = [n for n in ("train", "result") if n in p.steps]
     looked = _contaminated(p, judged, files)
-    for arm in arms(p.recipe.evaluate):
+    for arm in who:
         weights = "tuned" if arm == "tuned" else "base"
-        needs = base + (["train"] if arm == "tuned" else [])
+        needs = base + (trained if arm == "tuned" else [])
         named = p.recipe.evaluate.arms.get(arm)
         for suite in judged:
             if named and named.endpoint:
@@ -65,7 +70,7 @@ def evaluate(p: Planner, model: r.Model) -> None:
             details = {"files": texts, "arm": arm, "weights": weights}
             p.add(f"perplexity.{arm}", "perplexity", "evaluate", needs, options | common, **details)
     for suite in judged:
-        _judge(p, suite, files[suite.common.name])
+        _judge(p, suite, files[suite.common.name], who)
 
 
 def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> list[str]:
@@ -119,7 +124,7 @@ def _answers(
     p.add(name, "generate", "evaluate", needs, options | common, **details)
 
 
-def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...]) -> None:
+def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...], who: tuple[str, ...]) -> None:
     assert suite.judge is not None
     plugin = plugins("judge")[suite.judge.plugin]
     files = {
@@ -128,10 +133,11 @@ def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...]) -> None:
         if suite.judge.options[option] is not None
     }
     options = of_plugin(plugin, suite.judge.options) | {"files": digests(files), "seed": p.recipe.seed}
-    needs = [f"answers.{arm}.{suite.common.name}" for arm in arms(p.recipe.evaluate)]
+    needs = [f"answers.{arm}.{suite.common.name}" for arm in who]
     needs += [n for n in plugin.reads if n in p.steps]
     name = f"judge.{suite.common.name}"
-    p.add(name, "judge", "evaluate", needs, options, files=files, suite=suite, probes=probes)
+    details = {"files": files, "suite": suite, "probes": probes, "arms": who}
+    p.add(name, "judge", "evaluate", needs, options, **details)
 
 
 def report(p: Planner, loaded: Loaded) -> None:

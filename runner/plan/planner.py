@@ -48,6 +48,7 @@ class Planner:
     """The steps of a recipe so far, and what several stages ask of it."""
 
     def __init__(self, loaded: Loaded, workspace: Workspace, wanted: Profile | None) -> None:
+        self.loaded = loaded
         self.recipe, self.suites, self.workspace = loaded.recipe, loaded.suites, workspace
         self.profile = profile(wanted or loaded.recipe.compute.profile)
         self.steps: dict[str, Step] = {}

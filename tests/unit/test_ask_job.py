@@ -256,9 +256,24 @@ def test_an_adapter_that_changes_nothing_is_refused(stub: Stub, tmp_path: Path) 
     stub.answer = answer(0.0)
     with pytest.raises(StepError, match="the adapter is not loaded"):
         ask(job(tmp_path, stub.url, without="base"))
-    stub.answer = lambda body, before: completion()
-    with pytest.raises(StepError, match="tells no log-probabilities"):
-        ask(job(tmp_path, stub.url, without="base"))
+    (tmp_path / "out/a.jsonl").unlink()
+    # One that tells no log-probabilities: what is said has to differ.
+    for word, refuses in ((None, False), (None, True), ("Ahoy.", False), ("Ahoy.", True)):
+
+        def silent(body: dict[str, Any], before: int, word: Any = word, refuses: bool = refuses) -> Reply:
+            if refuses and body.get("logprobs"):
+                return 400, {}, b'{"error": {"message": "no logprobs"}}'
+            tuned = body["model"] == "big" and "river" in body["messages"][0]["content"]
+            return completion(word if tuned and word else "Hello.")
+
+        stub.answer = silent
+        if word is None:
+            with pytest.raises(StepError, match="the adapter is not loaded"):
+                ask(job(tmp_path, stub.url, without="base"))
+        else:
+            ask(job(tmp_path, stub.url, without="base"))
+            proof = json.loads((tmp_path / "out/facts.json").read_text())["adapter_proof"]
+            assert proof == {"answers_differ": 1, "answers": 4}
 
 
 # -- an arm of a recipe -------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from runner import process
 from runner import recipe as r
 from runner.errors import StepError
-from runner.evaluate import MAKERS
+from runner.evaluate import MAKERS, asking
 from runner.evaluate.judging import samples, with_failed
 from runner.evaluate.probes import asked
 from runner.load import load_recipe
@@ -20,8 +22,10 @@ from runner.making import Making
 from runner.plan import plan
 from runner.recipe.arms import Arm
 from runner.record import Answer, Message, Probe, Score
+from runner.serving import vllm
+from runner.serving.engines import Engine
 from runner.steps import Plan
-from runner.store import Artifact, Store
+from runner.store import Artifact, Store, digest
 from runner.workspace import Workspace
 
 RECIPE = """\
@@ -234,3 +238,60 @@ def test_a_suite_whose_probes_were_trained_on_is_refused(home: Path, asked: str,
         MAKERS["contaminated"](m)
     for word in ("contaminated", "'fishy'", "'two'", "'talk/1'"):
         assert word in str(refused.value)
+
+
+# -- answers over HTTP ------------------------------------------------------------------------------
+
+
+def served_run(home: Path, tiny: Path, lora: Any) -> tuple[Plan, dict[str, Any]]:
+    """A plan whose probes a server is to answer, and the training that it goes on from."""
+    shutil.rmtree(home / "tiny")
+    shutil.copytree(tiny, home / "tiny")
+    (home / "r.yaml").write_text(RECIPE.replace("evaluate: {", "evaluate: {engine: vllm, "))
+    made = planned(home)
+    trained = home / "trained"
+    lora(tiny, trained / "adapter")
+    (trained / "adapter/mirepoix.json").write_text(json.dumps({"template": digest(made.template)}))
+    return made, {"train": Artifact(trained, None)}  # type: ignore[arg-type]
+
+
+def test_a_server_is_started_on_each_models_own_weights(
+    home: Path, tiny: Path, lora: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With the server of this package, as vLLM is seldom installed: all but vLLM's own command line is the same.
+    monkeypatch.setattr(
+        asking.engines, "choose", lambda *a: Engine("transformers", sys.executable, False, "ours")
+    )
+    made, inputs = served_run(home, tiny, lora)
+    said = {}
+    for arm, more in (("base", {}), ("prompted", {}), ("tuned", inputs)):
+        m = making(made, f"answers.{arm}.one", more)
+        MAKERS["generate"](m)
+        rows = [json.loads(x) for x in (m.out / "one.jsonl").read_bytes().splitlines()]
+        assert [(x["id"], x["arm"]) for x in rows] == [(f"one{n}", arm) for n in range(5)]
+        said[arm] = [x["raw"] for x in rows]
+        facts = json.loads((m.out / "facts.json").read_bytes())
+        assert facts["decoding"]["engine"] == "ours"
+        assert facts["template_sha256"] == hashlib.sha256((made.template or "").encode()).hexdigest()
+        assert bool(facts["adapter_proof"]) == (arm == "tuned")
+    assert said["base"] != said["tuned"] != said["prompted"] != said["base"]
+    monkeypatch.setattr(asking.server, "serving", None)  # one start had the other arm and suite answered too
+    MAKERS["generate"](making(made, "answers.prompted.two"))
+
+
+def test_vllms_command_for_a_base_and_for_an_adapter(home: Path, tiny: Path, lora: Any) -> None:
+    made, inputs = served_run(home, tiny, lora)
+    engine, ready = Engine("vllm", "py", False, "vLLM"), home / "ready"
+    ready.mkdir()
+    how: dict[str, Any] = {"ready": ready, "port": 1, "r": 4, "limit": 512, "tool_parser": "hermes"}
+    base = asking._served(making(made, "answers.base.one"), "base")
+    argv = vllm.argv(engine, base, arms=("base",), **how)
+    assert argv[argv.index("--model") + 1] == str((home / "tiny").resolve())
+    assert argv[argv.index("--served-model-name") + 1] == "base" and "--enable-lora" not in argv
+    tuned = asking._served(making(made, "answers.tuned.one", inputs), "tuned")
+    argv = vllm.argv(engine, tuned, arms=("base", "tuned"), **how)
+    assert f"tuned={home / 'trained/adapter'}" in argv and "--enable-lora" in argv
+    assert (
+        base.template
+        == home / ".mirepoix/work" / made.step("answers.base.one").fingerprint / "template.jinja"
+    )

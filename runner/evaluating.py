@@ -1,0 +1,165 @@
+"""The plan of an evaluation that no recipe asks for: a model, a run's result, or what an endpoint serves, on suites.
+
+Its steps are those of a recipe's evaluation, so that what is answered once is never asked again, a kill costs a batch,
+and the results can be compared with those of runs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from runner import plan as plans
+from runner import recipe as r
+from runner.errors import UsageError
+from runner.load import Loaded, load_suite
+from runner.plan.planner import Planner
+from runner.serving.found import find
+from runner.steps import Plan
+from runner.store import file_digest
+from runner.suite import Suite
+from runner.wording import nearest
+from runner.workspace import Workspace
+from runner.yaml12 import dump, parse
+
+Engine = Literal["transformers", "vllm"]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged. `result` is the folder of what a run trained; `arms` are the arms that are answered."""
+
+    model: r.Model | None
+    arms: tuple[str, ...]
+    adapter: r.Adapter = field(default_factory=r.Adapter)
+    result: Path | None = None
+    template: str | None = None
+    system: str | None = None
+    more: dict[str, r.Arm] = field(default_factory=dict)
+
+
+def subject(model: str, endpoint: str | None, workspace: Path) -> Subject:
+    """What `MODEL` means: with an endpoint the model's name there; else a folder, a run, or a hub id that is here."""
+    if endpoint is not None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", endpoint) or endpoint in ("base", "tuned"):
+            raise UsageError(
+                f"{endpoint!r} cannot be an endpoint's name: small letters, digits and underscores"
+            )
+        return Subject(None, (endpoint,), more={endpoint: r.Arm(endpoint=endpoint, model=model)})
+    there = [p for p in (Path(model).expanduser(), workspace / model) if (p / "config.json").is_file()]
+    if there:
+        return Subject(_bare(str(there[0].resolve())), ("base",))
+    if (workspace / "runs" / model / "recipe.yaml").is_file() and Path(model).name == model:
+        return _run(model, workspace)
+    if _HUB.fullmatch(model) and not (workspace / model).exists():
+        return Subject(_bare(model), ("base",))
+    known = [p.parent.name for p in (workspace / "runs").glob("*/recipe.yaml")]
+    what = f"no model {model!r}: no folder with a config.json, no hub id (OWNER/NAME), and no run"
+    raise UsageError(what + nearest(model, known))
+
+
+def _bare(base: str) -> r.Model:
+    return r.Model(base=base, template="model")
+
+
+def _run(name: str, workspace: Path) -> Subject:
+    """A run's result beside its base, with the template that was trained, on the weights that it was trained on."""
+    served = find(name, workspace)
+    four = served.four_bits
+    kind: Any = "full" if served.whole else ("qlora" if four else "lora")
+    adapter = r.Adapter(type=kind, **{k: four[k] for k in ("quant_type", "double_quant") if k in four})
+    template = served.template.read_text(encoding="utf-8") if served.template else None
+    # Where the base is not told apart from its template by name: the text is what counts.
+    model = msgspec.structs.replace(served.base, base=served.model, template="model")
+    if served.whole:
+        model = msgspec.structs.replace(model, revision=None)
+    arms = ("tuned",) if served.whole else ("base", "tuned")
+    return Subject(model, arms, adapter, served.whole or served.adapter, template, served.system)
+
+
+def plan(
+    model: str,
+    suites: list[str],
+    workspace: Path,
+    *,
+    endpoint: str | None = None,
+    engine: Engine = "transformers",
+    system: str | None = None,
+    seed: int = 17,
+    name: str | None = None,
+    profile: Any = None,
+) -> Plan:
+    """The steps that judge `model` on `suites`; `name` is the run's folder. Raises UsageError or RecipeError."""
+    if name is not None and (
+        (workspace / "runs" / name / "recipe.yaml").is_file() or not _NAME.fullmatch(name)
+    ):
+        what = "is the run of a recipe" if _NAME.fullmatch(name) else "cannot name a run"
+        raise UsageError(
+            f"{name!r} {what}; take another name: small letters, digits, dots, dashes, underscores"
+        )
+    place = Workspace(workspace.resolve(), frozenset({"paths"}))  # the command line says where the model is
+    found = subject(model, endpoint, place.root)
+    loaded = [load_suite(name, place) for name in dict.fromkeys(suites)]
+    _fit(found, loaded, engine)
+    system = found.system if system is None else system
+    asked = {
+        "model": model,
+        "endpoint": endpoint,
+        "suites": suites,
+        "engine": engine,
+        "system": system,
+        "seed": seed,
+    }
+    document = parse(
+        dump({"evaluation": {k: v for k, v in asked.items() if v is not None}}), "evaluation.yaml"
+    )
+    evaluate = r.Evaluate(suites=suites, system=system or None, arms=found.more, engine=engine)
+    recipe = r.Recipe(
+        name=name or folder_name(model, endpoint), description="", seed=seed, sources=[], filters=[],
+        dedup=r.Dedup(exact=False, near=None), decontaminate=r.Decontaminate(), mix=None, split=r.Split(),
+        fail_if=r.FailIf(), model=found.model, adapter=found.adapter, train=r.Train(), evaluate=evaluate,
+        compute=r.Compute(), track=r.Track(), axolotl=r.Overrides(),
+    )  # fmt: skip
+    p = Planner(Loaded(recipe, document, loaded), place, profile)
+    p.template = found.template
+    if found.result is not None:
+        files = sorted(x for x in found.result.iterdir() if x.is_file())
+        digests = {x.name: file_digest(x) for x in files}
+        p.add(
+            "result",
+            "result",
+            "evaluate",
+            [],
+            {"files": digests},
+            folder=found.result,
+            as_=found.adapter.folder,
+        )
+    plans.evaluate(p, found.model, found.arms)
+    options = {"recipe": document.data | {"seed": seed}, "suites": [msgspec.to_builtins(s) for s in loaded]}
+    p.add("report", "verdict", "report", list(p.steps), options)
+    return Plan(p.loaded, place, p.profile, tuple(p.steps.values()), p.template)
+
+
+def _fit(found: Subject, suites: list[Suite], engine: Engine) -> None:
+    """Raises UsageError for suites that such a subject cannot be judged by."""
+    for suite in suites:
+        name, how = suite.common.name, suite.common.decoding
+        if found.model is None and (suite.common.lm_eval or suite.common.perplexity):
+            what = "lm-eval's tasks" if suite.common.lm_eval else "a perplexity"
+            raise UsageError(
+                f"the suite {name!r} has {what}, which needs a model's weights: an endpoint tells none"
+            )
+        if found.model is not None and engine == "transformers" and (how.tool_choice != "auto" or how.strict):
+            raise UsageError(f"the suite {name!r} decodes as transformers cannot; take --engine vllm")
+
+
+def folder_name(model: str, endpoint: str | None) -> str:
+    """The folder under runs/ that the results go to."""
+    said = re.sub(r"[^a-z0-9]+", "-", f"{endpoint or ''} {Path(model).name}".lower()).strip("-")
+    return f"evaluate-{said or 'model'}"[:64].rstrip("-")
