@@ -138,7 +138,7 @@ class Contamination:
         return out
 
 
-class _Known:
+class Known:
     """Hashes that are looked for, ascending. Most others need no look-up in the table, but one in a smaller one."""
 
     def __init__(self, table: U64) -> None:
@@ -182,7 +182,7 @@ class _Runs:
         hash_, place = np.concatenate(hashes), np.concatenate(places)
         # Where hashes are equal, the first text comes first.
         order = np.argsort(hash_, kind="stable")
-        self._known, self._place = _Known(hash_[order]), place[order]
+        self._known, self._place = Known(hash_[order]), place[order]
 
     def hits(self, parts: list[bytes], some: Batch) -> Iterator[tuple[int, int]]:
         """(row, number of a text) of every run that is found."""
@@ -210,7 +210,7 @@ class _Wholes:
         self._texts, self._shingler = texts, Shingler(SHORT)
         self._lengths = sorted({text.count(b" ") + 1 for text in texts})
         hashes, starts = self._shingler.hashes(joined(list(texts)))
-        self._known = _Known(np.unique(hashes[starts]))
+        self._known = Known(np.unique(hashes[starts]))
 
     def hits(self, parts: list[bytes], some: Batch) -> Iterator[tuple[int, int]]:
         """(row, number of a text) of every text that is found."""
@@ -223,7 +223,7 @@ class _Wholes:
 
 
 def _suspects(
-    shingler: Shingler, known: _Known, parts: list[bytes], some: Batch
+    shingler: Shingler, known: Known, parts: list[bytes], some: Batch
 ) -> Iterator[tuple[int, list[bytes], int, int]]:
     """Where a known hash stands: the row, its words, which of them begins the run; and its place in the table."""
     import numpy as np

@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from runner import contract
-from runner.privacy import KINDS, SHOWN, Hit, Kind, find, may_hold
+from runner.privacy import KINDS, SHOWN, Hit, Kind, find, look, may_hold
+from runner.privacy.structured import is_json, strings, without_strings
 from runner.record import Edited, Message, Record
 from runner.registry import Said, filter
 
@@ -26,7 +27,6 @@ Sure = Literal["email", "phone", "card", "ip", "iban"]
 Placeholder = Annotated[str, Meta(min_length=1, max_length=40)]
 
 _USUAL: dict[str, str] = {kind: f"[{kind.upper()}]" for kind in KINDS}
-_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"')  # a string of JSON text, which was read as such before
 _NUMBER = re.compile(r"-?\d[\d.]*")
 _ROUNDS = 8  # what was hidden by its neighbour shows once that is gone
 
@@ -73,15 +73,15 @@ def pii(
     wanted = tuple(k for k in KINDS if (names if k == "name" else kinds is None or k in kinds))
     written = _USUAL | dict(placeholders)
 
-    def look(record: Record) -> Said:
+    def said(record: Record) -> Said:
         if not names and not may_hold("\n".join(_texts(record))):
             return True
         if action == "drop":
-            found = {hit.kind for text in _texts(record) for hit in _look(text, wanted)}
+            found = {hit.kind for text in _texts(record) for hit in look(text, wanted)}
             return f"pii: {', '.join(SHOWN[k] for k in KINDS if k in found)}" if found else True
         return _Redaction(record, wanted, written).said()
 
-    return look
+    return said
 
 
 def _texts(record: Record) -> Iterator[str]:
@@ -139,10 +139,10 @@ class _Redaction:
 
     def _text(self, text: str, known: frozenset[str]) -> str:
         """The text redacted; of JSON text only the strings are, and everything else stays as it is written."""
-        if not _is_json(text):
+        if not is_json(text):
             return self._redact(text, find(text, self.wanted, known=known))
         out, end = [], 0
-        for start, stop, inner, lead in _strings(text):
+        for start, stop, inner, lead in strings(text):
             hits = find(inner, self.wanted, lead=lead, known=known)
             if hits:
                 out += [text[end:start], json.dumps(self._redact(inner, hits), ensure_ascii=False)]
@@ -170,36 +170,9 @@ class _Redaction:
         return self.named[key]
 
 
-def _look(text: str, wanted: tuple[Kind, ...]) -> list[Hit]:
-    if not _is_json(text):
-        return find(text, wanted)
-    return [hit for _, _, inner, lead in _strings(text) for hit in find(inner, wanted, lead=lead)]
-
-
-def _is_json(text: str) -> bool:
-    """Whether the text is a JSON object, list or string, as arguments and most results are."""
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _strings(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """(start, end, what it says, the key before it) of each string in JSON text."""
-    key = ""
-    for match in _LITERAL.finditer(text):
-        inner = json.loads(match[0])
-        yield match.start(), match.end(), inner, key
-        if text[match.end() : match.end() + 8].lstrip()[:1] == ":":
-            key = inner[:40]
-
-
 def _numbers(m: Message) -> Iterator[str]:
     """The digits of the numbers of JSON texts."""
     for text in (m.content or "", *(c.function.arguments for c in m.tool_calls)):
-        if _is_json(text) and (m.role == "tool" or text is not m.content):
-            for number in _NUMBER.findall(_LITERAL.sub('""', text)):
+        if is_json(text) and (m.role == "tool" or text is not m.content):
+            for number in _NUMBER.findall(without_strings(text)):
                 yield number.lstrip("-")

@@ -11,5 +11,6 @@ IBANs, addresses of the internet protocol); a telephone number needs a form that
 from __future__ import annotations
 
 from runner.privacy.find import KINDS, SHOWN, Hit, Kind, find, may_hold
+from runner.privacy.structured import look
 
-__all__ = ["KINDS", "SHOWN", "Hit", "Kind", "find", "may_hold"]
+__all__ = ["KINDS", "SHOWN", "Hit", "Kind", "find", "look", "may_hold"]

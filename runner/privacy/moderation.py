@@ -30,14 +30,19 @@ def judged(
 ) -> list[bool | str]:
     """True for texts that may stay, else the worst category. `ask` is a services.Ask.
 
-    Without `at_least` the endpoint's own flag decides. Texts without words are not asked about.
+    Without `at_least` the endpoint's own flag decides. Texts without words may stay.
     """
-    said: list[bool | str] = [True] * len(texts)
+    return [True if result is None else verdict(result, at_least) for result in results(texts, ask, model)]
+
+
+def results(texts: Sequence[str], ask: Callable[..., Any], model: str | None) -> list[Result | None]:
+    """What the endpoint says of each text; None of those without words, which are not asked about."""
+    said: list[Result | None] = [None] * len(texts)
     asked = [n for n, text in enumerate(texts) if text.strip()]
     for start in range(0, len(asked), _AT_ONCE):
         some = asked[start : start + _AT_ONCE]
         for n, result in zip(some, _asked([texts[i] for i in some], ask, model), strict=True):
-            said[n] = _verdict(result, at_least)
+            said[n] = result
     return said
 
 
@@ -56,7 +61,8 @@ def _read(count: int, raw: bytes) -> list[Result]:
     return results
 
 
-def _verdict(result: Result, at_least: float | None) -> bool | str:
+def verdict(result: Result, at_least: float | None) -> bool | str:
+    """True where the text may stay, else the worst category; without `at_least` the endpoint's flag decides."""
     scores = sorted(result.category_scores.items(), key=lambda item: (-item[1], item[0]))
     if at_least is not None:
         return f"toxicity: {scores[0][0]}" if scores and scores[0][1] >= at_least else True
