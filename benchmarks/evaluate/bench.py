@@ -56,7 +56,6 @@ class Bench:
             "adapter": str(run.kept),
             "template": str(template),
             "end_of_turn": "<|im_end|>",
-            "arm": "tuned",
             "batch": BATCH,
             "nf4": True,
         }
@@ -70,13 +69,18 @@ class Bench:
         out = self.root / "answers"
         shutil.rmtree(out, ignore_errors=True)
         sets = [
-            {"probes": str(SHIPPED / "probes" / name), "out": str(out / name), "max_new_tokens": most}
+            {
+                "arm": "tuned",
+                "probes": str(SHIPPED / "probes" / name),
+                "out": str(out / name / "said.jsonl"),
+                "max_new_tokens": most,
+            }
             for name, most in SETS
         ]
         seconds = self.job("generate", sets=sets)
         said = {}
         for name, _ in SETS:
-            for line in (out / name).read_text(encoding="utf-8").splitlines():
+            for line in (out / name / "said.jsonl").read_text(encoding="utf-8").splitlines():
                 answer = json.loads(line)
                 said[answer["id"]] = answer["raw"]
         return {"seconds": seconds, "said": said}
@@ -93,7 +97,12 @@ class Bench:
     def lm_eval(self) -> dict[str, Any]:
         out = self.root / "lm-eval"
         shutil.rmtree(out, ignore_errors=True)
-        task = {"tasks": ["everyday_facts"], "task_folder": str(SHIPPED / "tasks"), "fewshot": 0}
+        task = {
+            "arm": "base",
+            "tasks": ["everyday_facts"],
+            "task_folder": str(SHIPPED / "tasks"),
+            "fewshot": 0,
+        }
         seconds = self.job("lm_eval", out=str(out), adapter=None, **task)
         results = json.loads((out / "results.json").read_bytes())["results"]
         return {"seconds": seconds, "values": {r["metric"]: r["value"] for r in results}}
