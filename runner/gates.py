@@ -132,7 +132,7 @@ def _case(gate: Gate, measured: Mapping[str, Measured], facts: Mapping[str, floa
     if gate.against is None:
         _value(case, found)
     else:
-        _difference(case, found.against[gate.against] if gate.against != found.judged else None)
+        _difference(case, found, found.against[gate.against] if gate.against != found.judged else None)
     return case
 
 
@@ -148,16 +148,16 @@ def _fact(case: _Case, value: float) -> None:
 def _value(case: _Case, found: Measured) -> None:
     arm = found.arms.get(found.judged)
     if arm is None or not arm.values:
-        _nothing(case, arm.missing if arm else 0)
+        _nothing(case, found, arm.missing if arm else 0)
         return
     value = sum(arm.values.values()) / len(arm.values)
     case.out |= {"value": value, "threshold": case.gate.margin}
     _tested(case, arm.spread, arm.missing, arm.limits, len(arm.values))
 
 
-def _difference(case: _Case, pairs: stats.Pairs | None) -> None:
+def _difference(case: _Case, found: Measured, pairs: stats.Pairs | None) -> None:
     if pairs is None or not pairs.ids:
-        _nothing(case, pairs.missing if pairs else 0)
+        _nothing(case, found, pairs.missing if pairs else 0)
         return
     n = len(pairs.ids)
     value, reference = (sum(side[i] for i in pairs.ids) / n for side in (pairs.second, pairs.first))
@@ -169,9 +169,12 @@ def _difference(case: _Case, pairs: stats.Pairs | None) -> None:
         case.fails = max(case.fails, pairs.better(not case.gate.above) or 0.0)
 
 
-def _nothing(case: _Case, missing: int) -> None:
+def _nothing(case: _Case, found: Measured, missing: int) -> None:
     lost = f" ({missing} missing)" if missing else ""
-    case.out |= {"why": f"{case.gate.metric} has no value: nothing was scored{lost}", "missing": missing}
+    reasons = {s.reason for s in found.scores.get(found.judged, ())}
+    why = next(iter(reasons)) if len(reasons) == 1 else ""  # of a judge that is not admitted, say
+    what = f"{case.gate.metric} has no value: nothing was scored{lost}{': ' if why else ''}{why}"
+    case.out |= {"why": what, "missing": missing}
 
 
 def _tested(

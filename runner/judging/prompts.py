@@ -35,20 +35,25 @@ Answer with one JSON object and nothing else, in this form:
 
 
 class Question(Struct, frozen=True):
-    """One question: its two messages, the code that the answer must repeat, and what it may say under which name."""
+    """One question: its two messages, the code that the answer must repeat, and what it may say under which name.
+
+    `pinned`: the code stands in the schema, too. Else it does not: an endpoint that enforces schemas would write it for
+    a judge that never read it; and a schema that is always the same is compiled once.
+    """
 
     code: str
     system: str
     user: str
     field: str
     values: tuple[Any, ...]
+    pinned: bool = False
 
     @property
     def schema(self) -> dict[str, Any]:
         """Of the answer. Only what every endpoint that enforces schemas knows."""
         value = {"type": "string" if isinstance(self.values[0], str) else "integer", "enum": [*self.values]}
         properties = {
-            "code": {"type": "string", "enum": [self.code]},
+            "code": {"type": "string"} | ({"enum": [self.code]} if self.pinned else {}),
             "reason": {"type": "string"},
             self.field: value,
         }
@@ -109,7 +114,7 @@ def enforcing(model: str) -> Question:
     """
     code = digest({"probe": "json_schema", "model": model})[:16]
     system = "Answer in one plain English sentence. Do not use JSON, braces or quotation marks."
-    return Question(code, system, "Say what a river is.", "score", GRADES)
+    return Question(code, system, "Say what a river is.", "score", GRADES, pinned=True)
 
 
 def _ignored(rubric: Rubric) -> list[str]:

@@ -27,7 +27,7 @@ from judge_endpoint import (
     verdict,
 )
 
-from runner import metrics
+from runner import gates, metrics
 from runner.errors import StepError
 from runner.net.watched import Limits
 from runner.record import Verdict
@@ -151,6 +151,11 @@ def test_a_judge_that_is_none_is_not_admitted(tmp_path: Path, answer: Any, why: 
         "no answer of the models was sent, and each question was asked twice at most"
     )
     assert not any("GOOD" in b["messages"][1]["content"] for b in end.asked)
+    row = metrics.measured("s.wit", "grade", "higher", found.scores, "wit")
+    for gate in ("s.wit >= 1", "s.wit <= 5", "s.wit >= base", "s.judge.admitted >= 1"):
+        (said,) = gates.decide([gate], {"s.wit": row}, {f"s.{k}": v for k, v in found.facts.items()}, "pass")
+        assert said["verdict"] == said["counts"] == "fail"
+        assert "judge.admitted" in gate or said["why"].endswith("(3 missing): " + found.scores[0].reason)
 
 
 def test_a_verdict_that_is_copied_out_of_the_text_is_none(tmp_path: Path) -> None:
@@ -238,6 +243,10 @@ def test_schemas_are_relied_on_where_the_endpoint_enforces_them(tmp_path: Path) 
         assert all(b["response_format"]["json_schema"]["strict"] for b in end.asked)
         schema = end.asked[-1]["response_format"]["json_schema"]["schema"]
         assert schema["properties"]["score"]["enum"] == [1, 2, 3, 4, 5] and schema["required"][0] == "code"
+        assert len({json.dumps(b["response_format"]) for b in end.asked}) == 2, (
+            "one for the probe, one for all"
+        )
+        assert Asked.of(end.asked[-1]).code not in json.dumps(schema), "the judge itself has to repeat it"
         del end.asked[:]
         judged(tmp_path / "b", end.url, SAID, structured="never")
         assert not any("response_format" in b or is_probe(b) for b in end.asked)
