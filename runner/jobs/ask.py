@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -111,6 +111,10 @@ class Unusable(Exception):
     """What came is no answer; `str()` says why."""
 
 
+class Withheld(Unusable):
+    """An endpoint that works has none for this one prompt: of others nothing follows."""
+
+
 def ask(job: AskJob) -> None:
     """Write the answers of `job`. Raises StepError where the endpoint cannot be had."""
     from runner.net.client import Client
@@ -156,17 +160,17 @@ class Endpoint:
 
     def __init__(self, job: AskJob, client: Client) -> None:
         self.job, self.client = job, client
-        self._failing = 0
+        self._failing, self._heard = 0, False
 
     def answers(self, wanted: AskSet, todo: list[tuple[Probe, int]]) -> Iterator[Answer]:
         """An answer to each, as they come. Raises StepError where asking on makes no sense."""
         workers = max(1, int(float(self.job.at_once)))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="ask")
         try:
-            asked: dict[Future[Answer], None] = {pool.submit(self._one, wanted, p, n): None for p, n in todo}
+            asked = [pool.submit(self._one, wanted, p, n) for p, n in todo]
             for future in as_completed(asked):
-                answer = future.result()
-                self._heed(answer)
+                answer, withheld = future.result()
+                self._heed(answer, withheld)
                 yield answer
         except BaseException as e:
             self.client.close()  # what is under way ends
@@ -176,17 +180,20 @@ class Endpoint:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _one(self, wanted: AskSet, probe: Probe, repeat: int) -> Answer:
-        """Raises Unfetched for what may be had later."""
-        from runner.net.failures import Again, Stopped
+    def _one(self, wanted: AskSet, probe: Probe, repeat: int) -> tuple[Answer, bool]:
+        """The answer, and if it failed whether only this prompt is to blame. Raises Unfetched for what may be had
+        later."""
+        from runner.net.failures import Again, Refused, Stopped
 
         try:
             raw = self._post(body(self.job, wanted, probe, repeat), most(wanted.max_new_tokens))
-            return read(raw, probe.id, wanted.arm, repeat)
+            return read(raw, probe.id, wanted.arm, repeat), False
         except (Again, Stopped):
             raise
         except (Unfetched, Unusable) as e:
-            return Answer(probe.id, wanted.arm, "", "stop", repeat=repeat, failed=one_line(str(e)))
+            withheld = isinstance(e, Withheld) or (isinstance(e, Refused) and e.status in (400, 413, 422))
+            failed = one_line(str(e))
+            return Answer(probe.id, wanted.arm, "", "stop", repeat=repeat, failed=failed), withheld
 
     def _post(self, content: bytes, size: int) -> bytes:
         key = os.environ.get(KEY, "")
@@ -202,8 +209,13 @@ class Endpoint:
         self.client.forget(got)  # the journal keeps what is an answer
         return got.bytes()
 
-    def _heed(self, answer: Answer) -> None:
-        self._failing = self._failing + 1 if answer.failed else 0
+    def _heed(self, answer: Answer, withheld: bool) -> None:
+        """Raises StepError once asking on makes no sense. What an endpoint that works will not answer (a prompt that
+        its filter stops) is no sign of that."""
+        if answer.failed is None:
+            self._failing, self._heard = 0, True
+        elif not (withheld and self._heard):
+            self._failing += 1
         if self._failing >= FAILING:
             raise self._away(
                 f"{self._failing} answers failed one after the other, the last with: {answer.failed}"
@@ -298,11 +310,9 @@ def read(raw: bytes, id: str, arm: str, repeat: int) -> Answer:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise Unusable(_error(raw) or f"what came is no chat completion: {e}") from None
     said = choice.message
-    if said.refusal:
-        raise Unusable(f"the endpoint refused: {said.refusal}")
     if choice.finish_reason not in _FINISHED:
-        raise Unusable(f"the answer ended with {choice.finish_reason!r}, which is neither stop nor length")
-    text = (said.content or "").strip()
+        raise Withheld(f"the answer ended with {choice.finish_reason!r}, which is neither stop nor length")
+    text = (said.content or said.refusal or "").strip()  # a refusal is what it says, too
     calls = [
         ToolCall(f"call_{n}", FunctionCall(c.function.name, c.function.arguments))
         for n, c in enumerate(said.tool_calls or (), 1)

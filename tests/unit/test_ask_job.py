@@ -182,7 +182,6 @@ LIES: dict[str, tuple[Reply, str]] = {
     "an error called well": ((200, {}, b'{"error": {"message": "out of credit"}}'), "out of credit"),
     "no words": (completion("  \n"), "the answer is empty"),
     "filtered": (completion("He", "content_filter"), "content_filter"),
-    "refused": (completion(None, refusal="I cannot."), "refused: I cannot"),
     "half a character": ((200, {}, b'{"choices": [{"message": {"content": "\\ud800"}, "finish_reason": "stop"}]}'), "no chat completion"),
     "400": ((400, {}, b'{"error": {"message": "too long"}}'), "HTTP 400"),
 }  # fmt: skip
@@ -209,6 +208,22 @@ def test_one_that_only_fails_is_given_up(stub: Stub, tmp_path: Path) -> None:
     ) as e:
         ask(job(tmp_path, stub.url, 40, at_once="1"))
     assert "run it again to go on" in str(e.value) and len(stub.asked) < 12
+
+
+def test_a_filter_stops_prompts_and_not_the_evaluation(stub: Stub, tmp_path: Path) -> None:
+    def answer(body: dict[str, Any], before: int) -> Reply:
+        n = number(body)
+        if n == 0:
+            return completion(None, refusal="I cannot.")
+        return (
+            completion("He", "content_filter") if n % 2 else (400, {}, b'{"error": {"message": "filtered"}}')
+        )
+
+    stub.answer = answer
+    ask(job(tmp_path, stub.url, 20, at_once="1"))
+    found = answers(tmp_path)
+    assert found[0].raw == "I cannot." and found[0].failed is None, "a refusal is what the model says"
+    assert len(found) == 20 and all(a.failed for a in found[1:])
 
 
 def test_what_was_answered_before_it_went_away_is_not_asked_again(stub: Stub, tmp_path: Path) -> None:
