@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from runner import basemodel, process
 from runner.making import Making, write_json
+from runner.store import digest
 
 BATCH = 64
 Weights = Literal["base", "tuned"]
@@ -30,14 +31,31 @@ def model_of(m: Making, weights: Weights) -> dict[str, Any]:
     }
     if weights == "tuned":
         trained = m.inputs["train" if "train" in m.inputs else "result"]
-        folder = str(trained.file(adapter.folder))
-        job |= {"model": folder, "revision": None} if adapter.folder == "model" else {"adapter": folder}
-        job["trained"] = folder
+        folder = trained.file(adapter.folder)
+        _same_template(m, folder)
+        job |= (
+            {"model": str(folder), "revision": None}
+            if adapter.folder == "model"
+            else {"adapter": str(folder)}
+        )
     if m.plan.template is not None:
         template = m.work / "template.jinja"
         template.write_text(m.plan.template, encoding="utf-8")
         job["template"] = str(template)
     return job
+
+
+def _same_template(m: Making, trained: Path) -> None:
+    """Raises StepError where what was trained was trained with another template than it is to be asked with."""
+    try:
+        known = json.loads((trained / "mirepoix.json").read_bytes())["template"]
+    except (OSError, ValueError, LookupError, TypeError):
+        known = ""
+    if known != digest(m.plan.template):
+        raise m.fail(
+            f"{m.shown(trained)} was trained with another chat template than it would be asked with here (its "
+            "mirepoix.json says which): it would answer otherwise than it was taught; train it anew"
+        )
 
 
 def on_weights(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:

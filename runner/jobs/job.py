@@ -27,8 +27,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which model answers: a folder, or a hub id (with its `revision`) that is in the local cache.
 
     `adapter` is a PEFT folder or None (the base arm); `template` a Jinja file that replaces the
-    model's own chat template; `trained` a folder (adapter or model) whose mirepoix.json says which template it was
-    trained with, which must be that one; `nf4` says that the adapter was trained on the base in four bits, of the
+    model's own chat template; `nf4` says that the adapter was trained on the base in four bits, of the
     kind `quant_type`, with `double_quant` or without; `threads` is the number of CPU threads, 0 leaves it to
     the library.
     """
@@ -36,7 +35,6 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: str
     revision: str | None = None
     adapter: str | None = None
-    trained: str | None = None
     nf4: bool = False
     quant_type: Literal["nf4", "fp4"] = "nf4"
     double_quant: bool = True

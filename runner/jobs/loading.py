@@ -11,7 +11,6 @@ own weights it is a different, worse model.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from msgspec import Struct
 from runner.errors import StepError
 from runner.jobs.fitting import misfit
 from runner.jobs.job import Job
-from runner.store import digest
 
 PROMPT = "The capital of France is"
 Worn = Callable[[Any, Any], None]
@@ -68,7 +66,6 @@ def load(job: Job, worn: Worn | None = None) -> Loaded:
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.manual_seed(job.seed)
-    same_template(job)
     if Path(job.model).is_dir() and not Path(job.model, "config.json").is_file():
         raise StepError("load", f"{job.model} holds no model (no config.json)")
     dtype = getattr(torch, job.dtype)
@@ -94,23 +91,6 @@ def load(job: Job, worn: Worn | None = None) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device=device, dtype=dtype)
     return Loaded(model, tokenizer, proof, stop_ids(model, tokenizer, job.end_of_turn))
-
-
-def same_template(job: Job) -> None:
-    """Raises StepError where what was trained was trained with another template than it is to be asked with."""
-    if job.trained is None:
-        return
-    text = Path(job.template).read_text(encoding="utf-8") if job.template else None
-    try:
-        known = json.loads(Path(job.trained, "mirepoix.json").read_bytes())["template"]
-    except (OSError, ValueError, KeyError, TypeError):
-        known = ""
-    if known != digest(text):
-        raise StepError(
-            "template",
-            f"{job.trained} was trained with another chat template than it would be asked with here (its "
-            "mirepoix.json says which): it would answer otherwise than it was taught; train it anew",
-        )
 
 
 def tokenizer_of(job: Job) -> Any:

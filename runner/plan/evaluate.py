@@ -43,16 +43,16 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             "profile": p.profile,
         }
     trained = [n for n in ("train", "result") if n in p.steps]
-    looked = _contaminated(p, judged, files)
+    _contaminated(p, judged, files)
     for arm in who:
         weights = "tuned" if arm == "tuned" else "base"
         needs = base + (trained if arm == "tuned" else [])
         named = p.recipe.evaluate.arms.get(arm)
         for suite in judged:
             if named and named.endpoint:
-                _answers(p, arm, suite, files[suite.common.name], looked, {})
+                _answers(p, arm, suite, files[suite.common.name], [], {})
             else:
-                _answers(p, arm, suite, files[suite.common.name], needs + looked, common)
+                _answers(p, arm, suite, files[suite.common.name], needs, common)
         if arm not in ARMS:  # what a model knows or foresees is not asked for in words
             continue
         if tasks:
@@ -73,17 +73,20 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
         _judge(p, suite, files[suite.common.name], who)
 
 
-def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> list[str]:
-    """The step that looks for probes in the data of a recipe that has them not taken out."""
-    if p.recipe.decontaminate.against == "evals" or not judged:
-        return []
+def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> None:
+    """The step that looks for probes in the data of a recipe that has them not taken out.
+
+    Steps are made in their order: it comes before any answer, and other data make no base model speak again.
+    """
+    if p.recipe.decontaminate.against == "evals" or not judged or "split" not in p.steps:
+        return
     options = {
         "probes": digests(files),
         "limits": {s.common.name: s.common.limit for s in judged},
         "ngram": p.recipe.decontaminate.ngram,
     }
     probes = [(s, f) for s in judged for f in files[s.common.name]]
-    return [p.add("contaminated", "contaminated", "evaluate", ["split"], options, probes=probes)]
+    p.add("contaminated", "contaminated", "evaluate", ["split"], options, probes=probes)
 
 
 def _answers(

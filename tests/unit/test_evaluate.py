@@ -240,6 +240,24 @@ def test_a_suite_whose_probes_were_trained_on_is_refused(home: Path, asked: str,
         assert word in str(refused.value)
 
 
+# -- the template that was trained ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+@pytest.mark.parametrize("about", [{"template": digest("another")}, {"template": digest(None)}, {}, None])
+def test_what_was_trained_with_another_template_is_refused(home: Path, about: Any, engine: str) -> None:
+    (home / "r.yaml").write_text(RECIPE.replace("evaluate: {", f"evaluate: {{engine: {engine}, "))
+    made = planned(home)
+    (home / "trained/adapter").mkdir(parents=True)
+    if about is not None:
+        (home / "trained/adapter/mirepoix.json").write_text(json.dumps(about))
+    inputs = {"train": Artifact(home / "trained", None)}  # type: ignore[arg-type]
+    with pytest.raises(
+        StepError, match=r"answers\.tuned\.one: trained/adapter was trained with another chat template"
+    ):
+        MAKERS["generate"](making(made, "answers.tuned.one", inputs))
+
+
 # -- answers over HTTP ------------------------------------------------------------------------------
 
 

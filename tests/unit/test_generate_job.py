@@ -144,25 +144,6 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     assert len({seed_of(1, "a", n) for n in range(5)} | {seed_of(2, "a", 0), seed_of(1, "b", 0)}) == 7
 
 
-def test_what_was_trained_with_another_template_is_refused(tiny: Path, probes: Path, tmp_path: Path) -> None:
-    from runner.store import digest
-
-    good = adapter(tiny, tmp_path / "good", 0.5)
-    template = tmp_path / "t.jinja"
-    template.write_text("{{ messages[0].content }}")
-    same = {"adapter": str(good), "trained": str(good), "arm": "tuned"}
-    for about in ({"template": digest("another")}, {"template": digest(None)}, {}, None):
-        if about is not None:
-            (good / "mirepoix.json").write_text(json.dumps(about))
-        with pytest.raises(StepError, match="was trained with another chat template"):
-            generate(job(tiny, probes, tmp_path / "out", template=str(template), **same))
-        (good / "mirepoix.json").unlink(missing_ok=True)
-    assert not (tmp_path / "out/answers.jsonl").exists()
-    (good / "mirepoix.json").write_text(json.dumps({"template": digest(template.read_text())}))
-    generate(job(tiny, probes, tmp_path / "out", template=str(template), **same))
-    assert len(answers(tmp_path / "out")) == 24
-
-
 def test_stops_at_the_models_own_stop_token(tiny: Path, probes: Path, tmp_path: Path) -> None:
     from transformers import GenerationConfig
 
