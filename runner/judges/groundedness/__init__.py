@@ -1,0 +1,125 @@
+"""Judge `groundedness`: does an answer say only what the tools' results, the user or the system text say?
+
+Probes hold the conversation up to the result; the answer is what the model then says. Every number, time, date and name
+in it must stand there, or follow by rounding or by a conversion of units, and a number must be told of the day, hour,
+place and quantity that it is the number of. What a sentence means beyond its numbers and names is not judged, nor
+whether a sky called clear is clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from runner.errors import Problem, RecipeError
+from runner.judges.groundedness.claims import claimed
+from runner.judges.groundedness.grounding import Check, Findings, told_by
+from runner.judges.groundedness.names import small_words
+from runner.judges.groundedness.telling import Told, told, words_in
+from runner.record import Answer, Metric, Probe, Score, Verdict
+from runner.registry import JudgeContext, judge
+
+LONGEST = 10_000  # characters
+
+
+class Expect(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `expect` of a probe may hold: the fields of the result that the answer must tell, by their keys."""
+
+    tells: list[str] = []
+
+
+@judge("groundedness", version=1)
+def groundedness(
+    context: JudgeContext,
+    *,
+    names: Annotated[
+        list[str],
+        Meta(
+            description="Names that answers may always say, such as the persona's own.",
+            examples=[["Captain Elias Tuttle"]],
+        ),
+    ] = [],  # noqa: B006
+) -> Verdict:
+    """Score answers after a tool's result: grounded (nothing in them is invented), used_output (something is told that
+    only a tool said; where the probe names fields, those), after_error (nothing told where tools only failed), and
+    truncated. Wrong and truncated answers count as 0, missing ones as missing."""
+    expected = _expectations(context.probes)
+    worlds = {p.id: told(p, context.system) for p in context.probes}
+    common = small_words(
+        [a.text for a in context.answers] + [m.content or "" for p in context.probes for m in p.messages]
+    )
+    allowed = words_in(" ".join(names))
+    scores: list[Score] = []
+    faults = 0
+    for probe, arm, answer in context.said("groundedness"):
+        world = worlds[probe.id]
+        metrics = ["grounded", *(["after_error"] if world.failed else ["used_output"] if world.facts else [])]
+        missing = "no answer" if answer is None else answer.failed or ""
+        if answer is None or missing:
+            scores += [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")]
+            continue
+        cut = answer.finish == "length"
+        unfit = _unfit(answer)
+        found = Findings() if unfit else Check(world).answer(answer.text, common, world.words | allowed)
+        faults += len(found.faults)
+        reasons = {
+            "grounded": unfit or "; ".join(found.faults),
+            "used_output": unfit or _unused(found, expected[probe.id]),
+            "after_error": unfit or "; ".join(found.faults) or claimed(answer.text),
+        }
+        for metric in metrics:
+            reason = _writable(reasons[metric])
+            scores.append(Score(probe.id, arm, metric, 0.0 if reason else 1.0, reason))
+        scores.append(Score(probe.id, arm, "truncated", float(cut), "no end within its limit" if cut else ""))
+    failed = sum(w.failed for w in worlds.values())
+    facts = {"probes_after_an_error": float(failed), "inventions": float(faults)}
+    return Verdict(scores, facts, {"truncated": Metric(better="lower")})
+
+
+def _expectations(probes: Sequence[Probe]) -> dict[str, Expect]:
+    found: dict[str, Expect] = {}
+    problems: list[Problem] = []
+    for probe in probes:
+        try:
+            if probe.id in found:
+                raise ValueError("two probes have this id")
+            found[probe.id] = msgspec.convert(probe.expect, Expect)
+        except ValueError as e:
+            problems.append(Problem("probes", 0, 0, probe.id, str(e)))
+    if problems:
+        raise RecipeError(problems)
+    return found
+
+
+def _unfit(answer: Answer) -> str:
+    """Why this is no answer in words at all."""
+    if answer.finish == "length":
+        return "truncated"
+    if answer.parse_error:
+        return f"does not parse: {answer.parse_error}"
+    if not answer.text.strip():
+        calls = answer.message.tool_calls if answer.message else []
+        return (
+            f"called {', '.join(c.function.name for c in calls)} instead of answering"
+            if calls
+            else "empty answer"
+        )
+    return f"longer than {LONGEST} characters" if len(answer.text) > LONGEST else ""
+
+
+def _unused(found: Findings, expect: Expect) -> str:
+    if expect.tells:
+        untold = [name for name in expect.tells if not told_by(name, found.used)]
+        return f"does not tell {', '.join(untold)}" if untold else ""
+    return "" if found.used else "tells nothing that only a tool said"
+
+
+def _writable(reason: str) -> str:
+    text = reason if len(reason) <= 500 else reason[:499] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+__all__ = ["Check", "Expect", "Told", "groundedness", "told"]

@@ -1,0 +1,384 @@
+"""Does what an answer says follow from what was told?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from runner.judges.groundedness.facts import Fact
+from runner.judges.groundedness.fields import QUANTITIES
+from runner.judges.groundedness.names import invented
+from runner.judges.groundedness.numbers import Number
+from runner.judges.groundedness.reading import Claim, Clock, Said, read
+from runner.judges.groundedness.telling import Told, coming
+from runner.judges.groundedness.times import Day, Hours, agree, read_times
+from runner.judges.groundedness.units import UNITS, converted, measures, otherwise, said_as, scaled
+
+_MORE = re.compile(
+    r"\s*(?:degrees?\s*)?(?:warmer|cooler|colder|hotter|higher|lower|more|less|fewer|milder|faster|slower|stronger|weaker|"
+    r"wetter|drier|dearer|cheaper|up\b|down\b|above\s+(?!zero|freez)|below\s+(?!zero|freez)|apart|of\s+difference|difference|"
+    r"(?:degree\s+)?(?:rise|drop|jump|swing|fall|change|increase|decrease))",
+    re.IGNORECASE,
+)
+_BY = re.compile(
+    r"\b(?:difference|rise|drop|jump|swing|fall|change|gap|range|increase|decrease|up|down|rises|drops|falls|warmer|cooler|"
+    r"colder|hotter|higher|lower)\s+(?:of|by)\s+(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
+    re.IGNORECASE,
+)
+_FREEZING = re.compile(
+    r"\s*(?:degrees?\s*(?:Celsius|C|Fahrenheit|F)?\s*)?(below|above)\s+freezing", re.IGNORECASE
+)
+_MEAN = re.compile(r"\baverag|\bmean\b|\bon\s+the\s+whole\b", re.IGNORECASE)
+_SUM = re.compile(r"\b(?:total|altogether|in\s+all|combined|sum|adds?\s+up|accumulat)", re.IGNORECASE)
+
+
+@dataclass
+class Findings:
+    """`faults`: what does not follow, an atom each with the reason; `used`: facts that the answer tells and nobody but
+    a tool said."""
+
+    faults: list[str] = field(default_factory=list)
+    used: list[Fact] = field(default_factory=list)
+    atoms: int = 0
+
+
+def near(number: Number, value: float, measure: str | None = None) -> bool:
+    """Whether a number may be told so: equal when rounded as it is, or somewhat off where it says "about"."""
+    off = abs(number.value - value)
+    slack = 1e-9 * max(1.0, abs(value))
+    if number.decade:
+        return number.value - 0.5 <= value < number.value + 10
+    if off <= 0.5 * 10**-number.decimals + slack:
+        return True
+    if not number.hedged or number.decimals > 1:
+        return number.hedged and number.word and off <= 0.13
+    if number.decimals == 0 and off < 1 and abs(value) >= 2:
+        return True
+    round_enough = measure == "temperature" or off <= 0.15 * abs(value)
+    return round_enough and (
+        (number.value % 5 == 0 and off <= 2.5 and abs(value) >= 5)
+        or (number.value % 10 == 0 and off <= 5 and abs(value) >= 100)
+        or (number.value % 100 == 0 and off <= 50 and abs(value) >= 1000)
+    )
+
+
+class Check:
+    """One answer against one world."""
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+        self.figures = [f for f in told.facts if f.value is not None]
+        self.measured = {f.measure for f in self.figures if f.measure and not f.field.plain}
+        self.places = {f.places for f in self.figures}
+        days = [f.day for f in told.facts if f.day] + [d for t in told.times for d in t.days]
+        days += [d for f in told.facts if f.text for t in read_times(f.text) for d in t.days]
+        days += [*(told.asked_days or ()), Day(offset=0)]
+        # Only such as have a date: a Saturday does not make each Saturday of the year known.
+        self.days = [d for d in (coming(x, told.today).known(told.today) for x in days) if d.dom is not None]
+
+    def answer(self, text: str, common: frozenset[str], known: frozenset[str]) -> Findings:
+        """What of an answer does not follow. `known` and `common` words as for names.invented."""
+        found = Findings()
+        said = read(text, self.told.places, self.told.own)
+        failed: list[tuple[int, str]] = []
+        good: dict[int, Claim] = {}
+        for i, claim in enumerate(said.claims):
+            if claim.idle:
+                continue
+            found.atoms += 1
+            facts, fault = self.number(claim)
+            if fault:
+                failed.append((i, fault))
+            else:
+                good[i] = claim
+                found.used += facts
+        for i, fault in failed:
+            if not self._repeats(said, i, good):
+                found.faults.append(f"{said.claims[i].number.shown}: {fault}")
+        for clock in said.clocks:
+            facts, fault = self.time(clock)
+            found.atoms += 1
+            found.used += facts
+            if fault:
+                found.faults.append(f"{clock.mention.text.strip()}: {fault}")
+        for name in invented(text, known, common):
+            found.atoms += 1
+            found.faults.append(f"{name}: no such name in the tool's result or the conversation")
+        found.used += self._quoted(text)
+        return found
+
+    # -- numbers ----------------------------------------------------------------------------------
+
+    def number(self, claim: Claim) -> tuple[list[Fact], str]:
+        """The facts that a number tells, or why it tells none. No facts and no fault: people said it."""
+        n = self._asked(claim)
+        if claim.counted:
+            allowed = self.told.sizes | {int(x.value) for x in self.told.numbers if x.value.is_integer()}
+            top = max(self.told.sizes, default=1)
+            if n.number.value in allowed or 0 <= n.number.value <= top or self._written(n.number):
+                return [], ""
+            return [], "counts more than there is"
+        able = list(self._measurable(n))
+        by_value = [f for f in able if self._equal(n.number, f, said_as)]
+        by_value = by_value or [f for f in able if self._equal(n.number, f, otherwise)]
+        kept, why = by_value, ""
+        for test, reason in self._tests(n):
+            left = [f for f in kept if test(f)]
+            if not left and kept:
+                why = reason
+            kept = left
+        if kept:
+            return ([] if self._people(n.number, strict=True) else kept), ""
+        if self._people(n.number) or self._derived(n):
+            return [], ""
+        return [], why or "not in the tool's result"
+
+    def _asked(self, claim: Claim) -> Claim:
+        """The claim, with what the question names where the answer does not."""
+        below = _FREEZING.match(claim.after)
+        if below:
+            unit, value = (
+                claim.number.unit,
+                claim.number.value * (-1 if below.group(1).lower() == "below" else 1),
+            )
+            if unit == "°F":
+                value += 32
+            claim = replace(claim, number=replace(claim.number, value=value))
+        days, hours = claim.days, claim.hours
+        asked = self.told.asked_days
+        if hours is None and (days is None or self._same(days, asked)):
+            hours = self.told.asked_hours
+        return replace(
+            claim,
+            days=asked if days is None else days,
+            hours=hours,
+            places=self.told.asked_places if claim.places is None else claim.places,
+        )
+
+    def _same(self, days: Sequence[Day], asked: Sequence[Day] | None) -> bool:
+        """Whether a question's hour is meant as well: not where the answer speaks of now, or of another day."""
+        if any(d.now for d in days):
+            return False
+        return not asked or any(agree(d, a, self.told.today) is not False for d in days for a in asked)
+
+    def _measurable(self, claim: Claim) -> Iterator[Fact]:
+        """Facts of a kind that the number can be: by its unit, or by what it is called."""
+        wanted = set(measures(claim.number.unit)) if claim.number.unit else set()
+        if "direction" in wanted:
+            wanted.add("degrees")
+        if not wanted:
+            wanted = {m for q in claim.quantities if q in QUANTITIES for m in QUANTITIES[q].measures}
+        if not wanted and claim.aspects and "temperature" in self.measured:
+            wanted = set()  # "a high of 24": most likely a temperature, but a wind has its highs as well
+        for f in self.figures:
+            if f.field.plain:
+                if claim.number.unit == f.unit and not claim.quantities:
+                    yield f
+            elif not wanted or f.measure in wanted or (f.measure is None and not wanted & self.measured):
+                yield f
+
+    def _equal(self, number: Number, f: Fact, ways: Callable[..., Iterator[float]]) -> bool:
+        assert f.value is not None
+        return any(near(number, v, f.measure) for v in ways(f.value, f.unit, number.unit, f.measure))
+
+    def _tests(self, claim: Claim) -> Iterator[tuple[Callable[[Fact], bool], str]]:
+        if claim.places and len({p for p in self.places if p}) > 1:
+            where = claim.places
+            yield (lambda f: not f.places or bool(f.places & where)), "that is another place's"
+        if claim.days:
+            days = claim.days
+            yield (lambda f: f.day is None or self._on(days, f)), "that is another day's"
+        if claim.hours:
+            hours = claim.hours
+            yield (lambda f: self._at(hours, claim, f)), "that is another hour's"
+        if claim.quantities:
+            said = claim.quantities
+            yield (lambda f: self._named(said, f)), "that is the number of something else"
+        if claim.aspects and len(claim.aspects) == 1:
+            (aspect,) = claim.aspects
+            yield (
+                (lambda f: f.field.aspect in (None, aspect) or f.field.quantity == "chance"),
+                ("that is the other end of the range"),
+            )
+
+    def _on(self, days: Sequence[Day], f: Fact) -> bool:
+        assert f.day is not None
+        for day in days:
+            if day.now and not f.now and self._has_now(f):
+                continue
+            if agree(day, f.day, self.told.today) is not False:
+                return True
+        return False
+
+    def _has_now(self, f: Fact) -> bool:
+        return any(g.now and g.field.quantity == f.field.quantity for g in self.figures)
+
+    def _at(self, hours: Sequence[Hours], claim: Claim, f: Fact) -> bool:
+        if f.hours is not None:
+            return any(h.meets(f.hours) for h in hours)
+        exact = any(h.exact for h in hours)
+        return (
+            not exact
+            or bool(claim.aspects)
+            or not any(g.hours is not None and g.field.quantity == f.field.quantity for g in self.figures)
+        )
+
+    def _named(self, said: frozenset[str], f: Fact) -> bool:
+        q = f.field.quantity
+        if q in said or q is None:
+            own = {s for s in said if s.startswith("key ")}
+            return q in said or not own or any(s[4:] in w for s in own for w in f.field.words)
+        family = {"temperature", "apparent", "dew point"}
+        if q in family and said <= family:
+            return not any(g.field.quantity in said for g in self.figures)
+        if {q} | said <= {"precipitation", "snow"}:
+            return not any(g.field.quantity in said for g in self.figures)
+        return {q} | said <= {"wind", "gusts"} and not any(g.field.quantity in said for g in self.figures)
+
+    # -- what follows otherwise -------------------------------------------------------------------
+
+    def _people(self, number: Number, strict: bool = False) -> bool:
+        """Whether user or system said this number, of the same kind."""
+        for x in self.told.numbers:
+            if number.unit and x.unit and number.unit != x.unit and "°" not in (number.unit, x.unit):
+                new = converted(x.value, x.unit, number.unit)
+                if new is not None and near(number, new):
+                    return True
+            elif x.value == number.value and (x.unit or not number.unit or not strict):
+                return True
+        return False
+
+    def _written(self, number: Number) -> bool:
+        return number.shown.casefold() in self.told.spoken
+
+    def _derived(self, claim: Claim) -> bool:
+        """Differences, means and totals, where the answer says that it tells one."""
+        n = claim.number
+        facts = [f for f in self.figures if not f.field.plain]
+        if _MORE.match(claim.after) or _BY.search(claim.before):
+            days = [d for t in read_times(claim.sentence) for d in t.days if not d.any]
+            return any(
+                self._apart(n, a, b)
+                for a, b in combinations(facts, 2)
+                if a.measure == b.measure and self._comparable(a, b, days)
+            )
+        series: dict[tuple[object, ...], list[Fact]] = {}
+        for f in facts:
+            series.setdefault((f.field.quantity, f.field.aspect, f.path, f.places), []).append(f)
+        for few in series.values():
+            values = [f.value for f in few if f.value is not None]
+            if len(values) < 2:
+                continue
+            made = [sum(values) / len(values)] if _MEAN.search(claim.sentence) else []
+            made += [sum(values)] if _SUM.search(claim.sentence) else []
+            for value in made:
+                if any(
+                    near(n, v, few[0].measure) for v in said_as(value, few[0].unit, n.unit, few[0].measure)
+                ):
+                    return True
+        return False
+
+    def _comparable(self, a: Fact, b: Fact, days: Sequence[Day]) -> bool:
+        """Whether a sentence with these days may compare both: the same of two days or places, or the ends of a day."""
+        same = (a.field.quantity, a.field.aspect) == (b.field.quantity, b.field.aspect)
+        if same and (a.day, a.hours, a.places) == (b.day, b.hours, b.places):
+            return False
+        if not same and (a.day != b.day or {a.field.aspect, b.field.aspect} != {"max", "min"}):
+            return False
+        on = [[f.day is None or self._on([day], f) for day in days] for f in (a, b)]
+        if len(days) == 1:
+            return on[0][0] or on[1][0]
+        return not days or (all(any(row) for row in on) and (not same or a.day == b.day or on[0] != on[1]))
+
+    def _apart(self, n: Number, a: Fact, b: Fact) -> bool:
+        assert a.value is not None and b.value is not None
+        if a.unit != b.unit:
+            return False
+        gap = abs(a.value - b.value)
+        if n.unit in (None, "°") or a.unit is None:
+            gaps = [gap] + ([gap * 1.8] if a.unit == "°C" else [gap / 1.8] if a.unit == "°F" else [])
+        else:
+            other = scaled(gap, a.unit, n.unit)
+            gaps = [] if other is None else [other]
+        # Both ends may have been rounded before they were subtracted.
+        return any(abs(abs(n.value) - g) <= (1.0 if n.decimals == 0 else 0.1) + 1e-9 for g in gaps)
+
+    def _repeats(self, said: Said, i: int, good: dict[int, Claim]) -> bool:
+        """Whether a number is another of the same sentence in another unit: 21 °C (70 °F), where 21.4 is told."""
+        claim = said.claims[i]
+        if claim.number.unit is None:
+            return False
+        for j in (i - 1, i + 1):
+            other = good.get(j)
+            if other is None or other.sentence != claim.sentence or other.number.unit is None:
+                continue
+            if "°" in (other.number.unit, claim.number.unit):
+                pairs = [("°C", "°F"), ("°F", "°C")]
+            else:
+                pairs = [(other.number.unit, claim.number.unit)]
+            for source, wanted in pairs:
+                if source == wanted:
+                    continue
+                value = converted(other.number.value, source, wanted)
+                if value is not None and near(claim.number, value, UNITS[wanted].measures):
+                    return True
+        return False
+
+    # -- times, texts -----------------------------------------------------------------------------
+
+    def time(self, clock: Clock) -> tuple[list[Fact], str]:
+        """The facts that a day or an hour tells, and what is wrong with it, or empty."""
+        mention = clock.mention
+        if mention.hours and mention.hours.exact and mention.kind != "period":
+            return self._hour(clock)
+        dates = [d for d in mention.days if d.dom is not None]
+        if not dates or any(agree(d, k, self.told.today) for d in dates for k in self.days):
+            return [], ""
+        return [], "no such day in the tool's result or the conversation"
+
+    def _hour(self, clock: Clock) -> tuple[list[Fact], str]:
+        hours = clock.mention.hours
+        assert hours is not None
+        if not (hours.first % 60 or ":" in clock.mention.text):  # "6 am" may be 5:48
+            hours = Hours(hours.first - 30, hours.last + 30, True, hours.other)
+        told = [f for f in self.told.facts if f.clock is not None]
+        days = clock.days if clock.days is not None else self.told.asked_days
+        named = [f for f in told if f.field.quantity in clock.quantities]
+        if clock.quantities and named:
+            kept = [f for f in named if hours.meets(Hours(f.clock or 0, f.clock or 0))]
+            if not kept:
+                return [], "not in the tool's result"
+            kept = [f for f in kept if not days or f.day is None or self._on(days, f)]
+            return kept, "" if kept else "that is another day's"
+        kept = [f for f in told if hours.meets(Hours(f.clock or 0, f.clock or 0))]
+        others = [f.hours for f in self.told.facts if f.hours]
+        others += [t.hours for t in self.told.times if t.hours and t.hours.exact]
+        if kept or any(hours.meets(h) for h in others):
+            return kept, ""
+        return [], "no such time in the tool's result or the conversation"
+
+    def _quoted(self, text: str) -> list[Fact]:
+        """Texts of a result that the answer says and nobody else did."""
+        flat = text.casefold()
+        out: list[Fact] = []
+        for f in self.told.facts:
+            word = f.text.strip().casefold().replace("_", " ")
+            number = f.value is not None or f.clock is not None or f.field.plain
+            if not number and len(word) > 2 and word not in self.told.spoken and _stands(word, flat):
+                out.append(f)
+        return out
+
+
+def _stands(word: str, text: str) -> bool:
+    return bool(re.search(rf"(?<!\w){re.escape(word)}", text))
+
+
+def told_by(field_name: str, facts: Iterable[Fact]) -> bool:
+    """Whether one of these facts is the field that a probe names, by its key or its path."""
+    wanted = field_name.casefold()
+    return any(
+        f.path and (f.path[-1].casefold() == wanted or ".".join(f.path).casefold().endswith(wanted))
+        for f in facts
+    )

@@ -1,0 +1,88 @@
+"""The names in an answer: capitalised words that are no beginnings of sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from runner.judges.groundedness.reading import sentences
+from runner.judges.groundedness.telling import plain
+from runner.judges.groundedness.words import COMMON, FREE
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:[.'’-][^\W\d_]+)*\.?")
+_OPENS = re.compile(r"(?:^|[.!?…:;•>|\"“”‘(\[*#\n–—-]|\d[.)])[\s\"“‘*_(#>-]*$")
+_PLACED = re.compile(
+    r"\b(?:in|at|for|near|from|around|over|of|to|across|outside|off)\s+(?:the\s+)?(?:[A-Z][\w.'’-]*\s+)*$"
+)
+_GOES_ON = re.compile(
+    r"(?:['’]s\b|\s+(?:will|is|was|has|had|should|can|could|may|might|gets?|sees?|expects?|looks|stays|remains|reach(?:es)?|"
+    r"hits|sits|experiences|enjoys|awaits|faces|boasts|stands|reports|shows|ought|shall|won['’]t|isn['’]t|today|tomorrow|"
+    r"tonight|currently|now|weather|forecast|at\s+\d)\b|\s*:|\s*,\s+[A-Z]|\s+\(|\s*[–—-]\s)"
+)
+
+
+def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list[str]:
+    """Names of an answer that stand nowhere in what was told, as they are written.
+
+    `known` are the words told (plain); `common` words that are seen in small letters somewhere, besides those that are
+    listed here. A word that begins a sentence or a line counts where the sentence goes on as after a name.
+    """
+    out: list[str] = []
+    for _, sentence in sentences(answer):
+        tokens = list(_TOKEN.finditer(sentence))
+        heading = _is_heading([t.group() for t in tokens])
+        unknown: list[tuple[int, int]] = []
+        for i, token in enumerate(tokens):
+            word = token.group().rstrip(".")
+            parts = [plain(p) for p in re.split(r"[-.]", word) if p]
+            if not word[0].isupper() or all(_told(p, known) for p in parts):
+                continue
+            if not any(p[:1].isupper() for p in re.split(r"[-.]", word)) or len(plain(word)) < 2:
+                continue
+            before, after = sentence[: token.start()], sentence[token.start() + len(word) :]
+            placed = bool(_PLACED.search(before))
+            usual = plain(word) in COMMON or plain(word) in common or all(p in COMMON | common for p in parts)
+            if (word.isupper() and len(word) > 1) or heading:
+                if not placed or usual:
+                    continue
+            elif _OPENS.search(before):
+                follows = tokens[i + 1].group() if i + 1 < len(tokens) else ""
+                named = (
+                    follows[:1].isupper() and sentence[token.end() : tokens[i + 1].start()] == " "
+                    if follows
+                    else False
+                )
+                strange = named and not _told(plain(follows.rstrip(".")), known)
+                if usual or not (_GOES_ON.match(after) or strange):
+                    continue
+            unknown.append((token.start(), token.start() + len(word)))
+        for start, end in unknown:
+            if (
+                out
+                and unknown
+                and start
+                and sentence[:start].endswith(" ")
+                and sentence[:start].rstrip().endswith(out[-1])
+            ):
+                out[-1] = f"{out[-1]} {sentence[start:end]}"
+            else:
+                out.append(sentence[start:end])
+    return list(dict.fromkeys(out))
+
+
+def _told(word: str, known: frozenset[str]) -> bool:
+    return word in known or word in FREE or (word.endswith("s") and word[:-1] in known)
+
+
+_JOINING = frozenset("a an and at by for from in of on or the to with de".split())
+
+
+def _is_heading(tokens: list[str]) -> bool:
+    """Whether a line writes its words with capitals: "Weather Forecast for Oslo"."""
+    words = [t for t in tokens if t not in _JOINING]
+    return 3 <= len(words) <= 12 and all(t[0].isupper() for t in words)
+
+
+def small_words(texts: Iterable[str]) -> frozenset[str]:
+    """Words that these texts write in small letters: a capital makes no names of them."""
+    return frozenset(plain(w) for t in texts for w in re.findall(r"\b[a-zß-ÿ][^\W\d_]+(?:['’][a-z]+)?", t))

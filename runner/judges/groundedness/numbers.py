@@ -1,0 +1,205 @@
+"""The numbers of a text, in digits and in words, each with its unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from runner.judges.groundedness.units import unit_after
+
+Span = tuple[int, int]
+SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
+TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+VALUES = {w: i for i, w in enumerate(SMALL)} | TENS
+DECADES = {w[:-1] + "ies": v for w, v in TENS.items()}  # "in the twenties"
+_WORD = "|".join([*VALUES, "hundred", "thousand", "dozen"])
+_DIGITS = re.compile(
+    r"(?<![\w.,/:$-])(?P<sign>[-−–](?=\d)|(?:minus|negative)\s+)?(?P<cash>[$€£]\s?)?"
+    r"(?P<n>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:[.,]\d+)?(?!\d)|\.\d+)(?P<half>½)?(?P<s>'?s\b)?"
+    r"|(?:(?<=[-–/~≈$€£(\"'“*])|(?<=[A-Za-z]:))(?P<n2>\d+(?:[.,]\d+)?(?!\d))(?P<s2>'?s\b)?"
+    r"|(?P<alone>½|¼|¾)",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(
+    rf"\b(?:(?P<neg>minus|negative)[\s-]+)?(?:(?P<dec>{'|'.join(DECADES)})\b|"
+    rf"(?P<n>(?:a\s+(?=hundred\b|thousand\b|dozen\b))?(?:{_WORD})\b(?:(?:\s+and\s+|[\s-]+)(?:{_WORD})\b)*)"
+    rf"(?P<point>\s+point(?:[\s-]+(?:{'|'.join(VALUES)})\b)+)?(?P<half>\s+and\s+a\s+(?:half|quarter)\b)?"
+    r"|(?P<part>(?:a\s+)?(?:half|quarter))(?=\s+(?:an?|of\s+an?)\s)"
+    r"|(?P<one>(?<!half )(?<!quarter )(?<!of )an?)(?=\s+(?:inch|foot|mile|kilomet|centimet|millimet)(?!s\b)\w*\b))",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"(?:\b(?:about|around|roughly|approximately|approx\.?|nearly|almost|close\s+to|near|just|some|somewhere|over|under"
+    r"|above|below|past|shy\s+of|nigh|circa|ca\.?|upwards?\s+of|well|more\s+than|less\s+than|up\s+to)|[~≈<>])"
+    r"(?:\s+(?:a|an|the|on|over|under|above|below|around|about|of|into|in|shy|past))*\s*[$€£(-]?$",
+    re.IGNORECASE,
+)
+_BELOW = re.compile(r"\s*(?:degrees?\s+)?below\s+(?:zero|0|nought)\b", re.IGNORECASE)
+_OR_SO = re.compile(r"\s*(?:or\s+so|or\s+thereabouts|-?ish)\b", re.IGNORECASE)
+_MARKER = re.compile(r"(?m)^\s*\d{1,2}[.)]\s")
+LETTERS = re.compile(r"[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Number:
+    """`end` is past its unit. `decimals` as it is written; `decade`: "the 70s"; `word`: written as a word."""
+
+    start: int
+    end: int
+    text: str
+    value: float
+    decimals: int = 0
+    unit: str | None = None
+    hedged: bool = False
+    decade: bool = False
+    word: bool = False
+
+    @property
+    def shown(self) -> str:
+        return " ".join(self.text.split())
+
+
+def read_numbers(text: str, masked: Sequence[Span] = ()) -> list[Number]:
+    """All numbers outside the masked spans (dates, times), in order. A number of a range or a list ("18 to 24 °C")
+    has the unit that its last one names."""
+    taken = list(masked) + [m.span() for m in _MARKER.finditer(text)]
+    found = [n for m in _DIGITS.finditer(text) if not _hits(m.span(), taken) and (n := _digits(text, m))]
+    taken += [(n.start, n.end) for n in found]
+    for match in _WORDS.finditer(text):
+        if not _hits(match.span(), taken):
+            found += _worded(text, match)
+    found.sort(key=lambda n: n.start)
+    for i in range(len(found) - 2, -1, -1):
+        here, after = found[i], found[i + 1]
+        if here.unit is None and after.unit and joined(text[here.end : after.start]):
+            found[i] = replace(here, unit=after.unit)
+    return found
+
+
+def joined(between: str) -> bool:
+    """Whether the text between two numbers only joins them, as in a range or a list."""
+    return bool(_JOINED.fullmatch(between))
+
+
+_JOINED = re.compile(
+    r"\s*(?:,?\s*(?:and|or|to|through|&)|,|/|-|–|—|\.\.\.?|…)\s*(?:about|around|perhaps|then)?\s*"
+)
+
+
+def _hits(span: Span, spans: Sequence[Span]) -> bool:
+    return any(a < span[1] and span[0] < b for a, b in spans)
+
+
+def _digits(text: str, match: re.Match[str]) -> Number | None:
+    whole = match.group("alone") or match.group("n") or match.group("n2")
+    start = match.start()
+    if match.group("alone"):
+        value, decimals = {"½": 0.5, "¼": 0.25, "¾": 0.75}[whole], 2
+    else:
+        if start and LETTERS.match(text[start - 1]):
+            return None
+        plain = (
+            whole.replace(",", "")
+            if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", whole)
+            else whole.replace(",", ".")
+        )
+        value, decimals = float(plain), len(plain.partition(".")[2])
+    if match.group("half"):
+        value, decimals = value + 0.5, 1
+    if match.group("sign"):
+        value = -value
+    plural = bool(match.group("s") or match.group("s2"))
+    end = match.end()
+    if plural and not (value % 10 == 0 and 0 < value < 200):
+        return None
+    unit, after = unit_after(text, end) or (None, end)
+    if unit is None and end < len(text) and LETTERS.match(text[end]) and not plural:
+        return None  # "2nd", "5th", "3D"
+    cash = (match.group("cash") or "").strip() or None
+    number = Number(
+        start, after, text[start:after], value, decimals, cash or unit, _hedged(text, start, after), plural
+    )
+    return _sunk(text, number)
+
+
+def _hedged(text: str, start: int, end: int) -> bool:
+    return bool(_HEDGE.search(text[max(0, start - 40) : start]) or _OR_SO.match(text, end))
+
+
+def _sunk(text: str, number: Number) -> Number:
+    if (below := _BELOW.match(text, number.end)) and number.value > 0:
+        shown = text[number.start : below.end()]
+        return replace(number, value=-number.value, end=below.end(), text=shown)
+    return number
+
+
+def _worded(text: str, match: re.Match[str]) -> list[Number]:
+    """One number, or several that stand side by side ("twenty thirty")."""
+    if match.group("dec"):
+        start, end = match.span()
+        value = float(DECADES[match.group("dec").lower()])
+        unit, end = unit_after(text, end) or (None, end)
+        return [Number(start, end, text[start:end], value, 0, unit, False, True, True)]
+    if match.group("one"):  # "an inch of rain"
+        start, end = match.span()
+        unit, after = unit_after(text, end) or (None, end)
+        return [
+            Number(start, after, text[start:after], 1.0, 0, unit, _hedged(text, start, after), False, True)
+        ]
+    if match.group("part"):
+        start, end = match.span()
+        unit, after = unit_after(text, end) or (None, end)
+        if unit is None:
+            return []
+        value = 0.5 if "half" in match.group("part").lower() else 0.25
+        return [Number(start, after, text[start:after], value, 2, unit, True, False, True)]
+    out: list[Number] = []
+    total, group, start, last = 0, -1, -1, ""
+    end = match.start("n")
+
+    def close() -> None:
+        if start >= 0:
+            out.append(Number(start, end, text[start:end], float(total + max(group, 0)), word=True))
+
+    for piece in re.finditer(r"[A-Za-z]+", match.group("n")):
+        word, at = piece.group().lower(), match.start("n") + piece.start()
+        if word in ("a", "and"):
+            if word == "a" or last not in ("hundred", "thousand"):
+                close()
+                total, group, start, last = 0, -1, (at if word == "a" else -1), word
+            continue
+        if word in VALUES:
+            value = VALUES[word]
+            fits = last in ("", "hundred", "thousand", "a") or (last in TENS and 0 < value < 10)
+            if not fits:
+                close()
+                total, group, start = 0, -1, -1
+            group = max(group, 0) + value
+        elif word == "dozen":
+            group = 12 * (group if group > 0 else 1)
+        elif word == "hundred":
+            group = 100 * (group if group > 0 else 1)
+        else:
+            total, group = total + 1000 * (group if group > 0 else 1), 0
+        start = at if start < 0 else start
+        end, last = match.start("n") + piece.end(), word
+    close()
+    if not out:
+        return []
+    final = out[-1]
+    if point := match.group("point"):
+        digits = "".join(str(VALUES[w]) for w in re.findall(r"[a-z]+", point.lower())[1:])
+        final = replace(final, value=final.value + float("0." + digits), decimals=len(digits))
+    if half := match.group("half"):
+        final = replace(final, value=final.value + (0.5 if "half" in half else 0.25), decimals=2)
+    stop = max(match.end("point"), match.end("half"), final.end)
+    unit, after = unit_after(text, stop) or (None, stop)
+    out[-1] = replace(final, end=after, unit=unit)
+    if match.group("neg"):
+        out[0] = replace(out[0], start=match.start(), value=-out[0].value)
+    said = [replace(n, text=text[n.start : n.end], hedged=_hedged(text, n.start, n.end)) for n in out]
+    return [_sunk(text, n) for n in said]

@@ -1,0 +1,326 @@
+"""Read a text: its numbers, each with the day, hour, place and quantity that it is said of.
+
+A text is cut into sentences, these into clauses. A number belongs to what its own clause names; else to what was named
+last before it in the sentence, or next; else to what the sentences before named. Lists are paired: "Monday, Tuesday
+and Wednesday will see 20, 22 and 19".
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+from runner.judges.groundedness.fields import Cue, ranked, read_cues
+from runner.judges.groundedness.numbers import Number, joined, read_numbers
+from runner.judges.groundedness.times import Day, Hours, Mention, read_times
+from runner.judges.groundedness.units import measures
+
+_ENDS = re.compile(r"(?<=[.!?…])[\"”’)*]*\s+(?=[\"“(*\[]*[A-Z0-9À-Þ—-])|\s*\n+\s*")
+_SHORT = re.compile(
+    r"(?:\b(?:St|Ste|Mt|Ft|Mr|Mrs|Ms|Dr|Capt|Prof|Gen|No|approx|ca|vs|e\.g|i\.e|in|[A-Z])|\b[ap]\.m|\bU\.S)\.$"
+)
+_CUTS = re.compile(
+    r"[,;:)|]|\s[–—-]+\s|—|(?<=\s)/(?=\s)|\b(?:and|but|while|whereas|whilst|then|with|than|although|though|before|after|"
+    r"versus|vs\.?|against|as|because|since|however|followed\s+by)\b",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(r"\s*(?:,?\s*(?:and|or|&)|,|/)\s*(?:on\s+|in\s+|for\s+|the\s+)*")
+_RANGED = re.compile(r"\s*(?:to|through|thru|until|till|-|–|—)\s*")
+_PAIRED = re.compile(
+    r"\s*[(/,=≈~]?\s*(?:or|i\.e\.,?|that\s+is,?|which\s+is|equal\s+to|about|roughly|around|some|≈|~|=)?\s*(?:about|around)?\s*"
+)
+_COUNTED = re.compile(
+    r"[\s-]*(?:more\s+|full\s+|whole\s+|other\s+|different\s+|of\s+(?:them|these|those|the)\b\s*)?(?:days?|nights?|hours?|weeks?"
+    r"|months?|years?|cities|towns?|places?|locations?|results?|readings?|times?|things?|people|steps?|options?|layers?"
+    r"|sentences?|words?|city|spots?|stations?|out\s+of|in\s+(?:\d+|ten|five|three))\b",
+    re.IGNORECASE,
+)
+_VALUED = re.compile(
+    r"\b(?:of|at|to|reach(?:es|ing)?|hits?|hitting|around|about|near|nearly|is|are|be|was|between|from|below|above|and|or|than|"
+    r"only|just|stands|reads|minus|through)\s+(?:a\s+|the\s+)?$",
+    re.IGNORECASE,
+)
+
+
+class _Spanned(Protocol):
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Spanned)
+
+
+@dataclass(frozen=True)
+class Group(Generic[T]):
+    """Mentions that stand side by side as one list, or one range."""
+
+    start: int
+    end: int
+    items: tuple[T, ...]
+    ranged: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number as an answer says it. Days, hours and places are alternatives, any of which will do; None: no word on
+    it. `counted`: it counts things ("3 days"), `idle`: a small word that is no figure ("one of those")."""
+
+    number: Number
+    sentence: str
+    after: str = ""
+    before: str = ""
+    days: tuple[Day, ...] | None = None
+    hours: tuple[Hours, ...] | None = None
+    places: frozenset[str] | None = None
+    quantities: frozenset[str] = frozenset()
+    aspects: frozenset[str] = frozenset()
+    counted: bool = False
+    idle: bool = False
+    pair_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A day or an hour that a text names; an hour with the days and the quantities (sunrise …) that it is said of."""
+
+    mention: Mention
+    days: tuple[Day, ...] | None = None
+    quantities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text, read."""
+
+    text: str
+    claims: tuple[Claim, ...]
+    clocks: tuple[Clock, ...]
+
+
+def sentences(text: str) -> list[tuple[int, str]]:
+    """Where each sentence or line begins, and its text."""
+    out: list[tuple[int, str]] = []
+    start = 0
+    for m in _ENDS.finditer(text):
+        if "\n" not in m.group() and _SHORT.search(text[max(0, m.start() - 12) : m.start()]):
+            continue
+        out.append((start, text[start : m.start()]))
+        start = m.end()
+    out.append((start, text[start:]))
+    return [(at, s) for at, s in out if s.strip()]
+
+
+def places_in(text: str, names: Iterable[str]) -> list[Place]:
+    """Where a text names known places; the longest name counts."""
+    found: list[Place] = []
+    for name in sorted(names, key=lambda n: (-len(n), n)):
+        if not name.strip():
+            continue
+        for m in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+            if not any(f.start < m.end() and m.start() < f.end for f in found):
+                found.append(Place(m.start(), m.end(), name.casefold()))
+    return sorted(found, key=lambda p: p.start)
+
+
+def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] | None = None) -> Said:
+    """A text's numbers with what they are said of. `own`: the cues of quantities that only this world knows."""
+    names = sorted(set(places))
+    claims: list[Claim] = []
+    clocks: list[Clock] = []
+    days: tuple[Day, ...] | None = None
+    hours: tuple[Hours, ...] | None = None
+    where: frozenset[str] | None = None
+    for _, sentence in sentences(text):
+        mentions = read_times(sentence)
+        numbers = read_numbers(sentence, [(m.start, m.end) for m in mentions])
+        day_groups = grouped(sentence, [m for m in mentions if m.days])
+        hour_groups = grouped(sentence, [m for m in mentions if m.hours])
+        place_groups = grouped(sentence, places_in(sentence, names))
+        runs = _runs(sentence, numbers)
+        whole = [(g.start, g.end) for g in (*day_groups, *hour_groups)]
+        whole += [(p.start, p.end) for p in place_groups]
+        whole += [(numbers[r[0]].start, numbers[r[-1]].end) for r in runs]
+        cuts = [m.start() for m in _CUTS.finditer(sentence) if not any(a <= m.start() < b for a, b in whole)]
+        paired = "respectively" in sentence
+        by_day = bind(numbers, runs, day_groups, cuts, paired)
+        by_hour = bind(numbers, runs, hour_groups, cuts, paired)
+        by_place = bind(numbers, runs, place_groups, cuts, paired)
+        found = read_cues(sentence, own or {})
+        cues = _cued(sentence, numbers, runs, cuts, found)
+        clocks += _clocks(
+            sentence, mentions, day_groups, cuts, [c for c in found if "clock" in c.measures], days
+        )
+        for i, number in enumerate(numbers):
+            before = sentence[: number.start]
+            after = sentence[number.end :]
+            claim = Claim(
+                number,
+                sentence,
+                after[:60],
+                before[-60:],
+                _days(by_day[i]) if by_day[i] else days,
+                tuple(m.hours for m in by_hour[i] if m.hours) if by_hour[i] else hours,
+                frozenset(p.name for p in by_place[i]) if by_place[i] else where,
+                cues[i][0],
+                cues[i][1],
+                counted=number.unit is None and bool(_COUNTED.match(after)),
+            )
+            if number.word and number.unit is None and not number.decade and abs(number.value) < 13:
+                claim = replace(claim, idle=claim.counted or not _VALUED.search(before) or _noun(after))
+            if i and _PAIRED.fullmatch(sentence[numbers[i - 1].end : number.start]):
+                claim = replace(claim, pair_of=len(claims) - 1)
+            claims.append(claim)
+        if day_groups:
+            days = _days([m for g in day_groups for m in g.items])
+        if hour_groups:
+            hours = tuple(m.hours for g in hour_groups for m in g.items if m.hours)
+        elif day_groups:
+            hours = None
+        if place_groups:
+            where = frozenset(p.name for g in place_groups for p in g.items)
+    return Said(text, tuple(claims), tuple(clocks))
+
+
+def _clocks(
+    sentence: str,
+    mentions: Sequence[Mention],
+    day_groups: Sequence[Group[Mention]],
+    cuts: Sequence[int],
+    cues: Sequence[Cue],
+    carried: tuple[Day, ...] | None,
+) -> list[Clock]:
+    out = [Clock(m) for m in mentions if not (m.hours and m.hours.exact) or m.days]
+    hours = [m for m in mentions if m.hours and m.hours.exact and not m.days]
+    spans = [Number(m.start, m.end, m.text, 0.0) for m in hours]
+    runs = [[i] for i in range(len(spans))]
+    by_day = bind(spans, runs, day_groups, cuts)
+    named = _cued(sentence, spans, runs, cuts, cues)
+    out += [Clock(m, _days(by_day[i]) if by_day[i] else carried, named[i][0]) for i, m in enumerate(hours)]
+    return out
+
+
+def _noun(after: str) -> bool:
+    """Whether a word follows that a small number may count: "to two friends"."""
+    return bool(
+        re.match(
+            r"\s+(?!(?:in|on|at|by|and|or|to|for|tomorrow|today|tonight|degrees?|this|with|over)\b)[a-z]",
+            after,
+        )
+    )
+
+
+def _days(mentions: Sequence[Mention]) -> tuple[Day, ...]:
+    return tuple(d for m in mentions for d in m.days)
+
+
+def grouped(text: str, mentions: Sequence[T]) -> list[Group[T]]:
+    out: list[Group[T]] = []
+    for m in mentions:
+        if out:
+            between, last = text[out[-1].end : m.start], out[-1]
+            if _LISTED.fullmatch(between) and not last.ranged:
+                out[-1] = Group(last.start, m.end, (*last.items, m))
+                continue
+            if _RANGED.fullmatch(between):
+                out[-1] = Group(last.start, m.end, (*last.items, m), True)
+                continue
+        out.append(Group(m.start, m.end, (m,)))
+    return out
+
+
+def _runs(text: str, numbers: Sequence[Number]) -> list[list[int]]:
+    """Indexes of numbers of one unit that stand in one list or range."""
+    out: list[list[int]] = []
+    for i, n in enumerate(numbers):
+        if i and n.unit == numbers[i - 1].unit and joined(text[numbers[i - 1].end : n.start]):
+            out[-1].append(i)
+        else:
+            out.append([i])
+    return out
+
+
+def bind(
+    numbers: Sequence[_Spanned],
+    runs: Sequence[Sequence[int]],
+    groups: Sequence[Group[T]],
+    cuts: Sequence[int],
+    paired: bool = False,
+) -> list[list[T]]:
+    """For each number the mentions that it belongs to; none where the sentence has none. `paired`: a list of numbers
+    goes with as many mentions before it ("respectively")."""
+    out: list[list[T]] = [[] for _ in numbers]
+    if not groups:
+        return out
+    homes = [bisect_right(cuts, g.start) for g in groups]
+    for run in runs:
+        n = numbers[run[0]]
+        clause = bisect_right(cuts, n.start)
+        inside = [g for g, home in zip(groups, homes, strict=True) if home == clause]
+        around = inside or list(groups)
+        before = [g for g in around if g.end <= n.start]
+        group = before[-1] if before else around[0]
+        earlier = [m for g in groups if g.end <= n.start for m in g.items]
+        if paired and len(run) > 1 and len(earlier) >= len(run):
+            for i, m in zip(run, earlier[-len(run) :], strict=True):
+                out[i] = [m]
+            continue
+        pairs = len(group.items) == len(run) > 1 and not group.ranged
+        for place, i in enumerate(run):
+            out[i] = [group.items[place]] if pairs else list(group.items)
+            if group.ranged:
+                out[i] = []  # "from Monday to Friday": any day of them
+    return out
+
+
+def _cued(
+    text: str,
+    numbers: Sequence[Number],
+    runs: Sequence[Sequence[int]],
+    cuts: Sequence[int],
+    cues: Sequence[Cue],
+) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """For each number its quantities and aspects."""
+    out: list[tuple[frozenset[str], frozenset[str]]] = []
+    run_of = {i: run for run in runs for i in run}
+    for i, n in enumerate(numbers):
+        run = run_of[i]
+        fits = [c for c in cues if not n.unit or not c.measures or c.measures & _broad(n.unit)]
+        first, last = numbers[run[0]], numbers[run[-1]]
+        left = numbers[run[0] - 1].end if run[0] else 0
+        right = numbers[run[-1] + 1].start if run[-1] + 1 < len(numbers) else len(text)
+        clause = bisect_right(cuts, n.start)
+        before = [c for c in fits if left <= c.start and c.end <= first.start]
+        mine = [c for c in before if bisect_right(cuts, c.start) == clause]
+        if not mine:
+            mine = [
+                c
+                for c in fits
+                if last.end <= c.start < right
+                and bisect_right(cuts, c.start) == clause
+                and len(text[last.end : c.start].split()) <= 4
+            ]
+        if not mine and i and _PAIRED.fullmatch(text[numbers[i - 1].end : n.start]):
+            out.append(out[i - 1])
+            continue
+        mine = mine or before
+        aspects = [c.aspect for c in mine if c.aspect]
+        if len(run) > 1 and len(aspects) == len(run):  # "high and low: 24 and 13"
+            aspects = [aspects[run.index(i)]]
+        out.append((frozenset(ranked({c.quantity for c in mine if c.quantity})), frozenset(aspects)))
+    return out
+
+
+def _broad(unit: str) -> frozenset[str]:
+    return measures(unit)

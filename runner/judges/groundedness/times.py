@@ -1,0 +1,318 @@
+"""Days and hours: how a text names them, how a result does, and whether both may be the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, replace
+
+MONTHS = "january february march april may june july august september october november december".split()
+WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"  # noqa: E501
+_UNITS = "first second third fourth fifth sixth seventh eighth ninth".split()
+_TEENS = "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth".split()
+ORDINALS = {w: i for i, w in enumerate(_UNITS + _TEENS, 1)} | {"twentieth": 20, "thirtieth": 30}
+ORDINALS |= {f"twenty-{w}": 20 + i for i, w in enumerate(_UNITS, 1)} | {"thirty-first": 31}
+_NTH = rf"(?:\d{{1,2}}(?:st|nd|rd|th)\b|(?:{'|'.join(sorted(ORDINALS, key=len, reverse=True))})\b)"
+_COUNT = {w: i for i, w in enumerate("one two three four five six seven eight nine ten".split(), 1)}
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day as far as it is told; `offset` counts from today, `index` from the first row of a series. `now`: this
+    very moment; `any`: no day in particular ("each day", "this week")."""
+
+    year: int | None = None
+    month: int | None = None
+    dom: int | None = None
+    weekday: int | None = None
+    offset: int | None = None
+    index: int | None = None
+    now: bool = False
+    any: bool = False
+
+    @property
+    def date(self) -> dt.date | None:
+        if self.year is None or self.month is None or self.dom is None:
+            return None
+        try:
+            return dt.date(self.year, self.month, self.dom)
+        except ValueError:
+            return None
+
+    def known(self, today: dt.date | None) -> Day:
+        """The same day with all that follows from today's date."""
+        day = self
+        if day.now and day.offset is None:
+            day = replace(day, offset=0)
+        if today and day.offset is not None and day.dom is None:
+            try:
+                day = dated(today + dt.timedelta(days=day.offset), day)
+            except OverflowError:
+                return day
+        if today and day.year is None and day.month and day.dom:
+            day = replace(day, year=_near(today, day.month, day.dom))
+        if when := day.date:
+            day = replace(day, weekday=when.weekday() if day.weekday is None else day.weekday)
+            if today and day.offset is None:
+                day = replace(day, offset=(when - today).days)
+        return day
+
+
+def dated(when: dt.date, day: Day | None = None) -> Day:
+    return replace(day or Day(), year=when.year, month=when.month, dom=when.day)
+
+
+def _near(today: dt.date, month: int, dom: int) -> int:
+    """The year that puts a day of the calendar nearest to today."""
+
+    def far(year: int) -> int:
+        try:
+            return abs((dt.date(year, month, dom) - today).days)
+        except ValueError:
+            return 10**6
+
+    return min((today.year - 1, today.year, today.year + 1), key=far)
+
+
+def agree(said: Day, told: Day, today: dt.date | None) -> bool | None:
+    """Whether both may be the same day; None where nothing can be compared."""
+    if said.any or told.any:
+        return None
+    a, b = said.known(today), told.known(today)
+    checks: list[bool] = []
+    if a.month and b.month and a.dom and b.dom:
+        checks.append((a.month, a.dom) == (b.month, b.dom) and (not a.year or not b.year or a.year == b.year))
+    elif a.dom and b.dom:
+        checks.append(a.dom == b.dom)
+    for one, two in ((a.weekday, b.weekday), (a.offset, b.offset), (a.index, b.index)):
+        if one is not None and two is not None:
+            checks.append(one == two)
+    if not checks and a.offset is not None and b.now:
+        checks.append(a.offset == 0)
+    return all(checks) if checks else None
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A part of a day, in minutes since midnight; `exact`: a time by the clock. Of an hour told without am or pm there
+    are two readings."""
+
+    first: int
+    last: int
+    exact: bool = True
+    other: Hours | None = None
+
+    def meets(self, other: Hours) -> bool:
+        """Whether both may be the same; two parts of a day must share more than an hour."""
+        return any(
+            min(a.last, b.last + turn) - max(a.first, b.first + turn)
+            >= (61 if a.first < a.last and b.first < b.last else 0)
+            for a in (self, self.other)
+            for b in (other, other.other)
+            for turn in (-1440, 0, 1440)
+            if a and b
+        )
+
+
+PERIODS = {
+    "dawn": (240, 480), "morning": (240, 720), "forenoon": (480, 720), "midday": (660, 840), "noon": (720, 720),
+    "afternoon": (720, 1080), "dusk": (960, 1320), "evening": (1020, 1440), "night": (1140, 1860),
+    "tonight": (1080, 1860), "overnight": (1200, 1920), "midnight": (1440, 1440), "nighttime": (1140, 1860),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Where a text names days (alternatives, or all of a list), hours, or both."""
+
+    start: int
+    end: int
+    text: str
+    days: tuple[Day, ...] = ()
+    hours: Hours | None = None
+    kind: str = ""
+
+
+_RULES: list[tuple[str, re.Pattern[str]]] = [
+    ("iso", re.compile(r"\b(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::\d{2})?(?:Z|[+-]\d{2}:?\d{2})?)?")),
+    ("slashed", re.compile(r"\b(\d{1,2})[/.](\d{1,2})[/.](\d{4})\b")),
+    ("date", re.compile(rf"\b({_MONTH})\s+(?:the\s+)?({_NTH}|\d{{1,2}}(?!\d|[:.]\d|\s*(?:°|º|%|degrees|mm\b|km)))"
+                        r"(?:,?\s+(\d{4}))?\b")),
+    ("etad", re.compile(rf"\b(?:the\s+)?({_NTH}|\d{{1,2}})\s+(?:of\s+)?({_MONTH})(?:,?\s+(\d{{4}}))?")),
+    ("relative", re.compile(
+        r"\b(?:(?P<two>(?:the\s+)?day\s+after\s+tomorrow|overmorrow)|(?P<one>tomorrow|to-morrow)|(?P<zero>today|to-day|"
+        r"this\s+(?=morning|afternoon|evening|noon)|(?=tonight|to-night))|(?P<ago>the\s+day\s+before\s+yesterday)|"
+        r"(?P<back>yesterday)|in\s+(?P<n>\d{1,2}|" + "|".join(_COUNT) + r")\s+days(?:'\s+time)?\b|"
+        r"(?P<n2>\d{1,2}|" + "|".join(_COUNT) + r")\s+days\s+(?:from\s+now|hence))", re.IGNORECASE)),
+    ("now", re.compile(
+        r"\b(?:right\s+now|just\s+now|now|currently|current(?=ly\b|\s)|at\s+(?:the|this)\s+(?:very\s+)?(?:moment|minute|"
+        r"hour|instant|present)|at\s+present|presently|this\s+(?:minute|moment|instant))\b", re.IGNORECASE)),
+    ("any", re.compile(
+        r"\b(?:(?:the\s+)?(?:next|following)\s+day|the\s+day\s+after\b(?!\s+tomorrow)|(?:each|every|any)\s+(?:single\s+)?day"
+        r"|all\s+week|(?:this|next|the|coming|whole|entire)\s+(?:coming\s+|whole\s+)?week\b(?!end)|(?:the\s+)?(?:next|coming"
+        r"|following|whole)\s+(?:few|couple\s+of|several|\w+)?\s*days|throughout|over\s+the\s+(?:\w+\s+)?days)\b",
+        re.IGNORECASE)),
+    ("index", re.compile(rf"\b(?:day\s+(\d{{1,2}}|{'|'.join(_COUNT)})|(?:the\s+)?({'|'.join(_UNITS)})\s+day)\b", re.IGNORECASE)),  # noqa: E501
+    ("weekday", re.compile(r"\b((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?)\b", re.IGNORECASE)),
+    ("weekday", re.compile(r"(?<!the )\b(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?(?!\w)")),
+    ("weekend", re.compile(r"\bweekend\b", re.IGNORECASE)),
+    ("nth", re.compile(r"\b(?:on\s+)?the\s+(\d{1,2}(?:st|nd|rd|th)\b)(?!\s+(?:day|time|place|city|floor|street|century|"
+                       r"hour|\w+est\b))", re.IGNORECASE)),
+    ("nth", re.compile(rf"\bon\s+the\s+({_NTH})(?=\s*(?:[,.;:)]|$|(?:it|will|is|and|with|there|you|we|expect|the)\b))",
+                       re.IGNORECASE)),
+]  # fmt: skip
+_CLOCK: list[tuple[str, re.Pattern[str]]] = [
+    ("span", re.compile(r"\b(\d{1,2})(?::(\d{2}))?\s*(?:-|–|to|and|until|till)\s*(?=\d{1,2}(?::\d{2})?\s*[ap]\.?\s?m\b)", re.IGNORECASE)),  # noqa: E501
+    ("ampm", re.compile(r"\b(\d{1,2})(?::(\d{2}))?(?::\d{2})?\s*([ap])(?:\.\s?m\.|\s?m\b)", re.IGNORECASE)),
+    ("hhmm", re.compile(r"\b(\d{1,2}):(\d{2})(?::\d{2})?(?!\d)(?:\s*(?:hours|hrs|h)\b)?")),
+    ("oclock", re.compile(rf"\b(\d{{1,2}}|{'|'.join(_COUNT)}|eleven|twelve)\s+o['’]?\s?clock\b", re.IGNORECASE)),
+    ("inthe", re.compile(
+        rf"(?<=\b(?:at|by)\s)(\d{{1,2}}|{'|'.join(_COUNT)}|eleven|twelve)\s+(?:in\s+the\s+(morning|afternoon|evening)|at\s+(night))",
+        re.IGNORECASE)),
+    ("period", re.compile(rf"\b(to-night|{'|'.join(PERIODS)})s?\b", re.IGNORECASE)),
+]  # fmt: skip
+
+
+def _count(word: str) -> int:
+    return int(word) if word.isdigit() else (_COUNT | {"eleven": 11, "twelve": 12})[word.lower()]
+
+
+def _nth(word: str) -> int:
+    return int(m.group()) if (m := re.match(r"\d+", word)) else ORDINALS[re.sub(r"\s+", "-", word.lower())]
+
+
+def _month(word: str) -> int:
+    return next(i for i, m in enumerate(MONTHS, 1) if m.startswith(word.lower().rstrip(".")[:3]))
+
+
+def _days(kind: str, m: re.Match[str]) -> tuple[Day, ...]:
+    if kind == "iso":
+        return (Day(int(m[1]), int(m[2]), int(m[3])),)
+    if kind == "slashed":
+        a, b, year = int(m[1]), int(m[2]), int(m[3])
+        return tuple(Day(year, month, dom) for month, dom in {(a, b), (b, a)} if month <= 12)
+    if kind == "date":
+        return (Day(int(m[3]) if m[3] else None, _month(m[1]), _nth(m[2])),)
+    if kind == "etad":
+        return (Day(int(m[3]) if m[3] else None, _month(m[2]), _nth(m[1])),)
+    if kind == "relative":
+        fixed = {"two": 2, "one": 1, "zero": 0, "back": -1, "ago": -2}
+        named = next((v for k, v in fixed.items() if m.group(k) is not None), None)
+        return (Day(offset=named if named is not None else _count(m.group("n") or m.group("n2"))),)
+    if kind == "now":
+        return (Day(now=True),)
+    if kind == "any":
+        return (Day(any=True),)
+    if kind == "index":
+        return (Day(index=(_count(m[1]) if m[1] else _UNITS.index(m[2].lower()) + 1) - 1),)
+    if kind == "weekday":
+        return (Day(weekday=next(i for i, w in enumerate(WEEKDAYS) if w.startswith(m[1].lower()[:3]))),)
+    if kind == "weekend":
+        return (Day(weekday=5), Day(weekday=6))
+    return (Day(dom=_nth(m[1])),)
+
+
+def _hours(kind: str, m: re.Match[str]) -> Hours | None:
+    if kind == "period":
+        first, last = PERIODS[m[1].lower().replace("to-night", "tonight")]
+        return Hours(first, last, first == last)
+    if kind in ("ampm", "hhmm", "span"):
+        hour, minute = int(m[1]), int(m[2] or 0)
+        if minute > 59 or hour > 24 or (kind != "hhmm" and hour > 12):
+            return None
+        if kind == "ampm":
+            hour = hour % 12 + (12 if m[3].lower() == "p" else 0)
+        at = hour * 60 + minute
+        half = Hours(at + 720, at + 720) if kind == "span" else None
+        return Hours(at, at, True, half)
+    hour = _count(m[1])
+    if hour > 12:
+        return None
+    if kind == "inthe":
+        late = (m[2] or m[3]).lower() in ("afternoon", "evening", "night")
+        at = hour % 12 * 60 + (720 if late and (hour != 12 or not m[3]) else 0)
+        return Hours(at, at)
+    at = hour % 12 * 60
+    return Hours(at, at, True, Hours(at + 720, at + 720))
+
+
+def read_times(text: str) -> list[Mention]:
+    """All mentions of days and of hours, in order. "Tuesday, 3 March" is one; an ISO time is a day and an hour."""
+    found: list[Mention] = []
+    for kind, rule in _RULES:
+        for m in rule.finditer(text):
+            if any(f.start < m.end() and m.start() < f.end for f in found):
+                continue
+            try:
+                days = _days(kind, m)
+            except (KeyError, StopIteration, ValueError):
+                continue
+            if kind in ("date", "etad", "nth", "slashed") and not all(1 <= (d.dom or 1) <= 31 for d in days):
+                continue
+            hours = None
+            if kind == "iso" and m[4]:
+                at = int(m[4]) * 60 + int(m[5])
+                hours = Hours(at, at)
+            found.append(Mention(m.start(), m.end(), m.group(), days, hours, kind))
+    days_found = [f for f in found if f.end > f.start or f.kind == "relative"]
+    clock: list[Mention] = []
+    for kind, rule in _CLOCK:
+        for m in rule.finditer(text):
+            if any(f.start < m.end() and m.start() < f.end for f in [*days_found, *clock]):
+                continue
+            if hours := _hours(kind, m):
+                clock.append(Mention(m.start(), m.end(), m.group().strip(), (), hours, kind))
+    return sorted(_merged(text, sorted(days_found, key=lambda f: f.start)) + clock, key=lambda f: f.start)
+
+
+_BETWEEN = re.compile(r"[\s,(]*(?:the\s+|that\s+is,?\s+|i\.e\.,?\s+)?")
+
+
+def _merged(text: str, found: list[Mention]) -> list[Mention]:
+    """Days named in two ways side by side are one day: "tomorrow (Tuesday)", "Tuesday, the 3rd of March"."""
+    out: list[Mention] = []
+    sorts: list[set[str]] = []
+    for mention in found:
+        sort = "date" if mention.kind in ("date", "etad", "iso", "slashed", "nth") else mention.kind
+        last = out[-1] if out else None
+        if (
+            last
+            and len(last.days) == len(mention.days) == 1
+            and _BETWEEN.fullmatch(text[last.end : mention.start])
+            and sorts[-1] | {sort} <= {"date", "weekday", "relative"}
+            and sort not in sorts[-1]
+        ):
+            both = _either(last.days[0], mention.days[0])
+            hours = last.hours or mention.hours
+            out[-1] = Mention(last.start, mention.end, text[last.start : mention.end], (both,), hours, "date")
+            sorts[-1].add(sort)
+            continue
+        out.append(mention)
+        sorts.append({sort})
+    return out
+
+
+def _either(one: Day, two: Day) -> Day:
+    """What the first says, and where it says nothing, the second."""
+    said = {k: v for k, v in vars(one).items() if v is not None and v is not False}
+    return replace(two, **said)
+
+
+def moment(value: object) -> tuple[Day | None, Hours | None]:
+    """What day and hour a value of a result names: an ISO time, a date, "tomorrow", "Monday", "15:00", an epoch."""
+    if isinstance(value, bool) or value is None:
+        return None, None
+    if isinstance(value, (int, float)):
+        if not 6e8 < value < 5e9:
+            return None, None
+        when = dt.datetime.fromtimestamp(value, dt.timezone.utc)
+        return dated(when.date()), Hours(when.hour * 60 + when.minute, when.hour * 60 + when.minute)
+    if not isinstance(value, str) or len(value) > 60:
+        return None, None
+    mentions = read_times(value)
+    covered = sum(m.end - m.start for m in mentions)
+    if not mentions or covered < 0.6 * len(value.strip()):
+        return None, None
+    day = next((m.days[0] for m in mentions if m.days), None)
+    return day, next((m.hours for m in mentions if m.hours), None)
