@@ -28,6 +28,20 @@ _PATHS = {"moderation": "/moderations", "judge": "/chat/completions", "teacher":
 _MOST = 4 << 20  # bytes of an answer
 
 
+def _place(settings: Settings, service: str, step: str) -> tuple[str, str]:
+    """Where a service is asked, and with which key: one that has settings of its own, or an endpoint of the table."""
+    known = service in _PATHS
+    url, key = (
+        (settings[f"{service}_url"], settings[f"{service}_key"])
+        if known
+        else settings.endpoints.get(service, ("", ""))
+    )
+    if not url:
+        where = f"setting {service}_url" if known else f"setting endpoints, as {service}=URL"
+        raise StepError(step, f"names the service {service!r}; say where it is: {where}")
+    return url + _PATHS.get(service, "/chat/completions"), key
+
+
 @contextmanager
 def asking(settings: Settings, root: Path, step: str, limits: Limits | None = None) -> Iterator[Ask]:
     """A way to ask, through the guarded client, which is made when it is first needed."""
@@ -54,15 +68,11 @@ def asking(settings: Settings, root: Path, step: str, limits: Limits | None = No
             most: int = _MOST,
             lenient: bool = False,
         ) -> Any:
-            url, key = settings[f"{service}_url"], settings[f"{service}_key"]
-            if not url:
-                raise StepError(
-                    step, f"names the service {service!r}; say where it is: setting {service}_url"
-                )
+            url, key = _place(settings, service, step)
             net = client()
             try:
                 got = net.get(
-                    url + _PATHS[service],
+                    url,
                     accept="application/json",
                     most=most,
                     keep="recorded",

@@ -119,6 +119,22 @@ class Settings:
             raise UsageError(f"the setting workers must be a number from 1 to 1024, not {said!r}")
         return int(said)
 
+    @property
+    def endpoints(self) -> dict[str, tuple[str, str]]:
+        """Name → address and key ("" without one) of the endpoints that evaluations may name. Raises UsageError."""
+        urls, keys = (_named(self.values[s], s) for s in ("endpoints", "endpoint_keys"))
+        return {name: (url.rstrip("/"), keys.get(name, "")) for name, url in urls.items()}
+
+
+def _named(text: str, setting: str) -> dict[str, str]:
+    out = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = map(str.strip, pair.partition("="))
+        if not (name and equals and value):  # it may hold a key, so it is not shown
+            raise UsageError(f"the setting {setting} must be NAME=…, several with commas")
+        out[name] = value
+    return out
+
 
 def load(environ: Mapping[str, str] | None = None, *, allow: tuple[str, ...] = ()) -> Settings:
     """The settings in force, with what the command line allows besides.

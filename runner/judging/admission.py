@@ -54,8 +54,11 @@ class Admission(Struct, frozen=True):
     """Whether there was something for a kappa."""
     why: str = ""
 
-    def held_against(self, bars: Bars) -> Admission:
-        """The same, with what is below the bars. A number that could not be had is below every bar."""
+    def held_against(self, bars: Bars, over: str = "") -> Admission:
+        """The same, with what is below the bars. A number that could not be had is below every bar.
+
+        `over` says why not all was asked, if so.
+        """
         wanted = ["answered", "accuracy", "swap_consistency", "null_wins", *["kappa"] * self.graded]
         wrong = []
         for name in wanted:
@@ -64,7 +67,7 @@ class Admission(Struct, frozen=True):
             if value is None or (value > bar if most else value < bar):
                 said = "unknown" if value is None else f"{value:.2f} {'>' if most else '<'} {bar:g}"
                 wrong.append(f"{name.replace('_', ' ')} {said}")
-        why = f"judge not admitted: {', '.join(wrong)}" if wrong else ""
+        why = f"judge not admitted: {', '.join(wrong)}{f' ({over})' if over else ''}" if wrong else ""
         return Admission(**{f: getattr(self, f) for f in self.__struct_fields__ if f != "why"}, why=why)
 
     @property

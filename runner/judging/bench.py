@@ -30,8 +30,13 @@ Model = Annotated[
     ),
 ]
 Service = Annotated[
-    Literal["judge", "teacher"],
-    Meta(description="Which endpoint of your settings is asked: judge_url, or teacher_url."),
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_]*$",
+        max_length=32,
+        description="Which endpoint of your settings is asked: `judge` (judge_url), `teacher` (teacher_url), or one "
+        "that the setting endpoints names.",
+    ),
 ]
 Rubrics = Annotated[
     list[str],
@@ -175,7 +180,7 @@ class Bench:
             asker.probe()
         for rubric, some in bench.rubrics:
             found = examine(rubric, some, partial(bench.ask, f"admission, {rubric.name}"))
-            bench.admissions[rubric.name] = found.held_against(bars or Bars())
+            bench.admissions[rubric.name] = found.held_against(bars or Bars(), asker.spent.over)
         asker.faults.clear()  # those of the examination are in its share of answers
         return bench
 

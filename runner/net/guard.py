@@ -79,6 +79,8 @@ def _named(settings: Settings) -> Iterator[tuple[str, int]]:
         # A default is a public service, and whoever meddles with its name must not reach into our network.
         if setting.address and name != "proxy" and value and value != setting.default:
             yield _pair(name, value)
+    for url, _ in settings.endpoints.values():
+        yield _pair("endpoints", url)
     for pair in filter(None, map(str.strip, settings["allow"].split(","))):
         if not re.fullmatch(r"(\[[^]]+\]|[^\[\]:/@]+):\d+", pair):
             raise UsageError(f"setting allow: {pair!r}: write HOST:PORT")

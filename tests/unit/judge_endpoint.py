@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -206,12 +206,13 @@ def judged(
     known: int = KNOWN,
     at_once: str = "16",
     limits: Limits = QUICK,
+    more: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Verdict:
     """The verdict of a judge on these answers, through the guarded client, with its cache under `root`."""
     plugin = plugins("judge")[judge]
     named = {"model": "judge-1", "rubrics": ["-"], "pairs": ["-"]}
-    with asking(settings(url, at_once=at_once), root, "judge.s", limits) as ask:
+    with asking(settings(url, at_once=at_once, **(more or {})), root, "judge.s", limits) as ask:
         whole = context(root, said, rubrics, known, ask=ask, base="org/small-1")
         made: Verdict = plugin.call(whole, **plugin.bind(named | options))
         return made

@@ -146,7 +146,7 @@ PAIR = {"id": "a", "rubric": "wit", "prompt": "p", "better": "x", "worse": "y"}
     ("change", "what"),
     [
         ({"url": "http://evil"}, "judge.llm_rubric.url: unknown key"),
-        ({"service": "other"}, "judge.llm_rubric.service: must be one of judge, teacher, not 'other'"),
+        ({"service": "http://evil"}, "judge.llm_rubric.service: 'http://evil' is not allowed here"),
         ({"max_tokens": 100_000}, "judge.llm_rubric.max_tokens: must be at most 8192"),
         ({"rubrics": ["rubrics/no.yaml"]}, "judge.llm_rubric.rubrics[0]: no file 'evals/rubrics/no.yaml'"),
         ({"rubrics": []}, "judge.llm_rubric.rubrics: must not be empty"),

@@ -389,6 +389,17 @@ def test_a_limit_of_rate_is_waited_for(tmp_path: Path) -> None:
     assert found.facts["judge.requests"] == len(seen), "a retry is no question of its own"
 
 
+def test_an_endpoint_of_the_table(tmp_path: Path) -> None:
+    with endpoint(Honest()) as end:
+        more = {"endpoints": f"other=http://127.0.0.1:9, house={end.url}/", "endpoint_keys": "house=k-house"}
+        found = judged(tmp_path, "", SAID, service="house", more=more)
+        assert values(found, "tuned") == [4, 2, 4] and set(end.keys) == {"Bearer k-house"}
+        with pytest.raises(StepError, match="say where it is: setting endpoints, as home=URL"):
+            judged(tmp_path, "", SAID, service="home", more=more)
+        with pytest.raises(StepError, match="setting endpoints, as reddit=URL"):
+            judged(tmp_path, "", SAID, service="reddit", more=more)
+
+
 def test_without_an_endpoint_it_says_which_setting(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="say where it is: setting judge_url"):
         judged(tmp_path, "", SAID)
@@ -408,7 +419,8 @@ def test_past_the_budget_the_rest_is_missing_and_said(tmp_path: Path) -> None:
         again = judged(tmp_path, end.url, SAID, budget={"requests": ADMISSION + 4}, at_once="1")
         assert again == found, "kept answers count too, and how many come at once decides nothing"
         found = judged(tmp_path, end.url, SAID, budget={"tokens": 10_000})
-        assert "answered 0." in refused_admission(found)
+        why = refused_admission(found)
+        assert "answered 0." in why and why.endswith("(over the budget of 10,000 tokens)")
         assert found.facts["judge.tokens"] <= 10_000
 
 
