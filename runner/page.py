@@ -1,24 +1,27 @@
 """The report page: one offline HTML file, from the dict that is also report.json.
 
-The page asks nothing of the network (its own policy forbids it), runs no script, and depends on
-nothing but its input: no clock, no random names. All text of the report is untrusted: it is made
-`visible` first and escaped by the template engine.
+The page asks nothing of the network (its own policy forbids it) and depends on nothing but its
+input: no clock, no random names. All text of the report is untrusted: it is made `visible` first and
+escaped by the template engine. The one script that the policy lets run, named by its digest, is page.js:
+it hides samples that lack the words typed, and where it does not run the page is whole without it.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 from runner import charts, shown
-from runner.pageview import view, words
+from runner.pageview import style, view, words
 from runner.shown import finite
 
 BREAKS = re.compile(r"(?<=[._/])(?=\w)")
 FILTERS = (
     *(shown.count, shown.number, shown.measure, shown.spread, shown.change, shown.chance),
-    *(shown.size, shown.share, shown.part, words),
+    *(shown.size, shown.share, shown.part, words, style),
 )
 CURVES = (("loss", "Loss"), ("learning_rate", "Learning rate"), ("grad_norm", "Gradient norm"))
 
@@ -40,18 +43,25 @@ def render(report: dict[str, Any]) -> str:
         ruler=drawn(lambda m: charts.scale(m["domain"], shown.coarse(m.get("unit", "")))),
         histogram=drawn(histogram),
         curves=drawn(training_curves),
+        script=Markup(script()),
+        script_digest=f"'sha256-{base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()}'",
     )
     source = Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8")
     return env.from_string(source).render(view(shown.clean(report))) + "\n"
 
 
+def script() -> str:
+    """The text of the page's one script, as it stands between its tags."""
+    return "\n" + Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+
+
 def arm(metric: dict[str, Any], side: str) -> str:
     """One arm of a metric, drawn on the metric's axis."""
-    cell = metric.get(side) or {}
+    cell = metric["cells"].get(side) or {}
     low, high = finite(cell.get("low")), finite(cell.get("high"))
     limits = (low, high) if low is not None and high is not None else None
     value, gates = finite(cell.get("value")), metric["thresholds"]
-    return charts.interval(side, value, limits, metric["domain"], gates)
+    return charts.interval(style(side), value, limits, metric["domain"], gates)
 
 
 def histogram(lengths: dict[str, Any]) -> str:

@@ -13,13 +13,19 @@ from runner import charts, shown
 from runner.shown import finite
 
 ARMS = ("base", "tuned")
+COUNTS = {
+    "pass": "count as passed",
+    "fail": "count as failed",
+    "estimate": "count by the number alone",
+}
 FATES = {"trained": 0, "validation": 1}
 
 
 def view(report: dict[str, Any]) -> dict[str, Any]:
     """What the template shows: the report, its gaps filled with empty parts, and its verdict."""
     gates = report.get("gates") or []
-    suites = [_suite(one) for one in report.get("suites") or []]
+    arms = _arms(report.get("suites") or [])
+    suites = [_suite(one, arms) for one in report.get("suites") or []]
     metrics = {m["metric"]: m for suite in suites for m in suite["metrics"]}
     shown_gates = []
     for gate in gates:
@@ -29,7 +35,7 @@ def view(report: dict[str, Any]) -> dict[str, Any]:
         if metric:
             metric["gates"].append(_verdict_mark(gate))
         unit = metric.get("unit", "") if metric else ""
-        shown_gates.append({**gate, "unit": unit, "mark": _verdict_mark(gate)})
+        shown_gates.append({**gate, "unit": unit, "mark": _verdict_mark(gate), "seen": _seen(gate, unit)})
     for metric in metrics.values():
         metric["domain"] = _domain(metric)
     rows = dict(report.get("rows") or {})
@@ -42,28 +48,74 @@ def view(report: dict[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "suites": suites,
         "gates": shown_gates,
-        "failed": sum(g.get("verdict") != "pass" for g in gates),
+        "failed": sum(g.get("counts", g.get("verdict")) == "fail" for g in gates),
+        "unsure": sum(g.get("verdict") == "inconclusive" for g in gates),
+        "unsure_counts": COUNTS.get(str(report.get("inconclusive")), ""),
         "headlines": _headlines(gates, suites, metrics),
         "training": report.get("training") or {},
         "judged": any(suite["samples"] for suite in suites),
-        "arms": ARMS,
+        "arms": arms,
     }
 
 
-def _suite(suite: dict[str, Any]) -> dict[str, Any]:
+def style(arm: str) -> str:
+    """The class of an arm in the style sheet: other arms than the two that are always there share one."""
+    return arm if arm in ARMS else "other"
+
+
+def _arms(suites: list[dict[str, Any]]) -> list[str]:
+    """All arms that any metric has, in their order; the tuned one last."""
+    named = [arm for suite in suites for m in suite.get("metrics") or [] for arm in m.get("arms") or ()]
+    return list(dict.fromkeys(["base", *(arm for arm in named if arm != "tuned"), "tuned"]))
+
+
+def _suite(suite: dict[str, Any], arms: list[str]) -> dict[str, Any]:
     metrics = [{**m, "thresholds": [], "gates": []} for m in suite.get("metrics") or []]
     for metric in metrics:
-        metric["verdict"] = _change_word(metric)
+        known = metric.get("arms") or {}
+        metric["cells"] = {a: known.get(a, metric.get(a)) for a in arms if a in known or a in ARMS}
+        differences = metric.get("differences") or {"base": metric.get("difference")}
+        metric["changes"] = [
+            {**d, "against": a, "verdict": _change_word(metric, d)} for a, d in differences.items() if d
+        ]
     samples = []
     for one in suite.get("samples") or []:
-        marks = {a: _marks(one, a, metrics) for a in ARMS}
+        marks = {a: _marks(one, a, metrics) for a in arms}
         prompt = one.get("prompt") or []
         prompt = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         asked = [m.get("content") for m in prompt if m.get("role") == "user"]
-        tallies = {a: _tally(marks[a]) for a in ARMS}
+        tallies = {a: _tally(marks[a]) for a in arms}
         title = words(asked[-1]) if asked else ""
         samples.append({**one, "prompt": prompt, "title": title, "marks": marks, "tallies": tallies})
-    return {**suite, "metrics": metrics, "samples": samples}
+    return {**suite, "metrics": metrics, "samples": samples, "groups": _groups(suite, samples)}
+
+
+def _groups(suite: dict[str, Any], samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The samples as they are shown: the best and the worst prompts, then the others, folded where they are many."""
+    by_id = {str(s.get("id")): s for s in samples}
+    best, worst = ([by_id[i] for i in suite.get(key) or [] if i in by_id] for key in ("best", "worst"))
+    if not best:
+        cut = 10 if len(samples) > 12 else len(samples)
+        return [{"title": "All", "open": samples[:cut], "more": samples[cut:]}]
+    listed = {id(s) for s in [*best, *worst]}
+    groups = [{"title": f"The {_many(best)} that went best", "open": best, "more": []}]
+    if worst:
+        groups.append({"title": f"The {_many(worst)} that went worst", "open": worst, "more": []})
+    rest = [s for s in samples if id(s) not in listed]
+    return [*groups, {"title": "The others", "open": [], "more": rest}] if rest else groups
+
+
+def _many(samples: list[dict[str, Any]]) -> str:
+    return "one" if len(samples) == 1 else str(len(samples))
+
+
+def _seen(gate: dict[str, Any], unit: str) -> str:
+    """What a gate was decided on: the interval of the value, or of the difference to the arm it is compared with."""
+    low, high = finite(gate.get("low")), finite(gate.get("high"))
+    if low is None or high is None:
+        return ""
+    write = shown.measure if gate.get("against") is None else shown.change
+    return f"{write(low, unit)} to {write(high, unit)}"
 
 
 def _marks(sample: dict[str, Any], side: str, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,13 +146,12 @@ def _tally(marks: list[dict[str, str]]) -> dict[str, str]:
     return {"word": word, "style": style}
 
 
-def _change_word(metric: dict[str, Any]) -> dict[str, str]:
+def _change_word(metric: dict[str, Any], difference: dict[str, Any]) -> dict[str, str]:
     """Better, worse or no clear difference.
 
     It is clear only where the interval leaves out zero and the test, where there is one, agrees:
     on few samples an interval and an exact test may differ, and a page should not boast.
     """
-    difference = metric.get("difference") or {}
     low, high = finite(difference.get("low")), finite(difference.get("high"))
     if low is None or high is None:
         return {"word": "", "style": "plain"}
@@ -121,7 +172,7 @@ def _gated(gate: dict[str, Any]) -> str:
 
 def _verdict_mark(gate: dict[str, Any]) -> dict[str, str]:
     word = str(gate.get("verdict") or "not decided")
-    return {"word": word, "style": "good" if word == "pass" else "bad"}
+    return {"word": word, "style": {"pass": "good", "inconclusive": "plain"}.get(word, "bad")}
 
 
 def _headlines(
@@ -134,7 +185,7 @@ def _headlines(
 
 def _domain(metric: dict[str, Any]) -> tuple[float, float]:
     """The common axis of a metric's arms and thresholds: 0 to 1 for shares, else what is needed."""
-    cells = [metric.get(a) or {} for a in ARMS]
+    cells = [cell or {} for cell in metric["cells"].values()]
     every = [finite(cell.get(key)) for cell in cells for key in ("value", "low", "high")]
     known = [v for v in [*every, *metric["thresholds"]] if v is not None]
     if metric.get("unit") == "share" and all(0 <= v <= 1 for v in known):

@@ -161,7 +161,9 @@ def _training(facts: Facts) -> list[str]:
 
 def _limits(facts: Facts, form: Form) -> list[str]:
     lines = ["## Limits", ""]
-    failed = [g["gate"] for g in facts.gates if g["verdict"] == "fail"]
+    failed, unsure = (
+        [g["gate"] for g in facts.gates if g["verdict"] == what] for what in ("fail", "inconclusive")
+    )
     if not any(m["tuned"]["value"] is not None for s in facts.suites for m in s["metrics"]):
         lines.append("- It was not evaluated.")
     else:
@@ -171,6 +173,10 @@ def _limits(facts: Facts, form: Form) -> list[str]:
         )
     if failed:
         lines.append(f"- These conditions of its own recipe are not met: {', '.join(map(code, failed))}.")
+    if unsure:
+        lines.append(
+            f"- Whether it meets these is open, the prompts were too few to tell: {', '.join(map(code, unsure))}."
+        )
     if facts.languages:
         lines.append(
             f"- Trained on text in {', '.join(map(plain, facts.languages))} only, as a language detector saw it."

@@ -7,7 +7,7 @@ from typing import Any
 from runner.markdown import paragraph, plain, table
 from runner.modelcard.facts import Facts
 
-_HEAD = ("metric", "better", "base", "tuned", "difference", "prompts")
+_HEAD = ("metric", "better", "base", "tuned", "difference", "sees", "prompts")
 
 
 def verdicts(facts: Facts) -> list[str]:
@@ -19,7 +19,8 @@ def verdicts(facts: Facts) -> list[str]:
         "## Evaluation",
         "",
         "Base and tuned model got the same prompts with the same chat template, greedily. In parentheses: 95% "
-        "intervals; of differences, paired.",
+        "intervals; of differences, paired. What so many prompts see is the smallest true difference that they would "
+        "show in four of five runs; a gate is inconclusive where its interval holds the threshold.",
         "",
     ]
     if facts.gates:
@@ -53,6 +54,7 @@ def _metric(metric: dict[str, Any]) -> tuple[str, ...]:
         _estimate(metric["base"]),
         _estimate(metric["tuned"]),
         _estimate(metric["difference"], sign="+"),
+        _number(metric["difference"].get("mde")),
         f"{metric['tuned'].get('n', 0):,}",
     )
 

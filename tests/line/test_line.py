@@ -143,7 +143,7 @@ def test_the_line_ends_in_a_verdict(workspace: Path) -> None:
     assert report["proof"]["records"] == report["rows"]["trained"] + report["rows"]["validation"]
     assert report["adapter_proof"]["max_logit_difference"] > 0
     html = (run / "report.html").read_text()
-    assert "few_calls.valid_call" in html and "<script" not in html
+    assert "few_calls.valid_call" in html and html.count("<script") == 1
     # The adapter comes with its card: what it was trained on, and how it was judged.
     card = (run / "adapter/README.md").read_text()
     assert card.startswith("---\n") and "base_model" in card and "valid_call" in card

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import itertools
 import re
 from html.parser import HTMLParser
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from runner import charts, shown
 from runner.page import render
 
-VOID = {"meta", "link", "wbr", "br", "hr", "img"}
+VOID = {"meta", "link", "wbr", "br", "hr", "img", "input"}
 
 
 class Reader(HTMLParser):
@@ -24,7 +26,7 @@ class Reader(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text = self.script = ""
         self.open: list[str] = []
         self.feed(html)
         self.close()
@@ -41,7 +43,9 @@ class Reader(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes what is not open"
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] == ["script"]:
+            self.script += data
+        elif self.open[-1:] != ["style"]:
             self.text += data
 
     def shape(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -182,13 +186,25 @@ def test_hidden_characters_are_shown() -> None:
 def test_offline_and_strict() -> None:
     found = read(full("https://example.org/x.png"))
     policy = next(a for t, a in found.tags if a.get("http-equiv") == "Content-Security-Policy")
-    assert str(policy["content"]).startswith("default-src 'none'; style-src 'unsafe-inline'; img-")
+    digest = base64.b64encode(hashlib.sha256(found.script.encode()).digest()).decode()
+    allowed = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
+    assert str(policy["content"]) == allowed + "base-uri 'none'; form-action 'none'"
+    assert [attrs for tag, attrs in found.tags if tag == "script"] == [
+        {}
+    ]  # the one, whatever the report holds
     for tag, attrs in found.tags:
-        assert tag not in {"script", "iframe", "object", "form", "img", "base"}
+        assert tag not in {"iframe", "object", "form", "img", "base"}
         for name, value in attrs.items():
             assert not name.startswith("on") and name not in {"src", "srcset", "xlink:href"}
             assert name != "href" or str(value).startswith(("#", "data:,"))
     assert not re.search(r"url\(|@import|@font-face", render(full()))
+    assert not re.search(r"https?:|fetch|XMLHttp|import|eval|innerHTML|insertAdjacent|location", found.script)
+
+
+def test_nothing_to_filter_no_script() -> None:
+    found = read({**full(), "suites": []})
+    policy = next(a for t, a in found.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert "script-src" not in str(policy["content"]) and "script" not in dict(found.tags)
 
 
 def test_structure() -> None:
@@ -240,6 +256,65 @@ def test_verdicts() -> None:
     assert "1 of 2 gates failed." in read(report).text
     report["gates"], report["exit"] = [], "no gates"
     assert "No gates were set" in read(report).text
+
+
+def unsure(**more: Any) -> dict[str, Any]:
+    return {
+        "gate": "tool_use.right_call >= base + 0.9", "verdict": "inconclusive", "counts": "pass", "why": "too few",
+        "value": 0.96, "threshold": 0.9, "against": "base", "low": 0.85, "high": 0.99, "n": 50, "needs": 1234,
+        "mde": 0.123, **more,
+    }  # fmt: skip
+
+
+def test_an_inconclusive_gate_is_no_pass_in_words() -> None:
+    report = full()
+    report["gates"] = [unsure()]
+    report["inconclusive"] = "estimate"
+    text = read(report).text
+    assert "The one gate is inconclusive." in text and "passed" not in text
+    assert "+85.0 to +99.0 against base" in text and "50would need 1,234" in text and "12.3" in text
+    assert "The recipe lets such gates count by the number alone." in text
+    report["gates"].append({**report["gates"][0], "verdict": "pass"})
+    assert "No gate failed, 1 of 2 is inconclusive." in read(report).text
+    report["gates"].append({**report["gates"][0], "verdict": "fail", "counts": "fail"})
+    report["exit"] = "gate failed"
+    assert "1 of 3 gates failed." in read(report).text
+
+
+def test_any_number_of_arms() -> None:
+    report = full()
+    one = report["suites"][0]["metrics"][0]
+    arms = {"base": one["base"], "prompted": cell(0.41, 0.3, 0.5), "tuned": one["tuned"]}
+    worse = {
+        "value": -0.2,
+        "low": -0.3,
+        "high": -0.1,
+        "p": 0.001,
+        "mde": 0.15,
+        "missing": 3,
+        "limits": [-0.26, -0.14],
+    }
+    one |= {"arms": arms, "differences": {"base": one["difference"], "prompted": worse}}
+    report["suites"][0]["samples"][0]["answers"]["prompted"] = "Aye, says the prompted one."
+    found = read(report)
+    assert "prompted41.0% 30.0% to 50.0% · n = 50" in found.text
+    assert "−20.0 points against prompted −30.0 to −10.0 worse p = 0.001 sees 15.0 points" in found.text
+    assert "3 missing: −26.0 to −14.0 were they all the worst, or the best" in found.text
+    assert found.text.count("prompted answers") == 1 and "Aye, says the prompted one." in found.text
+
+
+def test_best_and_worst_first() -> None:
+    report = full()
+    suite = report["suites"][0]
+    suite["samples"] = [sample(f"number-{i:03d};") for i in range(60)]
+    suite["best"] = [f"number-{i:03d};" for i in range(30, 40)]
+    suite["worst"] = [f"number-{i:03d};" for i in range(9, -1, -1)]
+    text = read(report).text.split("Samples, side by side")[1]
+    places = [text.index(t) for t in ("The 10 that went best", "number-030;", "number-039;", "The 10 that went worst",
+                                      "number-009;", "number-000;", "The others", "40 more samples", "number-010;")]  # fmt: skip
+    assert places == sorted(places)
+    assert all(text.count(f"number-{i:03d}; number-{i:03d};") <= 1 for i in range(60))
+    assert all(f"number-{i:03d};" in text for i in range(60))
 
 
 def test_right_and_wrong_in_words() -> None:
