@@ -78,8 +78,12 @@ def plan(
     recipe: Path, gpu: str | None, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool
 ) -> None:
     """Say which steps would run, which are made already, and why; and what the training will take."""
+    import msgspec
+
     from runner.forecast import forecast
     from runner.run import before
+    from runner.sensitivity import lines as seen_lines
+    from runner.sensitivity import sensitivity
     from runner.status import status
     from runner.store import Store
 
@@ -95,7 +99,9 @@ def plan(
         ]
         whole = {"recipe": planned.loaded.recipe.name, "profile": planned.profile}
         foreseen = forecast(planned, gpu)
-        emit(whole | {"fetches": fetches, "steps": steps, "forecast": foreseen.data() if foreseen else None})
+        sees = [msgspec.to_builtins(s) for s in sensitivity(planned)]
+        ahead = {"forecast": foreseen.data() if foreseen else None, "suites_see": sees}
+        emit(whole | {"fetches": fetches, "steps": steps} | ahead)
         return
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
     width = max(map(len, [s.name for s in planned.steps] + [f.name for f in planned.fetches]))
@@ -105,6 +111,8 @@ def plan(
     for s, made, why in rows:
         click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))
     click.echo(f"{sum(not made for _, made, _ in rows)} of {len(rows)} steps to run")
+    for line in seen_lines(sensitivity(planned)):
+        click.echo(safe(line))
     if (foreseen := forecast(planned, gpu, lambda said: click.echo(said, err=True))) is not None:
         from runner.forecast.text import lines
 
