@@ -41,11 +41,20 @@ def differences(
     apart = COMPARED
     if part == "perplexity":  # plain text: no template; a mean over tokens, which are the model's
         apart = (COMPARED | {"template", "end_of_turn"}) - {"model"}
+    first, second = (_with_seed(one) for one in (first, second))
     for key in sorted(first.keys() | second.keys()):
         a, b = (_seen(key, suite, one.get(key)) for one in (first, second))
         if key not in apart and canonical(a) != canonical(b):
             told = "" if key in DIGESTS else _values(a, b)
             yield f"{WORDS.get(key, key)}{told}", key not in NAMED
+
+
+def _with_seed(made: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with the seed of its decoding beside the others: another draw is another sample, not another question."""
+    how = made.get("decoding")
+    if not isinstance(how, dict) or "seed" not in how:
+        return dict(made)
+    return {**made, "decoding": {k: v for k, v in how.items() if k != "seed"}, "seed": how["seed"]}
 
 
 def _seen(key: str, suite: str, value: Any) -> Any:

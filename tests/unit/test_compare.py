@@ -217,6 +217,15 @@ def test_files_are_the_same_by_content() -> None:
     assert [b for _, b in differences("judge", "s", one, one | {"never heard of": 1})] == [True]
 
 
+def test_another_seed_is_named_and_compared() -> None:
+    one, two = ({"decoding": {"temperature": 0.7, "seed": n}} for n in (1, 2))
+    assert list(differences("judge", "s", one, two)) == [("the seed (1, 2)", False)]
+    other = {"decoding": {"temperature": 0.2, "seed": 1}}
+    assert list(differences("judge", "s", one, other)) == [
+        ("how answers are drawn (temperature: 0.7, 0.2)", True)
+    ]
+
+
 def test_suites_that_only_one_has(made: Made) -> None:
     made.run("one", right=20, suites=[CALLS])
     made.run("two", right=20, suites=[FACTS])
