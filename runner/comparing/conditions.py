@@ -50,7 +50,7 @@ def differences(
 
 
 def _with_seed(made: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with the seed of its decoding beside the others: another draw is another sample, not another question."""
+    """The same with the seed of its decoding taken out of it: another draw is another sample, not another question."""
     how = made.get("decoding")
     if not isinstance(how, dict) or "seed" not in how:
         return dict(made)
