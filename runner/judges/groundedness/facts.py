@@ -14,9 +14,12 @@ from runner.judges.groundedness.times import Day, Hours, moment
 from runner.judges.groundedness.units import SYSTEMS, UNITS, unit_named, unit_of_key
 
 PLACES = frozenset(
-    "city cities place places location locations town towns name station village region country state county area "
-    "where municipality admin1 address district harbour harbor port destination title".split()
+    "city cities place places location locations town towns station village region country state county area where "
+    "municipality admin1 address district harbour harbor port destination".split()
 )
+_TITLES = frozenset({"name", "title"})
+Named = tuple[str, str]
+"""What kind of name, and the name: a place is no rival of a title."""
 _WHEN = frozenset(
     "date day time datetime dt timestamp hour when for valid period weekday forecast at from label slot".split()
 )
@@ -39,7 +42,7 @@ class Fact:
     measure: str | None = None
     day: Day | None = None
     hours: Hours | None = None
-    places: frozenset[str] = frozenset()
+    places: frozenset[Named] = frozenset()
     now: bool = False
 
 
@@ -49,7 +52,7 @@ class Setting:
 
     day: Day | None = None
     hours: Hours | None = None
-    places: frozenset[str] = frozenset()
+    places: frozenset[Named] = frozenset()
     now: bool = False
     units: Mapping[str, str] = field(default_factory=dict)  # by measure, by quantity, or by "key NAME"
 
@@ -101,11 +104,11 @@ class Walk:
             words = set(words_of(key))
             if (
                 isinstance(inner, str)
-                and words & PLACES
+                and words & (PLACES | _TITLES)
                 and len(inner) <= 80
                 and moment(inner) == (None, None)
             ):
-                places.add(inner.casefold())
+                places.add(("where" if words & PLACES else "title", inner.casefold()))
             elif words & (_WHEN | {"name", "title"}) and not isinstance(inner, (Mapping, list)):
                 found, at = moment(inner)
                 if (
@@ -143,9 +146,9 @@ class Walk:
             alike = len(inner) > 1 and all(isinstance(v, Mapping) and set(v) == set(inner[0]) for v in inner)
             named = all(k.casefold() in self.known for k in value)
             if named or (alike and not any(field_of([k]).quantity for k in value)):
-                return [(k, replace(s, places=frozenset({k.casefold()}))) for k in value]
+                return [(k, replace(s, places=frozenset({("where", k.casefold())}))) for k in value]
         if all(k.casefold() in self.known for k in value):
-            return [(k, replace(s, places=frozenset({k.casefold()}))) for k in value]
+            return [(k, replace(s, places=frozenset({("where", k.casefold())}))) for k in value]
         return None
 
     def _columns(self, columns: Mapping[str, Sequence[Any]], path: tuple[str, ...], s: Setting) -> set[str]:
@@ -173,7 +176,7 @@ class Walk:
         )
         if named:
             settings = [
-                replace(r, places=r.places | {str(p).casefold()})
+                replace(r, places=r.places | {("where", str(p).casefold())})
                 for r, p in zip(settings, even[named], strict=True)
             ]
         for key, values in even.items():
@@ -275,7 +278,9 @@ def _number(value: float, unit: str | None, path: tuple[str, ...], named: Field,
         unit = unit or next((s.units[m] for m in sorted(quantity.measures) if m in s.units), None)
     measure = UNITS[unit].measures if unit else None
     if quantity and quantity.measures and unit != "°" and measure not in quantity.measures:
-        unit, measure = None, next(iter(sorted(quantity.measures)))
+        unit, measure = None, None
+        if len(quantity.measures) == 1:
+            (measure,) = quantity.measures
     if unit == "°":
         measure = "temperature" if quantity and "temperature" in quantity.measures else "degrees"
         unit = None if measure == "temperature" else unit
@@ -294,7 +299,7 @@ def _spoken(claim: Claim, path: tuple[str, ...], named: Field, s: Setting) -> Fa
     if claim.hours is not None and len(claim.hours) == 1:
         s = replace(s, hours=claim.hours[0])
     if claim.places:
-        s = replace(s, places=claim.places)
+        s = replace(s, places=frozenset(("where", p) for p in claim.places))
     return _number(claim.number.value, claim.number.unit, path, told, s)
 
 
@@ -335,12 +340,11 @@ def arguments_of(call: str) -> dict[str, Any]:
 def setting_of(arguments: Mapping[str, Any]) -> tuple[Setting, frozenset[str]]:
     """What a call's arguments say of its result; and all places that they name."""
     units: dict[str, str] = {}
-    places: set[str] = set()
+    places: set[Named] = set()
     days: list[Day] = []
     for key, value in arguments.items():
         words = set(words_of(key))
-        several = value if isinstance(value, list) else [value]
-        for one in several:
+        for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, str):
                 continue
             day, _ = moment(one)
@@ -348,12 +352,12 @@ def setting_of(arguments: Mapping[str, Any]) -> tuple[Setting, frozenset[str]]:
                 units |= _system(one, words)
             elif day is not None:
                 days.append(day)
-            elif words & PLACES or (re.match(r"[A-ZÀ-Þ]", one) and not words & PLAIN):
-                places.add(one.casefold())
+            elif words & (PLACES | _TITLES) or (re.match(r"[A-ZÀ-Þ]", one) and not words & PLAIN):
+                kind = "where" if words & PLACES else "title" if words & _TITLES else f"argument {key}"
+                places.add((kind, one.casefold()))
                 if "," in one:  # "Oslo, Norway"
-                    places.add(one.partition(",")[0].strip().casefold())
+                    places.add((kind, one.partition(",")[0].strip().casefold()))
     day = days[0] if len(days) == 1 else None
-    several_places = any(isinstance(v, list) for v in arguments.values())
-    return Setting(day, None, frozenset() if several_places else frozenset(places), False, units), frozenset(
-        places
-    )
+    several = any(isinstance(v, list) for v in arguments.values())
+    mine: frozenset[Named] = frozenset() if several else frozenset(places)
+    return Setting(day, None, mine, False, units), frozenset(name for _, name in places)

@@ -35,12 +35,12 @@ QUANTITIES: dict[str, Quantity] = {
     "humidity": _q("share", "humidity rh", r"humidity|humid\b|moisture"),
     "clouds": _q("share", "cloud clouds cloudcover cloudiness", r"cloud[\s-]*(?:cover|iness)|overcast|clouds?\b"),
     "snow": _q("length", "snow snowfall", r"snow"),
-    "precipitation": _q("length", "precip precipitation rain rainfall showers qpf drizzle",
+    "precipitation": _q("length share", "precip precipitation rain rainfall showers qpf drizzle",
                         r"rain|precip|shower|drizzle|sleet|downpour|fall\s+of\b"),
     "visibility": _q("length", "visibility vis", r"visib"),
     "level": _q("length", "level stage gauge river tide depth", r"level|stage\b|river|gauge|tide|depth"),
     "waves": _q("length", "wave waves swell surf", r"waves?\b|swell|surf\b|seas\b"),
-    "pressure": _q("pressure", "pressure baro barometer msl", r"pressure|barometer|glass\b"),
+    "pressure": _q("pressure", "pressure baro barometer msl", r"pressure|barometer"),
     "wind": _q("speed", "wind windspeed", r"wind|breez|blow"),
     "uv": _q("", "uv uvi", r"UV\b|ultra-?violet"),
     "sunrise": _q("clock", "sunrise", r"sun\s?rise|sun\s+(?:rises|comes\s+up|will\s+rise|is\s+up)|dawn"),
@@ -66,6 +66,7 @@ _ASPECT_TEXT = re.compile(
     r"dip(?:s|ping)?|bottom(?:s|ing)?(?:\s+out)?|overnight)|(?P<mean>averag(?:e|es|ing)|mean))\b(?!-?lying|\s*-?\d0s\b)",
     re.IGNORECASE,
 )
+_AHEAD = re.compile(r"as\s|up\s|down\s|top|peak(?:s|ing|ed)|dip|bottom", re.IGNORECASE)
 _SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+[A-Za-z]*")
 
 
@@ -88,6 +89,7 @@ class Cue:
     quantity: str | None = None
     aspect: str | None = None
     measures: frozenset[str] = field(default_factory=frozenset)
+    ahead: bool = False  # it names what follows alone: "up to 23"
 
 
 def words_of(key: str) -> list[str]:
@@ -130,7 +132,9 @@ def read_cues(text: str, own: dict[str, re.Pattern[str]]) -> list[Cue]:
         for m in q.text.finditer(text)
     ]
     found += [Cue(m.start(), m.end(), name) for name, p in own.items() for m in p.finditer(text)]
-    found += [Cue(m.start(), m.end(), None, m.lastgroup) for m in _ASPECT_TEXT.finditer(text)]
+    for m in _ASPECT_TEXT.finditer(text):
+        ahead = bool(_AHEAD.match(m.group()))
+        found.append(Cue(m.start(), m.end(), None, m.lastgroup, ahead=ahead))
     return sorted(found, key=lambda c: c.start)
 
 

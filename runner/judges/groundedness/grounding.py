@@ -18,7 +18,7 @@ from runner.judges.groundedness.units import UNITS, converted, measures, otherwi
 
 _MORE = re.compile(
     r"\s*(?:degrees?\s*)?(?:warmer|cooler|colder|hotter|higher|lower|more|less|fewer|milder|faster|slower|stronger|weaker|"
-    r"wetter|drier|dearer|cheaper|up\b|down\b|above\s+(?!zero|freez)|below\s+(?!zero|freez)|apart|of\s+difference|difference|"
+    r"wetter|drier|dearer|cheaper|up\b(?!\s+to)|down\b(?!\s+to)|above\s+(?!zero|freez)|below\s+(?!zero|freez)|apart|of\s+difference|difference|"
     r"(?:degree\s+)?(?:rise|drop|jump|swing|fall|change|increase|decrease))",
     re.IGNORECASE,
 )
@@ -31,6 +31,7 @@ _FREEZING = re.compile(
     r"\s*(?:degrees?\s*(?:Celsius|C|Fahrenheit|F)?\s*)?(below|above)\s+freezing", re.IGNORECASE
 )
 _MEAN = re.compile(r"\baverag|\bmean\b|\bon\s+the\s+whole\b", re.IGNORECASE)
+_OTHER_END = "that is the other end of the range"
 _SUM = re.compile(r"\b(?:total|altogether|in\s+all|combined|sum|adds?\s+up|accumulat)", re.IGNORECASE)
 
 
@@ -117,10 +118,14 @@ class Check:
         if claim.counted:
             allowed = self.told.sizes | {int(x.value) for x in self.told.numbers if x.value.is_integer()}
             top = max(self.told.sizes, default=1)
-            if n.number.value in allowed or 0 <= n.number.value <= top or self._written(n.number):
+            if n.number.value in allowed or 0 <= n.number.value <= top:
                 return [], ""
             return [], "counts more than there is"
         able = list(self._measurable(n))
+        vague = n.number.unit is None and n.quantities and n.quantities <= {"precipitation", "snow", "clouds"}
+        if (claim.far or vague) and not any(self._equal(n.number, f, said_as) for f in able):
+            # What another clause names may belong to something else.
+            return self.number(replace(claim, quantities=frozenset(), aspects=frozenset(), far=False))
         by_value = [f for f in able if self._equal(n.number, f, said_as)]
         by_value = by_value or [f for f in able if self._equal(n.number, f, otherwise)]
         kept, why = by_value, ""
@@ -176,7 +181,7 @@ class Check:
             if f.field.plain:
                 if claim.number.unit == f.unit and not claim.quantities:
                     yield f
-            elif not wanted or f.measure in wanted or (f.measure is None and not wanted & self.measured):
+            elif not wanted or wanted & _kinds(f) or not (_kinds(f) or wanted & self.measured):
                 yield f
 
     def _equal(self, number: Number, f: Fact, ways: Callable[..., Iterator[float]]) -> bool:
@@ -184,9 +189,10 @@ class Check:
         return any(near(number, v, f.measure) for v in ways(f.value, f.unit, number.unit, f.measure))
 
     def _tests(self, claim: Claim) -> Iterator[tuple[Callable[[Fact], bool], str]]:
-        if claim.places and len({p for p in self.places if p}) > 1:
+        if claim.places:
             where = claim.places
-            yield (lambda f: not f.places or bool(f.places & where)), "that is another place's"
+            kinds = {kind for some in self.places for kind, name in some if name in where}
+            yield (lambda f: not _elsewhere(f, kinds, where)), "that is another place's"
         if claim.days:
             days = claim.days
             yield (lambda f: f.day is None or self._on(days, f)), "that is another day's"
@@ -197,11 +203,27 @@ class Check:
             said = claim.quantities
             yield (lambda f: self._named(said, f)), "that is the number of something else"
         if claim.aspects and len(claim.aspects) == 1:
-            (aspect,) = claim.aspects
+            aspects = claim.aspects
             yield (
-                (lambda f: f.field.aspect in (None, aspect) or f.field.quantity == "chance"),
-                ("that is the other end of the range"),
+                (
+                    lambda f: (
+                        f.field.aspect is None or f.field.aspect in aspects or f.field.quantity == "chance"
+                    )
+                ),
+                _OTHER_END,
             )
+        if claim.end and not claim.aspects and claim.days and len(claim.days) == 1:
+            end = claim.end
+            yield (lambda f: f.field.aspect in (None, end) or not self._both_ends(f)), _OTHER_END
+
+    def _both_ends(self, f: Fact) -> bool:
+        """Whether a fact's day has a highest and a lowest of it."""
+        same = [
+            g
+            for g in self.figures
+            if (g.day, g.places, g.field.quantity) == (f.day, f.places, f.field.quantity)
+        ]
+        return {"max", "min"} <= {g.field.aspect for g in same}
 
     def _on(self, days: Sequence[Day], f: Fact) -> bool:
         assert f.day is not None
@@ -233,7 +255,7 @@ class Check:
         family = {"temperature", "apparent", "dew point"}
         if q in family and said <= family:
             return not any(g.field.quantity in said for g in self.figures)
-        if {q} | said <= {"precipitation", "snow"}:
+        if {q} | said <= {"precipitation", "snow", "chance"}:
             return not any(g.field.quantity in said for g in self.figures)
         return {q} | said <= {"wind", "gusts"} and not any(g.field.quantity in said for g in self.figures)
 
@@ -241,6 +263,8 @@ class Check:
 
     def _people(self, number: Number, strict: bool = False) -> bool:
         """Whether user or system said this number, of the same kind."""
+        if number.unit is None and len(number.text) > 2 and number.text in self.told.figures:
+            return True  # a number by which something is called
         for x in self.told.numbers:
             if number.unit and x.unit and number.unit != x.unit and "°" not in (number.unit, x.unit):
                 new = converted(x.value, x.unit, number.unit)
@@ -249,9 +273,6 @@ class Check:
             elif x.value == number.value and (x.unit or not number.unit or not strict):
                 return True
         return False
-
-    def _written(self, number: Number) -> bool:
-        return number.shown.casefold() in self.told.spoken
 
     def _derived(self, claim: Claim) -> bool:
         """Differences, means and totals, where the answer says that it tells one."""
@@ -369,6 +390,19 @@ class Check:
             if not number and len(word) > 2 and word not in self.told.spoken and _stands(word, flat):
                 out.append(f)
         return out
+
+
+def _elsewhere(f: Fact, kinds: set[str], where: frozenset[str]) -> bool:
+    """Whether a fact is that of another place (or title) of the same kind."""
+    names = {name for kind, name in f.places if kind in kinds}
+    return bool(names) and not names & where
+
+
+def _kinds(f: Fact) -> frozenset[str]:
+    """What a fact may measure; empty where nothing tells."""
+    if f.measure:
+        return frozenset({f.measure})
+    return QUANTITIES[f.field.quantity].measures if f.field.quantity in QUANTITIES else frozenset()
 
 
 def _stands(word: str, text: str) -> bool:

@@ -15,10 +15,13 @@ _PLACED = re.compile(
     r"\b(?:in|at|for|near|from|around|over|of|to|across|outside|off)\s+(?:the\s+)?(?:[A-Z][\w.'’-]*\s+)*$"
 )
 _GOES_ON = re.compile(
-    r"(?:['’]s\b|\s+(?:will|is|was|has|had|should|can|could|may|might|gets?|sees?|expects?|looks|stays|remains|reach(?:es)?|"
+    r"(?:['’]s\b|\s+(?:will|is|was|has|had|gets|sees|expects|looks|stays|remains|reach(?:es)?|"
     r"hits|sits|experiences|enjoys|awaits|faces|boasts|stands|reports|shows|ought|shall|won['’]t|isn['’]t|today|tomorrow|"
     r"tonight|currently|now|weather|forecast|at\s+\d)\b|\s*:|\s*,\s+[A-Z]|\s+\(|\s*[–—-]\s)"
 )
+
+
+_MAY = re.compile(r"\s+(?:should|can|could|may|might|are|have)\b")
 
 
 def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list[str]:
@@ -53,7 +56,8 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
                     else False
                 )
                 strange = named and not _told(plain(follows.rstrip(".")), known)
-                if usual or not (_GOES_ON.match(after) or strange):
+                goes_on = _GOES_ON.match(after) or (_MAY.match(after) and re.search(r"\d", sentence))
+                if usual or not (goes_on or strange):
                     continue
             unknown.append((token.start(), token.start() + len(word)))
         for start, end in unknown:

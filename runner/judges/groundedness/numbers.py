@@ -86,7 +86,7 @@ def joined(between: str) -> bool:
 
 
 _JOINED = re.compile(
-    r"\s*(?:,?\s*(?:and|or|to|through|&)|,|/|-|–|—|\.\.\.?|…)\s*(?:about|around|perhaps|then)?\s*"
+    r"\s*(?:,?\s*(?:and|or|(?:up\s+|down\s+)?to|through|&)|,|/|-|–|—|\.\.\.?|…)\s*(?:about|around|perhaps|then)?\s*"
 )
 
 

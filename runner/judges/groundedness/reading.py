@@ -40,7 +40,7 @@ _COUNTED = re.compile(
 )
 _VALUED = re.compile(
     r"\b(?:of|at|to|reach(?:es|ing)?|hits?|hitting|around|about|near|nearly|is|are|be|was|between|from|below|above|and|or|than|"
-    r"only|just|stands|reads|minus|through)\s+(?:a\s+|the\s+)?$",
+    r"only|just|stands|reads|minus|through)\s+(?:a\s+)?$",
     re.IGNORECASE,
 )
 
@@ -88,7 +88,8 @@ class Claim:
     aspects: frozenset[str] = frozenset()
     counted: bool = False
     idle: bool = False
-    pair_of: int | None = None
+    end: str = ""  # which end of a range it is: "min" or "max"
+    far: bool = False  # what it is called stands in another clause
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,16 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
         runs = _runs(sentence, numbers)
         whole = [(g.start, g.end) for g in (*day_groups, *hour_groups)]
         whole += [(p.start, p.end) for p in place_groups]
-        whole += [(numbers[r[0]].start, numbers[r[-1]].end) for r in runs]
+        whole += [(numbers[r.items[0]].start, numbers[r.items[-1]].end) for r in runs]
+        run_of = {i: run for run in runs for i in run.items}
         cuts = [m.start() for m in _CUTS.finditer(sentence) if not any(a <= m.start() < b for a, b in whole)]
         paired = "respectively" in sentence
         by_day = bind(numbers, runs, day_groups, cuts, paired)
         by_hour = bind(numbers, runs, hour_groups, cuts, paired)
         by_place = bind(numbers, runs, place_groups, cuts, paired)
         found = read_cues(sentence, own or {})
-        cues = _cued(sentence, numbers, runs, cuts, found)
+        # A colon parts days from one another, but "High: 24" is one.
+        cues = _cued(sentence, numbers, runs, [c for c in cuts if sentence[c] != ":"], found)
         clocks += _clocks(
             sentence, mentions, day_groups, cuts, [c for c in found if "clock" in c.measures], days
         )
@@ -175,12 +178,15 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
                 frozenset(p.name for p in by_place[i]) if by_place[i] else where,
                 cues[i][0],
                 cues[i][1],
+                end=_end(numbers, run_of[i], i),
+                far=cues[i][2],
                 counted=number.unit is None and bool(_COUNTED.match(after)),
             )
             if number.word and number.unit is None and not number.decade and abs(number.value) < 13:
-                claim = replace(claim, idle=claim.counted or not _VALUED.search(before) or _noun(after))
-            if i and _PAIRED.fullmatch(sentence[numbers[i - 1].end : number.start]):
-                claim = replace(claim, pair_of=len(claims) - 1)
+                one = number.value == 1
+                claim = replace(
+                    claim, idle=one or claim.counted or not _VALUED.search(before) or _noun(after)
+                )
             claims.append(claim)
         if day_groups:
             days = _days([m for g in day_groups for m in g.items])
@@ -204,7 +210,7 @@ def _clocks(
     out = [Clock(m) for m in mentions if not (m.hours and m.hours.exact) or m.days]
     hours = [m for m in mentions if m.hours and m.hours.exact and not m.days]
     spans = [Number(m.start, m.end, m.text, 0.0) for m in hours]
-    runs = [[i] for i in range(len(spans))]
+    runs = [Run((i,)) for i in range(len(spans))]
     by_day = bind(spans, runs, day_groups, cuts)
     named = _cued(sentence, spans, runs, cuts, cues)
     out += [Clock(m, _days(by_day[i]) if by_day[i] else carried, named[i][0]) for i, m in enumerate(hours)]
@@ -240,20 +246,49 @@ def grouped(text: str, mentions: Sequence[T]) -> list[Group[T]]:
     return out
 
 
-def _runs(text: str, numbers: Sequence[Number]) -> list[list[int]]:
-    """Indexes of numbers of one unit that stand in one list or range."""
+@dataclass(frozen=True)
+class Run:
+    """Indexes of numbers of one unit that stand in one list, or in a range."""
+
+    items: tuple[int, ...]
+    ranged: bool = False
+
+
+_TO = re.compile(r"\s*(?:(?:up\s+|down\s+)?to|through|-|–|—)\s*|\s*and\s*")
+
+
+def _runs(text: str, numbers: Sequence[Number]) -> list[Run]:
     out: list[list[int]] = []
     for i, n in enumerate(numbers):
         if i and n.unit == numbers[i - 1].unit and joined(text[numbers[i - 1].end : n.start]):
             out[-1].append(i)
         else:
             out.append([i])
-    return out
+    return [Run(tuple(run), _is_range(text, numbers, run)) for run in out]
+
+
+def _is_range(text: str, numbers: Sequence[Number], run: Sequence[int]) -> bool:
+    """ "From 3 up to 14", "between 3 and 14", "3–14"."""
+    if len(run) != 2:
+        return False
+    first, second = numbers[run[0]], numbers[run[1]]
+    between = text[first.end : second.start]
+    return bool(_TO.fullmatch(between)) and (
+        "and" not in between or bool(re.search(r"\bbetween\s+$", text[: first.start], re.IGNORECASE))
+    )
+
+
+def _end(numbers: Sequence[Number], run: Run, i: int) -> str:
+    """Which end of a range a number is."""
+    if not run.ranged:
+        return ""
+    first, second = (numbers[k].value for k in run.items)
+    return "min" if (i == run.items[0]) == (first <= second) else "max"
 
 
 def bind(
     numbers: Sequence[_Spanned],
-    runs: Sequence[Sequence[int]],
+    runs: Sequence[Run],
     groups: Sequence[Group[T]],
     cuts: Sequence[int],
     paired: bool = False,
@@ -264,36 +299,49 @@ def bind(
     if not groups:
         return out
     homes = [bisect_right(cuts, g.start) for g in groups]
+    clauses = [bisect_right(cuts, n.start) for n in numbers]
     for run in runs:
-        n = numbers[run[0]]
-        clause = bisect_right(cuts, n.start)
+        n, clause = numbers[run.items[0]], clauses[run.items[0]]
         inside = [g for g, home in zip(groups, homes, strict=True) if home == clause]
         around = inside or list(groups)
         before = [g for g in around if g.end <= n.start]
+        after = [g for g in around if g.start >= n.end]
+        ahead = (
+            next(m for m, c in zip(numbers, clauses, strict=True) if not inside or c == clause).end
+            <= around[0].start
+        )
         group = before[-1] if before else around[0]
+        if len(inside) > 1 and ahead and after:  # "21 in Cardiff stand against 14 in Glasgow"
+            group = after[0]
+        listed = len(run.items) > 1 and not run.ranged
         earlier = [m for g in groups if g.end <= n.start for m in g.items]
-        if paired and len(run) > 1 and len(earlier) >= len(run):
-            for i, m in zip(run, earlier[-len(run) :], strict=True):
+        if paired and listed and len(earlier) >= len(run.items):
+            for i, m in zip(run.items, earlier[-len(run.items) :], strict=True):
                 out[i] = [m]
-            continue
-        pairs = len(group.items) == len(run) > 1 and not group.ranged
-        for place, i in enumerate(run):
-            out[i] = [group.items[place]] if pairs else list(group.items)
-            if group.ranged:
-                out[i] = []  # "from Monday to Friday": any day of them
+        elif listed and len(group.items) == len(run.items) and not group.ranged:
+            for i, m in zip(run.items, group.items, strict=True):
+                out[i] = [m]
+        else:
+            may = list(group.items)
+            if not inside and listed and len(may) == 1 and earlier:
+                may = earlier  # any of them
+            elif not inside and before and after and ahead:
+                may += after[0].items  # the sentence names its days after its numbers: either
+            for i in run.items:
+                out[i] = [] if group.ranged else list(may)  # "from Monday to Friday": any day of them
     return out
 
 
 def _cued(
     text: str,
     numbers: Sequence[Number],
-    runs: Sequence[Sequence[int]],
+    runs: Sequence[Run],
     cuts: Sequence[int],
     cues: Sequence[Cue],
-) -> list[tuple[frozenset[str], frozenset[str]]]:
-    """For each number its quantities and aspects."""
-    out: list[tuple[frozenset[str], frozenset[str]]] = []
-    run_of = {i: run for run in runs for i in run}
+) -> list[tuple[frozenset[str], frozenset[str], bool]]:
+    """For each number its quantities and aspects, and whether another clause names them."""
+    out: list[tuple[frozenset[str], frozenset[str], bool]] = []
+    run_of = {i: run.items for run in runs for i in run.items}
     for i, n in enumerate(numbers):
         run = run_of[i]
         fits = [c for c in cues if not n.unit or not c.measures or c.measures & _broad(n.unit)]
@@ -308,17 +356,19 @@ def _cued(
                 c
                 for c in fits
                 if last.end <= c.start < right
+                and not c.ahead
                 and bisect_right(cuts, c.start) == clause
                 and len(text[last.end : c.start].split()) <= 4
             ]
         if not mine and i and _PAIRED.fullmatch(text[numbers[i - 1].end : n.start]):
             out.append(out[i - 1])
             continue
+        far = not mine
         mine = mine or before
         aspects = [c.aspect for c in mine if c.aspect]
         if len(run) > 1 and len(aspects) == len(run):  # "high and low: 24 and 13"
             aspects = [aspects[run.index(i)]]
-        out.append((frozenset(ranked({c.quantity for c in mine if c.quantity})), frozenset(aspects)))
+        out.append((frozenset(ranked({c.quantity for c in mine if c.quantity})), frozenset(aspects), far))
     return out
 
 

@@ -32,7 +32,8 @@ _TODAY = re.compile(
 @dataclass(frozen=True)
 class Told:
     """`facts` are the tools'; `numbers`, `times` and `days` user's and system's. `words`: every word that stands
-    anywhere, plain; `spoken`: those that user and system said. `asked`: what the last question names. `failed`: the
+    anywhere, plain; `spoken`: what
+    user and system said, `figures` the numbers in it. `asked`: what the last question names. `failed`: the
     tools gave nothing but errors."""
 
     facts: tuple[Fact, ...]
@@ -40,6 +41,7 @@ class Told:
     times: tuple[Mention, ...]
     words: frozenset[str]
     spoken: str
+    figures: frozenset[str]
     places: frozenset[str]
     own: dict[str, re.Pattern[str]]
     today: date | None
@@ -119,7 +121,7 @@ def told(probe: Probe, system: str | None = None) -> Told:
             walk.facts = [replace(f, field=replace(f.field, plain=True)) for f in walk.facts]
         facts += walk.facts
         sizes |= walk.sizes
-    places = frozenset(known | {p for f in facts for p in f.places})
+    places = frozenset(known | {name for f in facts for _, name in f.places})
     last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
     asked = read_times(last)
     days = tuple(d for t in asked for d in t.days)
@@ -142,6 +144,7 @@ def told(probe: Probe, system: str | None = None) -> Told:
         times=tuple(t for p in people for _, s in sentences(p) for t in read_times(s)),
         words=frozenset(words_in(whole.replace("_", " ").replace("\\n", " "))),
         spoken=spoken.casefold(),
+        figures=frozenset(re.findall(r"\d+(?:\.\d+)?", spoken)),
         places=places,
         own=own,
         today=today,

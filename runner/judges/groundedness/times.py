@@ -146,7 +146,7 @@ _RULES: list[tuple[str, re.Pattern[str]]] = [
         r"(?P<back>yesterday)|in\s+(?P<n>\d{1,2}|" + "|".join(_COUNT) + r")\s+days(?:'\s+time)?\b|"
         r"(?P<n2>\d{1,2}|" + "|".join(_COUNT) + r")\s+days\s+(?:from\s+now|hence))", re.IGNORECASE)),
     ("now", re.compile(
-        r"\b(?:right\s+now|just\s+now|now|currently|current(?=ly\b|\s)|at\s+(?:the|this)\s+(?:very\s+)?(?:moment|minute|"
+        r"\b(?:right\s+now|just\s+now|now|currently|current(?=\s+(?:temperature|weather|conditions?|wind|humidity|reading|observation))|at\s+(?:the|this)\s+(?:very\s+)?(?:moment|minute|"
         r"hour|instant|present)|at\s+present|presently|this\s+(?:minute|moment|instant))\b", re.IGNORECASE)),
     ("any", re.compile(
         r"\b(?:(?:the\s+)?(?:next|following)\s+day|the\s+day\s+after\b(?!\s+tomorrow)|(?:each|every|any)\s+(?:single\s+)?day"

@@ -59,12 +59,13 @@ UNITS: dict[str, Unit] = {
 }
 """`°` alone is told of temperatures and of directions."""
 
+_AN_HOUR = r"(?:of\s+\w+\s+)?(?:per|an|a|each|every|to\s+the|by\s+the)\s+hour"
 SPELT: dict[str, str] = {
     "°C": r"(?:°|º|˚|deg(?:ree)?s?\b\.?)\s*(?:C\b|Celsius\b|centigrade\b)|Celsius\b|centigrade\b|℃|C\b(?!')",
     "°F": r"(?:°|º|˚|deg(?:ree)?s?\b\.?)\s*(?:F\b|Fahrenheit\b)|Fahrenheit\b|℉|F\b(?!')",
     "K": r"(?:degrees\s+)?kelvins?\b|K\b",
-    "km/h": r"km/h(?:r|our)?\b|kph\b|kmh\b|km\s?h(?:-1|⁻¹)|kilomet(?:re|er)s?\s+(?:per|an|a|each)\s+hour",
-    "mph": r"mph\b|mi/h\b|miles?\s+(?:per|an|a|each)\s+hour|mp/h\b",
+    "km/h": r"km/h(?:r|our)?\b|kph\b|kmh\b|km\s?h(?:-1|⁻¹)|kilomet(?:re|er)s?\s+" + _AN_HOUR,
+    "mph": r"mph\b|mi/h\b|mp/h\b|miles?\s+" + _AN_HOUR,
     "m/s": r"m/s(?:ec)?\b|mps\b|m\s?s(?:-1|⁻¹)|met(?:re|er)s?\s+(?:per|a|each)\s+second",
     "ft/s": r"ft/s\b|feet\s+per\s+second",
     "kn": r"knots?\b|kn\b|kts?\b",
@@ -150,12 +151,19 @@ def unit_named(text: str) -> str | None:
     return found[0] if found and found[1] == len(word) else None
 
 
+_LONG = frozenset(
+    "feet miles inches celsius fahrenheit kelvin percent knots mph kph metres meters mm km hpa usd euros".split()
+)
+
+
 def unit_of_key(words: list[str]) -> str | None:
-    """The unit in a key's words: temp_c, wind_kph, pressure_hPa; of "temperature_2m" none."""
+    """The unit in a key's words: temp_c, wind_kph, feet; of "temperature_2m" none."""
+    if not words or words[-1] in ("deg", "degrees"):
+        return None
     pair = "".join(words[-2:])
     if len(words) > 1 and pair in ("mph", "inhg", "mmhg", "kmh"):
         return _KEYS[pair]
-    return _KEYS.get(words[-1]) if len(words) > 1 and words[-1] not in ("deg", "degrees") else None
+    return _KEYS.get(words[-1]) if len(words) > 1 or words[-1] in _LONG else None
 
 
 def measures(unit: str | None) -> frozenset[str]:
