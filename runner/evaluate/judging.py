@@ -43,7 +43,9 @@ def judge(m: Making) -> None:
         system=recipe.evaluate.system,
         records=_trained(m) if "split" in plugin.reads else None,
         ask=m.ask if plugin.asks(suite.judge.options) else None,
-        base=recipe.model.base if recipe.model else None,
+        base=recipe.model.base
+        if recipe.model
+        else next((a.model for a in recipe.evaluate.arms.values()), None),
         progress=m.progress,
     )
     m.progress(0, 0, "judging")
