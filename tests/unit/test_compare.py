@@ -217,6 +217,17 @@ def test_files_are_the_same_by_content() -> None:
     assert [b for _, b in differences("judge", "s", one, one | {"never heard of": 1})] == [True]
 
 
+def test_what_is_not_known_is_not_taken_for_the_same(made: Made) -> None:
+    made.run("one", right=20, suites=[CALLS])
+    made.run("two", right=36, suites=[CALLS])
+    file = made.root / "runs/two/plan.json"
+    data = json.loads(file.read_text())
+    del data["report"]["needs"]["answers.tuned.few-calls"]
+    file.write_text(json.dumps(data))
+    result = made.compare("one", "two")
+    assert result.exit_code == 2 and "how one of the two came about, which is not known" in result.stderr
+
+
 def test_another_seed_is_named_and_compared() -> None:
     one, two = ({"decoding": {"temperature": 0.7, "seed": n}} for n in (1, 2))
     assert list(differences("judge", "s", one, two)) == [("the seed (1, 2)", False)]

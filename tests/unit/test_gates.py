@@ -72,6 +72,7 @@ def two(wins: int, losses: int, n: int = 1000) -> dict[str, Measured]:
         (20, 100, "s.acc >= base", "fail"),
         (20, 100, "s.acc >= base-.02", "fail"),
         (20, 100, "s.acc < base", "pass"),
+        (0, 5, "s.acc >= base", "inconclusive"),
         (
             5,
             0,
@@ -133,6 +134,10 @@ def test_several_claims_are_corrected_together() -> None:
     claims = [f"s.m{i} > base" for i in range(5)]
     assert {v["verdict"] for v in decide(claims, found, {})} == {"inconclusive"}
     # What only says "not worse by more than" claims nothing, and is not corrected.
+    near = two(8, 12)["s.acc"]  # p = 0.01 of "not worse by more than 1.4 points"
+    found |= {f"s.n{i}": Measured(f"s.n{i}", "share", "higher", near.scores) for i in range(5)}
+    margins = decide([f"s.n{i} >= base - 0.014" for i in range(5)], found, {})
+    assert {v["verdict"] for v in margins} == {"pass"} and 0.005 < margins[0]["p"] < 0.025
     others = ["s.m0 > base", *(f"s.m{i} >= base - 0.02" for i in range(1, 5))]
     assert {v["verdict"] for v in decide(others, found, {})} == {"pass"}
 

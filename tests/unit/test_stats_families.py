@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from runner.stats import (
 )
 from runner.stats.means import DRAWS, Drawn, Mean, clustered_error, sums
 from runner.stats.rates import PairedRate, Rate, at_least
+from runner.student import t_quantile
 
 
 def scores(values: Sequence[float | None], arm: str = "base") -> list[Score]:
@@ -118,6 +120,16 @@ def test_the_bootstrap_is_the_same_every_time_and_in_any_order() -> None:
     groups = tuple(sums(base, [families[s.id] for s in a]))
     first, again, second = (Drawn(0.5, 150, groups, seed).means for seed in (17, 17, 18))
     assert (first == again).all() and (first != second).any()
+
+
+def test_few_families_widen_the_bootstrap() -> None:
+    drawn = Drawn(0.1, 16, tuple((float(i % 3 - 1), 2) for i in range(8)), 17)
+    plain = np.quantile(drawn.means, [0.025, 0.975])
+    low, high = drawn.limits(0.95)
+    assert low < plain[0] and high > plain[1]
+    # Hesterberg's: the tail of sqrt(C / (C - 1)) times Student's t.
+    tail = NormalDist().cdf(-math.sqrt(8 / 7) * t_quantile(0.975, 7))
+    assert (low, high) == pytest.approx(tuple(np.quantile(drawn.means, [tail, 1 - tail])))
 
 
 def test_no_change_in_any_family_is_not_certain() -> None:
