@@ -1,0 +1,78 @@
+"""Answers as the style judge hears them: whether they can be judged at all, and whether they kept their facts."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct, field
+
+from runner.errors import Problem, RecipeError
+from runner.record import Probe
+
+SHORTEST_LOOP, SHORTEST = 4, 8  # words
+
+
+class Expect(Struct, frozen=True):
+    """What `expect` of a probe may hold for this judge: the facts that an answer must keep.
+
+    Each is a text, or a list of texts any one of which will do: ["half past nine", "9:30"].
+    """
+
+    required: list[str | list[str]] = field(default_factory=list)
+
+
+def unfit(text: str) -> str:
+    """Why a text cannot count as anybody's style, or "" where it can.
+
+    Loops are what small models fall into; n-gram features would find a loop of one telling word
+    very much in style. Real prose of up to 300 words repeats less than a tenth of its word triples.
+    """
+    words = re.findall(r"\w+", text.lower())
+    if not words:
+        return "empty answer"
+    if len(words) >= SHORTEST_LOOP and len(set(words)) <= 0.3 * min(len(words), 60):
+        return "repeats its words"
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    if len(triples) >= 10 and len(set(triples)) <= 0.6 * len(triples):
+        return "repeats its sentences"
+    if len(words) < SHORTEST:  # the lone word "I" would pass with probability 0.99
+        return "too short to judge"
+    return ""
+
+
+def required(probes: Sequence[Probe]) -> Mapping[str, list[list[str]]]:
+    """Probe id → its facts, each a list of wordings. Raises RecipeError for an `expect` of another shape."""
+    found: dict[str, list[list[str]]] = {}
+    problems = []
+    for probe in probes:
+        try:
+            facts = msgspec.convert(probe.expect, Expect).required
+        except msgspec.ValidationError as e:
+            problems.append(Problem("probes", 0, 0, probe.id, f"expect: {e}"))
+            continue
+        found[probe.id] = [[f] if isinstance(f, str) else f for f in facts]
+        if any(not f or not all(map(_plain, f)) for f in found[probe.id]):
+            problems.append(Problem("probes", 0, 0, probe.id, "expect.required: a fact without a word in it"))
+    if problems:
+        raise RecipeError(problems)
+    return found
+
+
+def lost(text: str, facts: Sequence[Sequence[str]]) -> list[str]:
+    """The facts (their first wording) of which no wording stands in the text, as whole words."""
+    said = f" {_plain(text)} "
+    return [fact[0] for fact in facts if not any(f" {_plain(wording)} " in said for wording in fact)]
+
+
+def _plain(text: str) -> str:
+    """Lower case, no accents, and of all marks only those within numbers and times: "1,200 m." is "1200 m"."""
+    letters = unicodedata.normalize("NFKD", text.lower().replace("’", "'"))
+    letters = "".join(c for c in letters if not unicodedata.combining(c))
+    letters = re.sub(r"(?<=\d),(?=\d{3}(?!\d))|(?<=\w)'s\b", "", letters)
+    letters = re.sub(r"(?<!\d)[.:,]|[.:,](?!\d)|[^\w\s.:,'°%$€£-]|_", " ", letters)
+    letters = re.sub(r"([°%$€£])", r" \1 ", letters)
+    letters = re.sub(r"(?<!\w)[-'](?!\d)|['-](?!\w)", " ", letters)
+    return " ".join(letters.split())
