@@ -13,7 +13,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
 from itertools import count
@@ -93,10 +93,11 @@ def _untold(done: int, of: int, what: str) -> None:
 class JudgeContext:
     """What a judge gets besides its options: probes in order, the answers of every arm, files, the seed.
 
-    `system` is the text that the recipe sets before each probe. A judge that `reads` the split gets `records`, which
-    goes through the training data of this very run each time it is called; it is None where a model is judged that no
-    recipe here trained. A judge that `asks` a service gets `ask` (runner/services.py). `base` is what the recipe calls
-    the model that it tunes; `progress` (done, of, what) may be told how far the judging is.
+    `system` is the text that the recipe sets before each probe; `asked` holds, by arm, the one that its probes had. A
+    judge that `reads` the split gets `records`, which goes through the training data of this very run each time it is
+    called; it is None where a model is judged that no recipe here trained. A judge that `asks` a service gets `ask`
+    (runner/services.py). `base` is what the recipe calls the model that it tunes; `progress` (done, of, what) may be
+    told how far the judging is.
     """
 
     probes: tuple[Probe, ...]
@@ -104,6 +105,7 @@ class JudgeContext:
     files: Mapping[str, tuple[InputFile, ...]]
     seed: int
     system: str | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
     records: Callable[[], Iterator[Record]] | None = None
     ask: Callable[..., Any] | None = None
     base: str | None = None

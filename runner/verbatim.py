@@ -230,4 +230,5 @@ def _rank(number: Ints, owner: Ints) -> Ints:
     new = np.ones(len(number), dtype=bool)
     new[1:] = (np.diff(number) != 0) | (np.diff(owner) != 0)
     starts = np.flatnonzero(new)
-    return np.arange(len(number)) - starts[np.cumsum(new) - 1]
+    rank: Ints = np.arange(len(number)) - starts[np.cumsum(new) - 1]
+    return rank

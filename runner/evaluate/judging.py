@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from runner import metrics
+from runner.evaluate.probes import asked_with
 from runner.evaluate.probes import probes as read_probes
 from runner.making import Making, read_rows, write_json, write_rows
 from runner.record import Answer, Metric, Probe, Record, Score
@@ -41,6 +42,7 @@ def judge(m: Making) -> None:
         m.step.details["files"],
         recipe.seed,
         system=recipe.evaluate.system,
+        asked={arm: words for arm in steps if (words := asked_with(recipe.evaluate, arm))},
         records=_trained(m) if "split" in plugin.reads else None,
         ask=m.ask if plugin.asks(suite.judge.options) else None,
         base=recipe.model.base
