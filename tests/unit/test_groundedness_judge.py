@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import random
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +19,9 @@ from hypothesis import strategies as st
 
 from runner.errors import RecipeError, StepError
 from runner.judges.groundedness import LONGEST
-from runner.record import Answer, FunctionCall, Message, Probe, Score, ToolCall, Verdict
-from runner.registry import JudgeContext, plugins
+from runner.library import shelf
+from runner.record import Answer, FunctionCall, Message, Probe, Record, Score, ToolCall, Verdict
+from runner.registry import InputFile, JudgeContext, SourceContext, plugins
 
 
 def load(name: str) -> ModuleType:
@@ -89,6 +93,37 @@ def test_500_answers(seed: int) -> None:
     used = {s.id: s.value for s in verdict.scores if s.metric == "used_output"}
     true = [used[f"p{i}"] for i, m in enumerate(whole) if m.kind in made.TRUE]
     assert sum(true) / len(true) > 0.98  # type: ignore[arg-type]
+
+
+def conversations(name: str, voice: str) -> list[Record]:
+    path = shelf("datasets") / "tools" / f"{name}.yaml"
+    file = InputFile(str(path), path, hashlib.sha256(path.read_bytes()).hexdigest())
+    context = SourceContext(name, 11, {"set": (file,)}, "CC0-1.0")
+    return list(plugins("source")["tools"].call(context, set=name, conversations=60, voice=voice))
+
+
+@pytest.mark.parametrize("name", ["weather", "weather-api", "town-library"])
+@pytest.mark.parametrize("voice", ["persona", "plain"])
+def test_the_answers_of_shipped_tool_sets_are_grounded(name: str, voice: str) -> None:
+    """Their texts cannot invent; and one with a number put in the place of another does."""
+    draw = random.Random(f"{name} {voice}")
+    probes, answers = [], []
+    for k, record in enumerate(conversations(name, voice)):
+        for i, m in enumerate(record.messages):
+            if m.role == "assistant" and m.content and record.messages[i - 1].role == "tool":
+                probes.append(Probe(f"p{k}-{i}", record.messages[:i], record.tools))
+                answers.append(Answer(probes[-1].id, "tuned", m.content, "stop", m))
+                numbers = list(re.finditer(r"(?<![\w.:-])\d+(?![\w.:-])", m.content))
+                if numbers:
+                    at = draw.choice(numbers)
+                    wrong = f"{m.content[: at.start()]}{int(at.group()) + 211}{m.content[at.end() :]}"
+                    answers.append(Answer(probes[-1].id, "wrong", wrong, "stop", Message("assistant", wrong)))
+    known = ["Deacon Hobbs", "Captain Tuttle", "Noah"]
+    found = [s for s in judge(tuple(probes), *answers, names=known).scores if s.metric == "grounded"]
+    false = [(s.id, s.reason) for s in found if s.arm == "tuned" and not s.value]
+    missed = [s.id for s in found if s.arm == "wrong" and s.value]
+    assert len(false) <= 0.02 * len(probes), false
+    assert len(missed) <= 0.02 * len(probes), missed
 
 
 NOW = told(
@@ -179,7 +214,106 @@ BOOK = told(
      "fine_euros": 2.5},
     system="Today is 2026-03-02.",
 )  # fmt: skip
+DAILY = told(
+    "What's the forecast for Oslo for the next 3 days?",
+    {"city": "Oslo", "days": 3},
+    {
+        "city": "Oslo", "unit": "celsius",
+        "daily": [
+            {"date": "2026-03-02", "high": 21.4, "low": 12.6, "rain_chance": 10, "wind_kmh": 12.0, "sky": "clear"},
+            {"date": "2026-03-03", "high": 17.2, "low": 9.1, "rain_chance": 80, "wind_kmh": 30.5, "sky": "rain"},
+            {"date": "2026-03-04", "high": 19.9, "low": 11.0, "rain_chance": 35, "wind_kmh": 18.2, "sky": "partly cloudy"},
+        ],
+    },
+    system="Answer in at most 60 words.",
+)  # fmt: skip
+TOMORROW = msgspec.structs.replace(
+    DAILY, messages=[Message("user", "Will it be above 20 degrees in Oslo tomorrow?"), *DAILY.messages[2:]]
+)
+NORTH = told(
+    "Is it cold in Tromsø tomorrow?",
+    {"q": "Tromsø", "days": 2},
+    {
+        "location": {"name": "Tromsø", "country": "Norway"},
+        "forecast": {
+            "forecastday": [
+                {
+                    "date": "2026-02-03",
+                    "day": {
+                        "maxtemp_c": -2.1,
+                        "mintemp_c": -8.4,
+                        "totalprecip_mm": 3.2,
+                        "daily_chance_of_snow": 78,
+                    },
+                    "astro": {"sunrise": "09:41 AM", "sunset": "02:03 PM"},
+                    "hour": [{"time": "2026-02-03 18:00", "temp_c": -6.1, "wind_kph": 12.2}],
+                },
+                {
+                    "date": "2026-02-04",
+                    "day": {
+                        "maxtemp_c": 1.4,
+                        "mintemp_c": -3.0,
+                        "totalprecip_mm": 0.0,
+                        "daily_chance_of_snow": 5,
+                    },
+                    "astro": {"sunrise": "09:35 AM", "sunset": "02:10 PM"},
+                    "hour": [{"time": "2026-02-04 12:00", "temp_c": 0.9, "wind_kph": 7.0}],
+                },
+            ]
+        },
+    },
+)
+THREE = told(
+    "Compare Lyon, Nice and Lille.",
+    {"cities": ["Lyon", "Nice", "Lille"]},
+    {"results": [{"city": "Lyon", "temperature_c": 19.4}, {"city": "Nice", "temperature_c": 24.8},
+                 {"city": "Lille", "temperature_c": 15.1}]},
+)  # fmt: skip
+KEYED = told(
+    "Rain in Cork tomorrow?",
+    {"city": "Cork"},
+    {
+        "today": {"high": "24°C", "sky": "sunny"},
+        "tomorrow": {"high": "19°C", "sky": "rain"},
+        "day_after": {"high": "22°C"},
+    },
+)
+HOURS = told(
+    "How is the afternoon in Reykjavik?",
+    {"place": "Reykjavik"},
+    {"place": "Reykjavik", "hours": [{"hour": 9, "temp": "3°C", "rain": "0.2 mm"}, {"hour": 12, "temp": "5°C", "rain": "0 mm"},
+                                     {"hour": 15, "temp": "6°C", "rain": "1.1 mm"}, {"hour": 18, "temp": "4°C", "rain": "2.3 mm"}]},
+)  # fmt: skip
 GROUNDED = [
+    (
+        DAILY,
+        "Hello! Here's the 3-day forecast for Oslo:\n\n| Day | High | Low | Rain |\n|---|---|---|---|\n"
+        "| Mon, Mar 2 | 21.4 °C | 12.6 °C | 10% |\n| Tue, Mar 3 | 17.2 °C | 9.1 °C | 80% |\n\nLet me know!",
+    ),
+    (DAILY, "1. Monday: clear, 21/13 °C\n2. Tuesday: rain, 17/9 °C\n3. Wednesday: partly cloudy, 20/11 °C"),
+    (
+        DAILY,
+        "Tuesday is the day to stay indoors: 80% chance of rain and only 17 °C. Monday and Wednesday are at 21 and 20 °C.",
+    ),
+    (DAILY, "By Wednesday the wind, which blew 30.5 km/h on Tuesday, will have eased to 18 km/h."),
+    (DAILY, "The temperature tomorrow will be four degrees lower than today: 17 instead of 21."),
+    (DAILY, "The first day sees 21 degrees, the second day 17. Day 3: 19.9/11.0."),
+    (DAILY, "It won't rain on Monday (10% chance), but it very likely will on Tuesday (80%)."),
+    (DAILY, "I'd take an umbrella on the 3rd: 80% says rain. Tuesday's high: 63 °F."),
+    (DAILY, "Have A Great Week In Oslo! Tea is served below."),
+    (TOMORROW, "No: tomorrow stays below 20 degrees, at 17.2 °C."),
+    (TOMORROW, "It will not. The mercury quits at seventeen."),
+    (NORTH, "Today stays below minus two degrees; tomorrow climbs to one degree above zero."),
+    (NORTH, "Tomorrow it's thirty-five degrees Fahrenheit at best, and 27 °F at the coldest."),
+    (NORTH, "The sun rises at 9:35 tomorrow. Today at 6 pm it will be -6 °C in Tromsø."),
+    (NORTH, "On the 4th of February expect 1.4 °C and a 5% chance of snow, against 78% today."),
+    (
+        THREE,
+        "Nice is almost ten degrees warmer than Lille. Lyon, Nice and Lille are at 19, 25 and 15 degrees.",
+    ),
+    (THREE, "It's 77 °F in Nice, 67 °F in Lyon and 59 in Lille."),
+    (KEYED, "Aye, rain tomorrow, and nineteen degrees besides; today 24 °C."),
+    (HOURS, "At 3 pm it's 6 °C with 1.1 mm of rain. By 18:00 it cools to 4 °C."),
     (NOW, "It's 28 °C in Keokuk (82 °F), partly cloudy, with a southwesterly wind at 19 km/h gusting to 31."),
     (NOW, "The glass stands at 1013 millibars, about 29.9 inches of mercury."),
     (NOW, "Visibility is ten miles, and half the sky is covered."),
@@ -209,6 +343,24 @@ GROUNDED = [
     (BOOK, "It is due back on 9 March at the Main Street branch, with 3 holds; the fine is 2.50 euros."),
 ]
 UNGROUNDED = [
+    (DAILY, "1. Monday: clear, 21/13 °C\n2. Tuesday: rain, 20/11 °C", "20: that is another day's"),
+    (DAILY, "The temperature tomorrow will be nine degrees lower than today.", "nine degrees: no such difference"),
+    (DAILY, "The first day sees 17 degrees, the second day 21.", "17 degrees: that is another day's"),
+    (DAILY, "Rain chances: 80% Monday, 10% Tuesday.", "80%: that is another day's"),
+    (DAILY, "I'd take an umbrella on the 4th: 80% says rain.", "80%: that is another day's"),
+    (DAILY, "Trondheim: 17 °C on Tuesday.", "Trondheim: no such name"),
+    (DAILY, "Tuesday will go from 17 up to 21 degrees.", "21 degrees: that is another day's"),
+    (DAILY, "On Tuesday it will be between 17 and 17 degrees.", "17: that is the other end of the range"),
+    (DAILY, "The next 12 hours look dry.", "12 hours: not in the tool's result"),
+    (TOMORROW, "Yes, it will reach 21.4 °C.", "21.4 °C: that is another day's"),
+    (TOMORROW, "It will not. The mercury quits at fourteen.", "fourteen: not in the tool's result"),
+    (NORTH, "Tomorrow's chance of snow is seventy-eight percent.", "seventy-eight percent: that is another day's"),
+    (NORTH, "At noon tomorrow it will be -3 °C.", "-3 °C: that is another hour's"),
+    (NORTH, "The sun rises at 9:41 tomorrow.", "9:41: that is another day's"),
+    (THREE, "Lyon, Nice and Lille are at 25, 19 and 15 degrees.", "25: that is another place's"),
+    (THREE, "Nice is three degrees warmer than Lille.", "three degrees: no such difference"),
+    (KEYED, "Tomorrow 22 °C.", "22 °C: that is another day's"),
+    (HOURS, "By 18:00 it cools to 6 °C.", "6 °C: that is another hour's"),
     (NOW, "It's 25 °C in Keokuk.", "25 °C: not in the tool's result"),
     (NOW, "The wind is 31 km/h.", "31 km/h: that is the number of something else"),
     (NOW, "It feels like 28 °C.", "28 °C: that is the number of something else"),

@@ -6,7 +6,7 @@ import re
 
 from runner.judges.groundedness.reading import sentences
 
-_STATES = (
+STATES = (
     r"sunny|cloudy|overcast|rainy|raining|snowing|snowy|windy|breezy|foggy|misty|stormy|clear(?:\s+skies)?|mild|warm|hot|cold|"
     r"chilly|cool|freezing|humid|dry|wet|pleasant|sunshine|showers|thunderstorms|drizzle|drizzling|fine\s+weather|calm|frosty"
 )
@@ -14,7 +14,7 @@ _CLAIM = re.compile(
     r"\b(?:it(?:['’]s|\s+is|['’]ll\s+be|\s+will\s+be|\s+looks(?:\s+like)?)|(?:weather|sky|skies|forecast|temperature|day|morning|"
     r"afternoon|evening)\s+(?:is|are|will\s+be|looks?|calls\s+for|shows|promises)|expect|there\s+will\s+be|will\s+be|you\s+can\s+expect)"
     rf"\s+(?:(?:a|an|the|quite|rather|very|mostly|partly|some|pretty|light|heavy|be|for|nice|and|today|tomorrow|lovely)\s+)*"
-    rf"(?P<state>{_STATES})\b",
+    rf"(?P<state>{STATES})\b",
     re.IGNORECASE,
 )
 _OPEN = re.compile(

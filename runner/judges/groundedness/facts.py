@@ -93,6 +93,9 @@ class Walk:
                 continue
             mapped = value.get(f"{key}_units")
             below = replace(s, units={**s.units, **_mapped(mapped)}) if isinstance(mapped, Mapping) else s
+            day, hours = _label(key) if isinstance(inner, (Mapping, list)) else (None, None)
+            if day is not None or hours is not None:
+                below = replace(below, day=day or below.day, hours=hours or below.hours)
             if set(words_of(key)) & _NOW and isinstance(inner, Mapping):
                 below = replace(below, now=True, day=Day(now=True), hours=None)
             self.value(inner, (*path, key), below)
@@ -135,7 +138,7 @@ class Walk:
             return None
         out: list[tuple[str, Setting]] = []
         for key in value:
-            day, hours = moment(key) if not key.isdigit() else (None, None)
+            day, hours = _label(key)
             if (day is None and hours is None) or set(words_of(key)) & _NOW:
                 break
             out.append((key, replace(s, day=day or s.day, hours=hours or s.hours)))
@@ -267,6 +270,14 @@ class Walk:
         if day is None:
             for claim in read(value, self.known).claims:
                 self.facts.append(_spoken(claim, path, named, s))
+
+
+def _label(key: str) -> tuple[Day | None, Hours | None]:
+    """The day or the hours that a key is: "2026-03-02", "tomorrow", "day_after", "15:00", "evening"."""
+    if key.isdigit():
+        return None, None
+    text = key.replace("_", " ").strip()
+    return moment("day after tomorrow" if text.lower() == "day after" else text)
 
 
 def _number(value: float, unit: str | None, path: tuple[str, ...], named: Field, s: Setting) -> Fact:

@@ -11,7 +11,7 @@ from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.fields import QUANTITIES
 from runner.judges.groundedness.names import invented
 from runner.judges.groundedness.numbers import Number
-from runner.judges.groundedness.reading import Claim, Clock, Said, read
+from runner.judges.groundedness.reading import Claim, Clock, Said, paired, read
 from runner.judges.groundedness.telling import Told, coming
 from runner.judges.groundedness.times import Day, Hours, agree, read_times
 from runner.judges.groundedness.units import UNITS, converted, measures, otherwise, said_as, scaled
@@ -20,6 +20,10 @@ _MORE = re.compile(
     r"\s*(?:degrees?\s*)?(?:warmer|cooler|colder|hotter|higher|lower|more|less|fewer|milder|faster|slower|stronger|weaker|"
     r"wetter|drier|dearer|cheaper|up\b(?!\s+to)|down\b(?!\s+to)|above\s+(?!zero|freez)|below\s+(?!zero|freez)|apart|of\s+difference|difference|"
     r"(?:degree\s+)?(?:rise|drop|jump|swing|fall|change|increase|decrease))",
+    re.IGNORECASE,
+)
+_COMPARED = re.compile(
+    r"\s*(?:degrees?\s*)?(?:warmer|cooler|colder|hotter|higher|lower|milder|faster|slower|stronger|weaker|wetter|drier)\b",
     re.IGNORECASE,
 )
 _BY = re.compile(
@@ -121,6 +125,8 @@ class Check:
             if n.number.value in allowed or 0 <= n.number.value <= top:
                 return [], ""
             return [], "counts more than there is"
+        if n.number.unit and _COMPARED.match(claim.after):  # "nine degrees cooler" are no nine degrees
+            return [], "" if self._derived(n) else "no such difference in the tool's result"
         able = list(self._measurable(n))
         vague = n.number.unit is None and n.quantities and n.quantities <= {"precipitation", "snow", "clouds"}
         if (claim.far or vague) and not any(self._equal(n.number, f, said_as) for f in able):
@@ -212,7 +218,7 @@ class Check:
                 ),
                 _OTHER_END,
             )
-        if claim.end and not claim.aspects and claim.days and len(claim.days) == 1:
+        if claim.end and not claim.aspects and claim.days and len(claim.days) == 1 and not claim.days[0].any:
             end = claim.end
             yield (lambda f: f.field.aspect in (None, end) or not self._both_ends(f)), _OTHER_END
 
@@ -306,7 +312,9 @@ class Check:
         same = (a.field.quantity, a.field.aspect) == (b.field.quantity, b.field.aspect)
         if same and (a.day, a.hours, a.places) == (b.day, b.hours, b.places):
             return False
-        if not same and (a.day != b.day or {a.field.aspect, b.field.aspect} != {"max", "min"}):
+        if not same and (
+            len(days) > 1 or a.day != b.day or {a.field.aspect, b.field.aspect} != {"max", "min"}
+        ):
             return False
         on = [[f.day is None or self._on([day], f) for day in days] for f in (a, b)]
         if len(days) == 1:
@@ -315,7 +323,7 @@ class Check:
 
     def _apart(self, n: Number, a: Fact, b: Fact) -> bool:
         assert a.value is not None and b.value is not None
-        if a.unit != b.unit:
+        if a.unit != b.unit or (n.unit == "°" and a.measure != "temperature"):
             return False
         gap = abs(a.value - b.value)
         if n.unit in (None, "°") or a.unit is None:
@@ -327,24 +335,24 @@ class Check:
         return any(abs(abs(n.value) - g) <= (1.0 if n.decimals == 0 else 0.1) + 1e-9 for g in gaps)
 
     def _repeats(self, said: Said, i: int, good: dict[int, Claim]) -> bool:
-        """Whether a number is another of the same sentence in another unit: 21 °C (70 °F), where 21.4 is told."""
+        """Whether a number is the one beside it in another unit: 21 °C (70 °F), where 21.4 is told."""
         claim = said.claims[i]
-        if claim.number.unit is None:
-            return False
-        for j in (i - 1, i + 1):
-            other = good.get(j)
-            if other is None or other.sentence != claim.sentence or other.number.unit is None:
+        for j, (a, b) in ((i - 1, (i - 1, i)), (i + 1, (i, i + 1))):
+            if j not in good or said.claims[j].sentence != claim.sentence:
                 continue
-            if "°" in (other.number.unit, claim.number.unit):
-                pairs = [("°C", "°F"), ("°F", "°C")]
-            else:
-                pairs = [(other.number.unit, claim.number.unit)]
-            for source, wanted in pairs:
-                if source == wanted:
-                    continue
-                value = converted(other.number.value, source, wanted)
-                if value is not None and near(claim.number, value, UNITS[wanted].measures):
-                    return True
+            first, second = said.claims[a].number, said.claims[b].number
+            if not paired(claim.sentence[first.end : second.start]):
+                continue
+            source, wanted = good[j].number.unit, claim.number.unit
+            if source == "°" and wanted in ("°C", "°F"):
+                source = "°F" if wanted == "°C" else "°C"
+            elif wanted == "°" and source in ("°C", "°F"):
+                wanted = "°F" if source == "°C" else "°C"
+            if source is None or wanted is None or source == wanted:
+                continue
+            value = converted(good[j].number.value, source, wanted)
+            if value is not None and near(claim.number, value, UNITS[wanted].measures):
+                return True
         return False
 
     # -- times, texts -----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from runner.judges.groundedness.claims import STATES
 from runner.judges.groundedness.reading import sentences
 from runner.judges.groundedness.telling import plain
 from runner.judges.groundedness.words import COMMON, FREE
@@ -15,13 +16,15 @@ _PLACED = re.compile(
     r"\b(?:in|at|for|near|from|around|over|of|to|across|outside|off)\s+(?:the\s+)?(?:[A-Z][\w.'’-]*\s+)*$"
 )
 _GOES_ON = re.compile(
-    r"(?:['’]s\b|\s+(?:will|is|was|has|had|gets|sees|expects|looks|stays|remains|reach(?:es)?|"
-    r"hits|sits|experiences|enjoys|awaits|faces|boasts|stands|reports|shows|ought|shall|won['’]t|isn['’]t|today|tomorrow|"
-    r"tonight|currently|now|weather|forecast|at\s+\d)\b|\s*:|\s*,\s+[A-Z]|\s+\(|\s*[–—-]\s)"
+    r"(?:['’]s\b|\s+(?:will|gets|sees|expects|reach(?:es)?|hits|sits\s+at|experiences|enjoys|awaits|faces|boasts|reports|"
+    r"stands\s+at|shall|won['’]t|today|tomorrow|tonight|currently|now|weather|forecast|at\s+\d)\b|\s*:|\s*,\s+[A-Z]|\s+\(|"
+    r"\s*[–—-]\s)"
 )
-
-
-_MAY = re.compile(r"\s+(?:should|can|could|may|might|are|have)\b")
+# Verbs that as well go on after other nouns: then the sentence must be about the weather.
+_MAY = re.compile(
+    r"\s+(?:is|was|has|had|are|have|looks|stays|remains|shows|stands|should|can|could|may|might|isn['’]t|ought)\b"
+)
+_WEATHER = re.compile(rf"\d|degrees|percent|{STATES}|today|tomorrow|tonight|forecast|weather", re.IGNORECASE)
 
 
 def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list[str]:
@@ -33,7 +36,7 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
     out: list[str] = []
     for _, sentence in sentences(answer):
         tokens = list(_TOKEN.finditer(sentence))
-        heading = _is_heading([t.group() for t in tokens])
+        heading = not re.search(r"\d", sentence) and _is_heading([t.group() for t in tokens])
         unknown: list[tuple[int, int]] = []
         for i, token in enumerate(tokens):
             word = token.group().rstrip(".")
@@ -56,7 +59,7 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
                     else False
                 )
                 strange = named and not _told(plain(follows.rstrip(".")), known)
-                goes_on = _GOES_ON.match(after) or (_MAY.match(after) and re.search(r"\d", sentence))
+                goes_on = _GOES_ON.match(after) or (_MAY.match(after) and _WEATHER.search(sentence))
                 if usual or not (goes_on or strange):
                     continue
             unknown.append((token.start(), token.start() + len(word)))

@@ -34,7 +34,7 @@ _WORDS = re.compile(
 )
 _HEDGE = re.compile(
     r"(?:\b(?:about|around|roughly|approximately|approx\.?|nearly|almost|close\s+to|near|just|some|somewhere|over|under"
-    r"|above|below|past|shy\s+of|nigh|circa|ca\.?|upwards?\s+of|well|more\s+than|less\s+than|up\s+to)|[~≈<>])"
+    r"|above|below|past|shy\s+of|nigh|circa|ca\.?|upwards?\s+of|well|more\s+than|less\s+than)|[~≈<>])"
     r"(?:\s+(?:a|an|the|on|over|under|above|below|around|about|of|into|in|shy|past))*\s*[$€£(-]?$",
     re.IGNORECASE,
 )

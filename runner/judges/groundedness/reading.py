@@ -20,8 +20,14 @@ from runner.judges.groundedness.units import measures
 
 _ENDS = re.compile(r"(?<=[.!?…])[\"”’)*]*\s+(?=[\"“(*\[]*[A-Z0-9À-Þ—-])|\s*\n+\s*")
 _SHORT = re.compile(
-    r"(?:\b(?:St|Ste|Mt|Ft|Mr|Mrs|Ms|Dr|Capt|Prof|Gen|No|approx|ca|vs|e\.g|i\.e|in|[A-Z])|\b[ap]\.m|\bU\.S)\.$"
+    r"(?:\b(?:St|Ste|Mt|Ft|Mr|Mrs|Ms|Dr|Capt|Prof|Gen|No|approx|ca|vs|e\.g|i\.e|in|(?<![°º˚\d])(?<![°º˚\d]\s)[A-Z])|\b[ap]\.m|\bU\.S)\.$"
 )
+_NUMBERED = re.compile(r"\s*[(*#-]*\s*\d{1,2}[.)]")  # "1." begins an item of a list
+_THAN = re.compile(
+    r"\b(?:than|unlike|compared\s+(?:to|with)|versus|vs\.?|against|instead\s+of|(?:down|up)\s+from)\s+(?:on\s+|in\s+|the\s+|about\s+)*$",
+    re.IGNORECASE,
+)
+_WHICH = re.compile(r",\s*(?:which|who|where)\b", re.IGNORECASE)
 _CUTS = re.compile(
     r"[,;:)|]|\s[–—-]+\s|—|(?<=\s)/(?=\s)|\b(?:and|but|while|whereas|whilst|then|with|than|although|though|before|after|"
     r"versus|vs\.?|against|as|because|since|however|followed\s+by)\b",
@@ -110,12 +116,18 @@ class Said:
     clocks: tuple[Clock, ...]
 
 
+def paired(between: str) -> bool:
+    """Whether the text between two numbers tells the second as the first in another unit."""
+    return bool(_PAIRED.fullmatch(between))
+
+
 def sentences(text: str) -> list[tuple[int, str]]:
     """Where each sentence or line begins, and its text."""
     out: list[tuple[int, str]] = []
     start = 0
     for m in _ENDS.finditer(text):
-        if "\n" not in m.group() and _SHORT.search(text[max(0, m.start() - 12) : m.start()]):
+        ended = text[start : m.start()]
+        if "\n" not in m.group() and (_SHORT.search(ended[-12:]) or _NUMBERED.fullmatch(ended)):
             continue
         out.append((start, text[start : m.start()]))
         start = m.end()
@@ -155,10 +167,9 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
         whole += [(numbers[r.items[0]].start, numbers[r.items[-1]].end) for r in runs]
         run_of = {i: run for run in runs for i in run.items}
         cuts = [m.start() for m in _CUTS.finditer(sentence) if not any(a <= m.start() < b for a, b in whole)]
-        paired = "respectively" in sentence
-        by_day = bind(numbers, runs, day_groups, cuts, paired)
-        by_hour = bind(numbers, runs, hour_groups, cuts, paired)
-        by_place = bind(numbers, runs, place_groups, cuts, paired)
+        by_day = bind(numbers, runs, day_groups, cuts, sentence)
+        by_hour = bind(numbers, runs, hour_groups, cuts, sentence)
+        by_place = bind(numbers, runs, place_groups, cuts, sentence)
         found = read_cues(sentence, own or {})
         # A colon parts days from one another, but "High: 24" is one.
         cues = _cued(sentence, numbers, runs, [c for c in cuts if sentence[c] != ":"], found)
@@ -211,7 +222,7 @@ def _clocks(
     hours = [m for m in mentions if m.hours and m.hours.exact and not m.days]
     spans = [Number(m.start, m.end, m.text, 0.0) for m in hours]
     runs = [Run((i,)) for i in range(len(spans))]
-    by_day = bind(spans, runs, day_groups, cuts)
+    by_day = bind(spans, runs, day_groups, cuts, sentence)
     named = _cued(sentence, spans, runs, cuts, cues)
     out += [Clock(m, _days(by_day[i]) if by_day[i] else carried, named[i][0]) for i, m in enumerate(hours)]
     return out
@@ -291,10 +302,12 @@ def bind(
     runs: Sequence[Run],
     groups: Sequence[Group[T]],
     cuts: Sequence[int],
-    paired: bool = False,
+    text: str = "",
 ) -> list[list[T]]:
-    """For each number the mentions that it belongs to; none where the sentence has none. `paired`: a list of numbers
-    goes with as many mentions before it ("respectively")."""
+    """For each number the mentions that it belongs to; none where the sentence, `text`, has none. "Respectively", a
+    list of numbers goes with as many mentions before it. A day that is only compared with ("than today"), or stands in
+    a clause aside (", which …"), is none for numbers of other clauses; a number that is compared with ("instead of
+    21") may be any day's."""
     out: list[list[T]] = [[] for _ in numbers]
     if not groups:
         return out
@@ -303,7 +316,12 @@ def bind(
     for run in runs:
         n, clause = numbers[run.items[0]], clauses[run.items[0]]
         inside = [g for g, home in zip(groups, homes, strict=True) if home == clause]
-        around = inside or list(groups)
+        plain = [
+            g
+            for g, home in zip(groups, homes, strict=True)
+            if not _THAN.search(text[: g.start]) and not (home and _WHICH.match(text, cuts[home - 1]))
+        ]
+        around = inside or plain or list(groups)
         before = [g for g in around if g.end <= n.start]
         after = [g for g in around if g.start >= n.end]
         ahead = (
@@ -315,7 +333,10 @@ def bind(
             group = after[0]
         listed = len(run.items) > 1 and not run.ranged
         earlier = [m for g in groups if g.end <= n.start for m in g.items]
-        if paired and listed and len(earlier) >= len(run.items):
+        if not inside and len(groups) > 1 and _THAN.search(text[: n.start]):
+            for i in run.items:
+                out[i] = [m for g in groups for m in g.items]
+        elif "respectively" in text and listed and len(earlier) >= len(run.items):
             for i, m in zip(run.items, earlier[-len(run.items) :], strict=True):
                 out[i] = [m]
         elif listed and len(group.items) == len(run.items) and not group.ranged:
@@ -360,7 +381,7 @@ def _cued(
                 and bisect_right(cuts, c.start) == clause
                 and len(text[last.end : c.start].split()) <= 4
             ]
-        if not mine and i and _PAIRED.fullmatch(text[numbers[i - 1].end : n.start]):
+        if not mine and i and paired(text[numbers[i - 1].end : n.start]):
             out.append(out[i - 1])
             continue
         far = not mine

@@ -172,15 +172,29 @@ def _json(text: str) -> Any:
 
 
 def _default_units(probe: Probe) -> dict[str, str]:
-    """The unit that the tools' own words give where a call names none."""
+    """The units that the tools' own words give where a call names none: the only one they speak of, or the default."""
     words = json.dumps(probe.tools, ensure_ascii=False).lower()
-    for name, unit in (("celsius", "°C"), ("fahrenheit", "°F")):
-        other = "fahrenheit" if name == "celsius" else "celsius"
-        if re.search(rf"{name} if not|default[^.]{{0,30}}{name}|{name}[^.]{{0,12}}default", words) or (
-            name in words and other not in words
-        ):
-            return {"temperature": unit}
-    return {}
+    out: dict[str, str] = {}
+    for measure, units in _UNIT_WORDS.items():
+        named = {unit for unit, pattern in units.items() if re.search(pattern, words)}
+        default = {
+            unit
+            for unit, p in units.items()
+            if re.search(rf"(?:{p})\W+(?:if not|by default|is the default)|default[^.]{{0,30}}(?:{p})", words)
+        }
+        if len(default or named) == 1:
+            (out[measure],) = default or named
+    return out
+
+
+_UNIT_WORDS = {
+    "temperature": {"°C": "celsius|°c", "°F": "fahrenheit|°f"},
+    "speed": {
+        "km/h": r"km/h|kph|kilomet(?:re|er)s per hour",
+        "mph": r"\bmph\b|miles per hour",
+        "m/s": r"m/s|met(?:re|er)s per second",
+    },
+}
 
 
 def _today(people: Sequence[str], facts: Sequence[Fact], argued: Sequence[Day], question: str) -> date | None:

@@ -193,7 +193,6 @@ def scaled(value: float, unit: str, wanted: str) -> float | None:
 
 DEFAULT: dict[str, tuple[str, ...]] = {
     "temperature": ("°C",),
-    "speed": ("km/h",),
     "length": ("mm", "km"),
     "pressure": ("hPa",),
     "share": ("%",),

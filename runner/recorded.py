@@ -1,0 +1,79 @@
+"""A recorded world: what tools gave back once, so that a model's calls get the same results every time.
+
+    [{"name": "get_weather", "arguments": {"city": "Oslo"}, "result": {"temp": 14}}, …]
+
+The same call is the same however it is written: keys in any order, 3 or 3.0, "oslo " or "Oslo", an argument that is
+null or left out. A call that was not recorded gets an error as a tool's result, never a guess. Pure functions: who
+generates appends what `answered` returns and lets the model go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from runner.record import FunctionCall, Message
+
+
+class Recorded(Struct, frozen=True, forbid_unknown_fields=True):
+    """One call and what it gave: any JSON, an object with "error" for one that failed."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+
+
+class World:
+    """Recorded calls, to be asked. Raises ValueError where one call has two results."""
+
+    def __init__(self, recorded: Sequence[Recorded]) -> None:
+        self.results: dict[str, str] = {}
+        self.names = {r.name for r in recorded}
+        for r in recorded:
+            key, text = canonical(r.name, r.arguments), json.dumps(r.result, ensure_ascii=False)
+            if self.results.setdefault(key, text) != text:
+                raise ValueError(f"{r.name} is recorded with two results for the same arguments")
+
+    def result(self, call: FunctionCall) -> str:
+        """What a call gives, as JSON text; an error where it is none that was recorded."""
+        try:
+            arguments = json.loads(call.arguments)
+        except (ValueError, RecursionError):
+            return _error("the arguments are not JSON")
+        if not isinstance(arguments, dict):
+            return _error("the arguments are not an object")
+        if call.name not in self.names:
+            return _error(f"unknown tool {call.name[:80]!r}")
+        found = self.results.get(canonical(call.name, arguments))
+        return _error(f"{call.name} has nothing for these arguments") if found is None else found
+
+    def answered(self, message: Message) -> list[Message]:
+        """A tool's message for each call of an assistant's message, in order; none where it makes no call."""
+        return [
+            Message("tool", self.result(c.function), tool_call_id=c.id, name=c.function.name)
+            for c in message.tool_calls
+        ]
+
+
+def canonical(name: str, arguments: Mapping[str, Any]) -> str:
+    """The same text for all ways of writing one call."""
+    return json.dumps([name, _plain(arguments)], ensure_ascii=False, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, str):
+        return " ".join(value.split()).casefold()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _error(what: str) -> str:
+    return json.dumps({"error": what}, ensure_ascii=False)
