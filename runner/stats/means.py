@@ -53,7 +53,7 @@ def mean(values: Iterable[float | None], confidence: float = 0.95) -> Interval:
 
 
 def mean_of(values: Sequence[float], families: Sequence[str], scale: Sequence[float] = ()) -> Mean:
-    """The mean of two values or more, of two families or more. `scale` are the values whose differences these are."""
+    """The mean of two values or more, of two families or more. `scale` holds the least and the most there can be."""
     n, reach = len(values), scale or values
     groups = sums(values, families)
     centre = math.fsum(values) / n
@@ -76,7 +76,7 @@ class Mean:
 
     def limits(self, confidence: float, more: float = 1.0) -> tuple[float, float]:
         df = max(1, round(self.families * more) - 1)
-        half = t_quantile(0.5 + confidence / 2, df) * self.seen / math.sqrt(more)
+        half = t_quantile(0.5 + confidence / 2, df) * (self.seen or self.least) / math.sqrt(more)
         return self.value - half, self.value + half
 
 

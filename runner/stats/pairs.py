@@ -29,12 +29,13 @@ class Arm:
     missing: int
     limits: tuple[float, float] | None  # of its mean, were what is missing the worst or the best there is
     families: Mapping[str, str]
+    reach: tuple[float, float] | None = None
 
     @cached_property
     def spread(self) -> Spread | None:
         """The arm's mean; None where there are too few samples to say."""
         ids = sorted(self.values)
-        return _one([self.values[i] for i in ids], _families(ids, self.families))
+        return _one([self.values[i] for i in ids], _families(ids, self.families), self.reach)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Pairs:
     limits: tuple[float, float] | None
     families: Mapping[str, str]
     seed: int = SEED
+    reach: tuple[float, float] | None = None
 
     @cached_property
     def ids(self) -> list[str]:
@@ -57,7 +59,7 @@ class Pairs:
         """The mean of second minus first; None where there are too few pairs to say."""
         ids = self.ids
         both = [(self.first[i], self.second[i]) for i in ids]
-        return _two(both, _families(ids, self.families), self.seed)
+        return _two(both, _families(ids, self.families), self.seed, self.reach)
 
     def better(self, above: bool) -> float | None:
         """Exact one-sided McNemar p-value that the second has more (or fewer) passes; None where that is no question.
@@ -66,7 +68,7 @@ class Pairs:
         """
         ids = self.ids
         values = [v for i in ids for v in (self.first[i], self.second[i])]
-        if not ids or not pass_fail(values) or len(set(_families(ids, self.families))) < len(ids):
+        if not ids or not pass_fail(values, self.reach) or len(set(_families(ids, self.families))) < len(ids):
             return None
         wins = sum(self.second[i] > self.first[i] for i in ids)
         losses = sum(self.second[i] < self.first[i] for i in ids)
@@ -110,7 +112,7 @@ def arm(
         cells.setdefault(key, [None])
     values = {k: v for k, cell in cells.items() if (v := _average(cell)) is not None}
     missing = sum(None in cell for cell in cells.values())
-    return Arm(values, missing, _reached(list(cells.values()), reach), families)
+    return Arm(values, missing, _reached(list(cells.values()), reach), families, reach)
 
 
 def pairs(
@@ -133,17 +135,23 @@ def pairs(
         (a_low, a_high), (b_low, b_high) = (end or (0.0, 0.0) for end in ends)
         limits = (b_low - a_high, b_high - a_low)
     one, two = ({k: v for k, cell in side.items() if (v := _average(cell)) is not None} for side in (a, b))
-    return Pairs(one, two, missing, limits, families, seed)
+    return Pairs(one, two, missing, limits, families, seed, reach)
 
 
 def estimate(
-    values: Iterable[float | None], confidence: float = 0.95, families: Sequence[str] | None = None
+    values: Iterable[float | None],
+    confidence: float = 0.95,
+    families: Sequence[str] | None = None,
+    reach: tuple[float, float] | None = None,
 ) -> Interval:
-    """`wilson` where every value is 0 or 1, `mean` otherwise; None values are left out. `families` are the values'."""
+    """`wilson` where every value is 0 or 1, `mean` otherwise; None values are left out. `families` are the values'.
+
+    Where values may `reach` beyond 0 and 1, ones and zeros are numbers like others.
+    """
     given = list(values)
     names = list(families) if families is not None else [str(i) for i in range(len(given))]
     kept = [(v, f) for v, f in zip(given, names, strict=True) if v is not None]
-    spread = _one([v for v, _ in kept], [f for _, f in kept])
+    spread = _one([v for v, _ in kept], [f for _, f in kept], reach)
     if spread is not None:
         return interval(spread, confidence)
     return Interval(kept[0][0] if kept else None, None, None, len(kept))
@@ -173,11 +181,11 @@ def compared(found: Pairs, confidence: float = 0.95) -> Paired:
     wins, losses = sum(y > x for x, y in both), sum(y < x for x, y in both)
     spread = found.spread
     difference = _alone([y - x for x, y in both]) if spread is None else interval(spread, confidence)
-    test, p_value = _test(both, names, spread)
+    test, p_value = _test(both, names, spread, found.reach)
     return Paired(
         difference,
-        estimate((x for x, _ in both), confidence, names),
-        estimate((y for _, y in both), confidence, names),
+        estimate((x for x, _ in both), confidence, names, found.reach),
+        estimate((y for _, y in both), confidence, names, found.reach),
         found.missing,
         wins,
         losses,
@@ -190,8 +198,8 @@ def compared(found: Pairs, confidence: float = 0.95) -> Paired:
     )
 
 
-def pass_fail(values: Iterable[float]) -> bool:
-    return all(v in (0, 1) for v in values)
+def pass_fail(values: Iterable[float], reach: tuple[float, float] | None) -> bool:
+    return (reach is None or reach == (0, 1)) and all(v in (0, 1) for v in values)
 
 
 def _families(ids: Sequence[str], known: Mapping[str, str]) -> list[str]:
@@ -201,23 +209,25 @@ def _families(ids: Sequence[str], known: Mapping[str, str]) -> list[str]:
     return found if len(set(found)) > 1 else list(ids)
 
 
-def _one(values: list[float], families: list[str]) -> Spread | None:
+def _one(values: list[float], families: list[str], reach: tuple[float, float] | None) -> Spread | None:
     n, c = len(values), len(set(families))
-    if n and pass_fail(values):
+    if n and pass_fail(values, reach):
         value = math.fsum(values) / n
         if c == n:
             return Rate(value, n, n, c)
         error = clustered_error(sums(values, families))
         worth = min(float(n), value * (1 - value) / error**2) if error else float(c)
         return Rate(value, n, worth, c)
-    return mean_of(values, families) if n > 1 else None
+    return mean_of(values, families, reach or ()) if n > 1 else None
 
 
-def _two(both: list[tuple[float, float]], families: list[str], seed: int) -> Spread | None:
+def _two(
+    both: list[tuple[float, float]], families: list[str], seed: int, reach: tuple[float, float] | None
+) -> Spread | None:
     n, c = len(both), len(set(families))
     differences = [y - x for x, y in both]
-    if not (n and pass_fail(v for pair in both for v in pair)):
-        return mean_of(differences, families, [v for pair in both for v in pair]) if n > 1 else None
+    if not (n and pass_fail((v for pair in both for v in pair), reach)):
+        return mean_of(differences, families, reach or [v for pair in both for v in pair]) if n > 1 else None
     table = PairedRate(
         sum(x == y == 1 for x, y in both),
         differences.count(1),
@@ -236,9 +246,12 @@ def _two(both: list[tuple[float, float]], families: list[str], seed: int) -> Spr
 
 
 def _test(
-    both: list[tuple[float, float]], families: list[str], spread: Spread | None
+    both: list[tuple[float, float]],
+    families: list[str],
+    spread: Spread | None,
+    reach: tuple[float, float] | None,
 ) -> tuple[Literal["mcnemar", "t", "bootstrap"], float | None]:
-    if isinstance(spread, Mean) or not pass_fail(v for pair in both for v in pair):
+    if isinstance(spread, Mean) or not pass_fail((v for pair in both for v in pair), reach):
         if not isinstance(spread, Mean) or not spread.seen:
             return "t", None
         return "t", 2 * t_cdf(-abs(spread.value / spread.seen), spread.families - 1)

@@ -140,6 +140,17 @@ def test_no_change_in_any_family_is_not_certain() -> None:
     assert got.difference.high is not None and got.difference.high >= alone[1]
 
 
+def test_ones_and_zeros_of_a_scale_are_numbers() -> None:
+    grades = scores([1.0] * 20)
+    assert arm(grades, reach=(0, 1)).spread == Rate(1.0, 20, 20, 20)
+    one = arm(grades, reach=(1, 5)).spread
+    assert isinstance(one, Mean) and one.limits(0.95)[1] == pytest.approx(1 + 2.093 * 4 / 20, abs=1e-3)
+    same = paired(grades, scores([1.0] * 20, "t"), reach=(1, 5))
+    assert same.test == "t" and same.p_value is None
+    # All alike, it is as unsure as if one had gone all the way.
+    assert same.difference.low == pytest.approx(-2.093 * 4 / 20, abs=1e-3)
+
+
 def test_all_of_one_family_are_their_own() -> None:
     base, tuned = [0.0, 1.0, 2.0], [1.0, 2.5, 2.0]
     one = paired(
