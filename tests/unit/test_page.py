@@ -299,7 +299,7 @@ def test_any_number_of_arms() -> None:
     found = read(report)
     assert "prompted41.0% 30.0% to 50.0% · n = 50" in found.text
     assert "−20.0 points against prompted −30.0 to −10.0 worse p = 0.001 sees 15.0 points" in found.text
-    assert "3 missing: −26.0 to −14.0 were they all the worst, or the best" in found.text
+    assert "· 3 missing: −26.0 to −14.0 were they all the worst, or the best" in found.text
     assert found.text.count("prompted answers") == 1 and "Aye, says the prompted one." in found.text
 
 
