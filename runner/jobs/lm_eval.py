@@ -101,7 +101,8 @@ def evaluate(job: LmEvalJob) -> None:
     with open(out / "samples.jsonl", "w", encoding="utf-8") as file:
         for name in job.tasks:
             for sample in raw["samples"][name]:
-                file.write(json.dumps({"task": name, **sample_of(sample)}, ensure_ascii=False) + "\n")
+                row = {"task": name, **sample_of(sample)}
+                file.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
     whole = Results(job.arm, loaded.proof, loaded.template_sha256, lm_eval.__version__, found)
     (out / "results.json").write_bytes(msgspec.json.encode(whole) + b"\n")
 
@@ -129,6 +130,11 @@ def sample_of(sample: dict[str, Any]) -> dict[str, Any]:
     kept = {name: sample[name] for name in names if name in sample}
     kept["prompt"] = next((request[0] for request in sample.get("arguments", ())), None)
     return kept
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers, which some metrics keep of a sample, as Python's; of what else there may be, its words."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def run(raw: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Starts `recipe`, and the Axolotl jobs that it starts, by forking: their imports take 20 s and are done once.
+"""Starts `recipe`, and the jobs that it starts (Axolotl's, ours), by forking: their imports take 20 s and are done once.
 
 All else is as it is: the same command line, the same code, the same process groups, logs and signals. Reads one JSON
 line a request on stdin, {"argv": …, "out": FILE} to start `recipe`, the same with "cwd" to start `axolotl` by itself, or
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 AXOLOTL = ["-m", "axolotl.cli.main"]
+GENERATE = "runner.jobs.generate"
 
 
 def code_of(run: Callable[[], object]) -> int:
@@ -42,7 +43,7 @@ def fork(run: Callable[[], object]) -> int:
 
 
 class Forked:
-    """As much of subprocess.Popen as `runner.process` uses, for `python -m axolotl.cli.main …`."""
+    """As much of subprocess.Popen as `runner.process` uses, for `python -m axolotl.cli.main …` and our own jobs."""
 
     def __init__(self, argv: list[str], **how: Any) -> None:
         def run() -> None:
@@ -54,6 +55,13 @@ class Forked:
             os.chdir(how["cwd"])
             os.environ.clear()
             os.environ.update(how["env"])
+            if argv[2] == GENERATE:
+                sys.argv = [GENERATE, *argv[3:]]
+                from runner.jobs import generate
+                from runner.jobs.job import command
+
+                command("generate", generate.run)
+                return
             sys.argv = ["axolotl", *argv[3:]]
             from axolotl.cli.main import main
 
@@ -108,7 +116,7 @@ def recipe(argv: list[str], out: str) -> int:
         popen: Any = subprocess.Popen
 
         def start(argv: list[str], **how: Any) -> Any:
-            return Forked(argv, **how) if argv[1:3] == AXOLOTL else popen(argv, **how)
+            return Forked(argv, **how) if argv[1:3] in (AXOLOTL, ["-m", GENERATE]) else popen(argv, **how)
 
         process.subprocess.Popen = start  # type: ignore[attr-defined, misc, assignment]
         sys.argv = ["recipe", *argv]

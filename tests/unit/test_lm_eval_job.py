@@ -65,3 +65,18 @@ def test_templates_cannot_reach_python() -> None:
 def test_the_shipped_task_reads() -> None:
     task = read_task(SHIPPED, "everyday_facts", "cache")
     assert Path(task["dataset_kwargs"]["data_files"]["test"]).is_absolute()
+
+
+def test_what_a_metric_keeps_of_a_sample_can_be_written() -> None:
+    import numpy as np
+
+    from runner.jobs.lm_eval import _plain, sample_of
+
+    # As lm-eval's f1 leaves it: no number, but a pair of the right class and the one that numpy found likeliest.
+    row = sample_of({"metrics": ["f1"], "f1": (1, np.int64(0)), "doc_id": np.int64(3), "doc": {"x": {1}}})
+    assert json.loads(json.dumps(row, default=_plain)) == {
+        "f1": [1, 0],
+        "doc_id": 3,
+        "doc": {"x": "{1}"},
+        "prompt": None,
+    }
