@@ -118,6 +118,14 @@ class Check:
 
     def number(self, claim: Claim) -> tuple[list[Fact], str]:
         """The facts that a number tells, or why it tells none. No facts and no fault: people said it."""
+        facts, fault = self._number(claim)
+        vague = claim.number.unit is None and claim.quantities <= {"precipitation", "snow", "clouds"}
+        if fault and claim.quantities and (claim.far or vague):
+            # What another clause names may belong to something else; so may the showers of "showers at 14".
+            return self._number(replace(claim, quantities=frozenset(), aspects=frozenset()))
+        return facts, fault
+
+    def _number(self, claim: Claim) -> tuple[list[Fact], str]:
         n = self._asked(claim)
         if claim.counted:
             allowed = self.told.sizes | {int(x.value) for x in self.told.numbers if x.value.is_integer()}
@@ -128,10 +136,6 @@ class Check:
         if n.number.unit and _COMPARED.match(claim.after):  # "nine degrees cooler" are no nine degrees
             return [], "" if self._derived(n) else "no such difference in the tool's result"
         able = list(self._measurable(n))
-        vague = n.number.unit is None and n.quantities and n.quantities <= {"precipitation", "snow", "clouds"}
-        if (claim.far or vague) and not any(self._equal(n.number, f, said_as) for f in able):
-            # What another clause names may belong to something else.
-            return self.number(replace(claim, quantities=frozenset(), aspects=frozenset(), far=False))
         by_value = [f for f in able if self._equal(n.number, f, said_as)]
         by_value = by_value or [f for f in able if self._equal(n.number, f, otherwise)]
         kept, why = by_value, ""

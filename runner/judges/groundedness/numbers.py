@@ -72,12 +72,29 @@ def read_numbers(text: str, masked: Sequence[Span] = ()) -> list[Number]:
     for match in _WORDS.finditer(text):
         if not _hits(match.span(), taken):
             found += _worded(text, match)
-    found.sort(key=lambda n: n.start)
+    found = _odds(text, sorted(found, key=lambda n: n.start))
     for i in range(len(found) - 2, -1, -1):
         here, after = found[i], found[i + 1]
         if here.unit is None and after.unit and joined(text[here.end : after.start]):
             found[i] = replace(here, unit=after.unit)
     return found
+
+
+def _odds(text: str, found: list[Number]) -> list[Number]:
+    """Read "eight chances in ten" as some 80 %."""
+    out: list[Number] = []
+    for n in found:
+        last = out[-1] if out else None
+        odds = last and last.unit is None and n.unit is None and _IN.fullmatch(text[last.end : n.start])
+        if last and odds and 0 <= last.value <= n.value and n.value in (2, 3, 4, 5, 6, 8, 10, 20, 100):
+            shown, share = text[last.start : n.end], 100 * last.value / n.value
+            out[-1] = Number(last.start, n.end, shown, share, 0, "%", n.value <= 20)
+            continue
+        out.append(n)
+    return out
+
+
+_IN = re.compile(r"\s+(?:chances?\s+|times\s+|parts?\s+)?(?:in|out\s+of)\s+(?:every\s+)?", re.IGNORECASE)
 
 
 def joined(between: str) -> bool:

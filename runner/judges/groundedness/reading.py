@@ -350,6 +350,9 @@ def bind(
                 may += after[0].items  # the sentence names its days after its numbers: either
             for i in run.items:
                 out[i] = [] if group.ranged else list(may)  # "from Monday to Friday": any day of them
+            if listed and inside and not before and earlier:  # "at noon 2 mm, and 3 mm at six"
+                for i in run.items[:-1]:
+                    out[i] += earlier
     return out
 
 
