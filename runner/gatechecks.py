@@ -18,10 +18,11 @@ from runner.yaml12 import Yaml, decode, parse
 @dataclass
 class Names:
     """What gates may name of the suites: `known` in full, and what begins with one of `open`, whose end only the run
-    will tell."""
+    will tell. What begins with one of `weights` is measured on base and tuned weights alone, not on other arms."""
 
     known: set[str] = field(default_factory=set)
     open: set[str] = field(default_factory=set)
+    weights: set[str] = field(default_factory=set)
 
     def has(self, name: str) -> bool:
         return name in self.known or any(name.startswith(prefix) for prefix in self.open)
@@ -47,14 +48,19 @@ def gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite], workspace: Works
             what = f"no metric is called {metric}{near}"
         if what:
             yield doc.problem(("evaluate", "gates", i), what, at_value=True)
-        arms = ["base", *evaluate.arms]
-        if arm is not None and arm not in arms:
-            what = f"no arm is called {arm}{nearest(arm, arms)}"
-            if arm == "tuned":
-                what = (
-                    "the tuned model is what gates are about; compare it with another arm, or with a number"
-                )
+        if arm is not None and (what := _arm(arm, metric, evaluate, names)):
             yield doc.problem(("evaluate", "gates", i), what, at_value=True)
+
+
+def _arm(arm: str, metric: str, evaluate: r.Evaluate, names: list[Names]) -> str:
+    """Why a metric cannot be compared with an arm; empty where it can."""
+    if arm == "tuned":
+        return "the tuned model is what gates are about; compare it with another arm, or with a number"
+    arms = ["base", *evaluate.arms]
+    if arm not in arms:
+        return f"no arm is called {arm}{nearest(arm, arms)}"
+    bare = arm != "base" and any(metric.startswith(prefix) for n in names for prefix in n.weights)
+    return f"{metric} is measured for base and tuned alone, not for {arm}" if bare else ""
 
 
 def names_of(suite: Suite, workspace: Workspace) -> Names:
@@ -67,6 +73,7 @@ def names_of(suite: Suite, workspace: Workspace) -> Names:
         else:
             out.known |= {f"{suite.metric_name}.{name}" for name in said}
     for task in suite.common.lm_eval.tasks if suite.common.lm_eval else []:
+        out.weights.add(suite.task_metric(task, ""))
         metrics = _task_metrics(task, workspace)
         if metrics is None:
             out.open.add(suite.task_metric(task, ""))
@@ -74,6 +81,7 @@ def names_of(suite: Suite, workspace: Workspace) -> Names:
             out.known |= {suite.task_metric(task, name) for name in metrics}
     for group in suite.common.perplexity.texts if suite.common.perplexity else []:
         out.known.add(suite.loss_metric(group))
+        out.weights.add(suite.loss_metric(group))
     return out
 
 

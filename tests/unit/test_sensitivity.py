@@ -27,6 +27,7 @@ sources:
 model: {base: embedded/smollm2-135m-instruct, template: chatml-tools}
 evaluate:
   suites: [few, facts]
+  arms: {asked: {system: Be brief.}}
   gates: [GATE]
 """
 TALK = {"messages": [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello, sir."}]}
@@ -106,7 +107,9 @@ def test_plan_says_so(home: Path) -> None:
         ("facts.small.acc_norm > base", "no metric is called facts.small.acc_norm (did you mean facts.small.acc?)"),
         ("facts.smal.acc > base", "no metric is called facts.smal.acc (did you mean facts.small.acc?)"),
         ("fact.small.acc > base", "no suite of this recipe has metrics called fact.… (did you mean facts?)"),
-        ("few.right_call >= prompted", "no arm is called prompted (known: base)"),
+        ("few.right_call >= prompted", "no arm is called prompted (known: asked, base)"),
+        ("few.right_call >= asked + 0.1", ""),
+        ("facts.small.acc >= asked", "facts.small.acc is measured for base and tuned alone, not for asked"),
         ("few.right_call >= tuned", "the tuned model is what gates are about; compare it with another arm, or with a number"),
     ],
 )  # fmt: skip
