@@ -365,6 +365,24 @@ def test_an_endpoint_that_goes_down_stops_the_step(tmp_path: Path) -> None:
     assert all(after[b] == 1 for b in before), "what was answered is not asked again"
 
 
+def test_prompts_that_a_filter_stops_are_missing_however_many(tmp_path: Path) -> None:
+    said = {"base": ["POOR 1"] * 8, "tuned": [f"BLOCKED {n}" for n in range(8)]}
+    with endpoint(bad_for("BLOCKED", 400)) as end:
+        found = judged(tmp_path, end.url, said)
+    assert values(found, "tuned") == [None] * 8 and values(found, "base") == [2] * 8
+    assert found.facts["judge.failed"] == 8
+
+
+def test_an_outage_does_not_decide_how_questions_are_asked(tmp_path: Path) -> None:
+    """Else the next run would ask them all again, in another form."""
+    honest = Honest()
+    with endpoint(lambda body: 503 if is_probe(body) else honest(body)) as end:
+        with pytest.raises(StepError, match="the first request failed: HTTP 503"):
+            judged(tmp_path, end.url, SAID)
+        assert all(is_probe(b) for b in end.asked)
+        assert values(judged(tmp_path, end.url, SAID, structured="never"), "tuned") == [4, 2, 4]
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with endpoint(Honest()) as end:
         pass
