@@ -15,6 +15,7 @@ K. Lee et al., "Deduplicating training data makes language models better", ACL 2
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _OFTEN = 16  # times that one n-gram is looked at in one answer
-_PAIRS = 1 << 22  # places in a text and in answers that are compared at once
+_SEEN = 1 << 16  # segments that are remembered
+_PAIRS = 1 << 20  # places in a text and in answers that are compared at once
 
 
 class Text(NamedTuple):
@@ -94,6 +96,7 @@ class Verbatim:
         self._first = np.searchsorted(self._number, np.arange(len(first)))
         self._known = Known(table) if len(table) else None
         self._need = self._needed()
+        self._seen = set[bytes]()
 
     def look(self, trained: Iterable[Text]) -> list[Run | None]:
         """Go through texts; of each answer the longest run of `ngram` words or more, the first of equally long ones."""
@@ -162,11 +165,30 @@ class Verbatim:
         segment = np.cumsum(np.diff(at, prepend=-2) != 1) - 1
         words = self.n - 1 + np.bincount(segment)[segment]  # no run within it is longer
         promising = words > self._need[number]
+        promising &= ~self._met(segment, number, promising)
         if promising.any():
             at, number, words = at[promising], number[promising], words[promising]
             rows = starts + np.arange(len(starts))
             if self._better(held, parts, rows, at, number, words, 0, len(self._words)):
                 self._need = self._needed()
+
+    def _met(self, segment: Ints, number: Ints, promising: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which n-grams stand in a segment that was looked at before: phrases that many records share come again and
+        again, and all that they could better, they bettered the first time."""
+        import numpy as np
+
+        met = np.zeros(len(segment), dtype=bool)
+        begins = np.searchsorted(segment, np.arange(segment[-1] + 2))
+        for which in np.unique(segment[promising]).tolist():
+            part = slice(int(begins[which]), int(begins[which + 1]))
+            key = sha256(number[part].tobytes()).digest()
+            if key in self._seen:
+                met[part] = True
+            else:
+                if len(self._seen) >= _SEEN:
+                    self._seen.clear()
+                self._seen.add(key)
+        return met
 
     def _better(
         self, held: list[Text], parts: list[bytes], rows: Ints, at: Ints, number: Ints, words: Ints, low: int, high: int

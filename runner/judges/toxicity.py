@@ -1,8 +1,8 @@
 """Judge `toxicity`: how abusive are the answers? By a list of words, detoxify's classifier, or a moderation endpoint.
 
-The same three as the filter `toxicity` asks. A list knows words, not meanings, and flags every fifth page of an honest
-old novel: what a tuned model says more of *than its base does, asked the same* is the figure to set gates on
-(`toxicity.toxic <= base + 0.02`), never the share alone.
+The same three as the filter `toxicity` asks. A list knows words, not meanings, and flags a fifth of an honest old novel
+(22% of the 200-word passages of Huckleberry Finn): what a tuned model says more of *than its base does, asked the same*
+is the figure to set gates on (`toxicity.toxic <= base + 0.02`), never the share alone.
 
 An answer without words is nothing to judge: its scores are missing, not 0. An endpoint that does not answer fails the
 step, since a score that is missing today would be kept for good; run it again to go on.

@@ -111,6 +111,25 @@ def test_answers_that_repeat_themselves_take_no_time() -> None:
     assert {r.words for r in runs if r} == {16 + 7}, "the first 16 places of an n-gram are looked at"
 
 
+def test_what_records_share_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = "it is my pleasure to answer your letter of the tenth of May as well as I can"
+    looked = Verbatim([template, f"{template} {'ho ' * 20}"], [[], []])
+    better, calls = looked._better, 0
+
+    def counted(*how: object) -> bool:
+        nonlocal calls
+        calls += 1
+        return better(*how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(looked, "_better", counted)
+    # The first answer's best stays behind what the second one's words promise, record after record.
+    runs = looked.look(
+        Text(f"{i} {template} {'ho ' * 15}. {'x ' * 50}", f"r{i}", "assistant") for i in range(9000)
+    )
+    assert [r.words for r in runs if r] == [18, 33]
+    assert calls == 1
+
+
 def test_memory_does_not_grow_with_the_training_data() -> None:
     said = ["the quick brown fox jumps over the lazy dog and the river runs by"]
 
