@@ -24,6 +24,8 @@ from runner.teaching.spending import PER_BYTE, estimate
 
 MOST = 256 << 10
 """Bytes of an answer; one of the most tokens that may be asked for has a tenth of it."""
+PROBE = 256
+"""Tokens that the first request's answer may have at least: grammars let models write a lot of white space."""
 AT_ONCE = 16
 """Questions that are decided together; how many are under way at once is the user's setting `at_once`."""
 GIVE_UP = 5
@@ -112,18 +114,19 @@ class Asker:
         outage must not decide it.
         """
         question = enforcing(self.model)
-        content = body(question, model=self.model, max_tokens=self.max_tokens, structured=True)
-        if not self.spent.reserve(len(content), self.max_tokens):
+        most = max(self.max_tokens, PROBE)
+        content = body(question, model=self.model, max_tokens=most, structured=True)
+        if not self.spent.reserve(len(content), most):
             return False
         try:
             answer = self._post(content)
         except Unfetched as e:
-            self.spent.settle([], self.max_tokens, [])
+            self.spent.settle([], most, [])
             if e.transient:
                 raise self._down(f"the first request failed: {e}") from None
             return False  # it knows no such format, and says so
         self._heard = True
-        self.spent.settle([len(content)], self.max_tokens, [answer])
+        self.spent.settle([len(content)], most, [answer])
         self.structured = read(answer, question).value is not None
         return self.structured
 

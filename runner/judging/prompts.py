@@ -37,8 +37,9 @@ Answer with one JSON object and nothing else, in this form:
 class Question(Struct, frozen=True):
     """One question: its two messages, the code that the answer must repeat, and what it may say under which name.
 
-    `pinned`: the code stands in the schema, too. Else it does not: an endpoint that enforces schemas would write it for
-    a judge that never read it; and a schema that is always the same is compiled once.
+    `pinned`: the code stands in the schema, too, and no free text, in which a small model may lose itself. Else it does
+    not: an endpoint that enforces schemas would write it for a judge that never read it; and a schema that is always
+    the same is compiled once.
     """
 
     code: str
@@ -52,11 +53,9 @@ class Question(Struct, frozen=True):
     def schema(self) -> dict[str, Any]:
         """Of the answer. Only what every endpoint that enforces schemas knows."""
         value = {"type": "string" if isinstance(self.values[0], str) else "integer", "enum": [*self.values]}
-        properties = {
-            "code": {"type": "string"} | ({"enum": [self.code]} if self.pinned else {}),
-            "reason": {"type": "string"},
-            self.field: value,
-        }
+        properties: dict[str, Any] = {"code": {"type": "string", "enum": [self.code]}, self.field: value}
+        if not self.pinned:
+            properties = {"code": {"type": "string"}, "reason": {"type": "string"}, self.field: value}
         return {
             "type": "object",
             "properties": properties,

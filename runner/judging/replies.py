@@ -52,7 +52,7 @@ def read(answer: Reply, question: Question) -> Said:
     except Unfit as e:
         what = one_line(str(e).removeprefix("the teacher "))
         return Said(None, f"the judge's answer: {what}", "refused" if what == "refused" else "unreadable")
-    return Said(data[question.field], one_line(data["reason"]))
+    return Said(data[question.field], one_line(data.get("reason", "")))
 
 
 def one_line(text: str, most: int = 300) -> str:

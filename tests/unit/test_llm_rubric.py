@@ -234,7 +234,8 @@ def test_schemas_are_relied_on_where_the_endpoint_enforces_them(tmp_path: Path) 
     def enforcing(body: dict[str, Any]) -> Any:
         if is_probe(body):
             schema = body["response_format"]["json_schema"]["schema"]
-            return json.dumps({"code": schema["properties"]["code"]["enum"][0], "reason": "", "score": 1})
+            assert set(schema["properties"]) == {"code", "score"}, "no text that could run on and on"
+            return json.dumps({"code": schema["properties"]["code"]["enum"][0], "score": 1}, indent=9)
         return honest(body)
 
     with endpoint(enforcing) as end:
