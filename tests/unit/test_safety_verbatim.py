@@ -92,6 +92,11 @@ def test_runs_go_over_no_end_of_a_text_or_an_answer(count: int) -> None:
         assert run and run.words == 5
 
 
+def test_answers_that_go_on_where_another_ends_are_two() -> None:
+    found = Verbatim(["a b c d", "c d e f"], [[], []], ngram=3).look([Text("a b c d e f", "1", "user")])
+    assert [r.text for r in found if r] == ["a b c d", "c d e f"]
+
+
 def test_the_prompts_own_words_do_not_count() -> None:
     told = "one two three four five six seven eight"
     more = "nine ten eleven twelve"
