@@ -8,13 +8,14 @@ import json
 import random
 import re
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RecipeError, StepError
@@ -477,6 +478,7 @@ def test_a_capital_makes_no_name_of_a_word_that_is_written_small_elsewhere() -> 
     assert scores(NOW, said(text + " Mind the puddles."))["grounded"].value == 1.0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_gets_writable_scores(text: str) -> None:
     for score in judge((WEEKEND,), said(text)).scores:
@@ -493,9 +495,31 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_result_can_be_read(result: Any) -> None:
     scores(told("Well?", {"city": "Rome"}, result), said("It is 3 °C in Rome on Monday at 3 pm."))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "1, ",
+        "twenty and ",
+        "hundred ",
+        " ",
+        "\n",
+        "Abc Def ",
+        "On Monday 3 °C, ",
+        "warmer than Monday 3 degrees ",
+        "1:",
+        "1",
+    ],
+)
+def test_long_nonsense_is_judged_in_reasonable_time(piece: str) -> None:
+    start = time.process_time()
+    scores(WEEKEND, said((piece * LONGEST)[:LONGEST]))
+    assert time.process_time() - start < 10
 
 
 def test_a_deep_result_is_read_as_far_as_it_goes() -> None:

@@ -5,38 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 
 from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.fields import QUANTITIES
+from runner.judges.groundedness.following import compared, derived, near, repeats
 from runner.judges.groundedness.names import invented
 from runner.judges.groundedness.numbers import Number
-from runner.judges.groundedness.reading import Claim, Clock, Said, paired, read
+from runner.judges.groundedness.reading import Claim, Clock, read
 from runner.judges.groundedness.telling import Told, coming
 from runner.judges.groundedness.times import Day, Hours, agree, read_times
-from runner.judges.groundedness.units import UNITS, converted, measures, otherwise, said_as, scaled
+from runner.judges.groundedness.units import converted, measures, otherwise, said_as
 
-_MORE = re.compile(
-    r"\s*(?:degrees?\s*)?(?:warmer|cooler|colder|hotter|higher|lower|more|less|fewer|milder|faster|slower|stronger|weaker|"
-    r"wetter|drier|dearer|cheaper|up\b(?!\s+to)|down\b(?!\s+to)|above\s+(?!zero|freez)|below\s+(?!zero|freez)|apart|of\s+difference|difference|"
-    r"(?:degree\s+)?(?:rise|drop|jump|swing|fall|change|increase|decrease))",
-    re.IGNORECASE,
-)
-_COMPARED = re.compile(
-    r"\s*(?:degrees?\s*)?(?:warmer|cooler|colder|hotter|higher|lower|milder|faster|slower|stronger|weaker|wetter|drier)\b",
-    re.IGNORECASE,
-)
-_BY = re.compile(
-    r"\b(?:difference|rise|drop|jump|swing|fall|change|gap|range|increase|decrease|up|down|rises|drops|falls|warmer|cooler|"
-    r"colder|hotter|higher|lower)\s+(?:of|by)\s+(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
-    re.IGNORECASE,
-)
 _FREEZING = re.compile(
     r"\s*(?:degrees?\s*(?:Celsius|C|Fahrenheit|F)?\s*)?(below|above)\s+freezing", re.IGNORECASE
 )
-_MEAN = re.compile(r"\baverag|\bmean\b|\bon\s+the\s+whole\b", re.IGNORECASE)
 _OTHER_END = "that is the other end of the range"
-_SUM = re.compile(r"\b(?:total|altogether|in\s+all|combined|sum|adds?\s+up|accumulat)", re.IGNORECASE)
 
 
 @dataclass
@@ -49,32 +32,13 @@ class Findings:
     atoms: int = 0
 
 
-def near(number: Number, value: float, measure: str | None = None) -> bool:
-    """Whether a number may be told so: equal when rounded as it is, or somewhat off where it says "about"."""
-    off = abs(number.value - value)
-    slack = 1e-9 * max(1.0, abs(value))
-    if number.decade:
-        return number.value - 0.5 <= value < number.value + 10
-    if off <= 0.5 * 10**-number.decimals + slack:
-        return True
-    if not number.hedged or number.decimals > 1:
-        return number.hedged and number.word and off <= 0.13
-    if number.decimals == 0 and off < 1 and abs(value) >= 2:
-        return True
-    round_enough = measure == "temperature" or off <= 0.15 * abs(value)
-    return round_enough and (
-        (number.value % 5 == 0 and off <= 2.5 and abs(value) >= 5)
-        or (number.value % 10 == 0 and off <= 5 and abs(value) >= 100)
-        or (number.value % 100 == 0 and off <= 50 and abs(value) >= 1000)
-    )
-
-
 class Check:
     """One answer against one world."""
 
     def __init__(self, told: Told) -> None:
         self.told = told
         self.figures = [f for f in told.facts if f.value is not None]
+        self.worth = [f for f in self.figures if not f.field.plain]  # no ids, no coordinates
         self.measured = {f.measure for f in self.figures if f.measure and not f.field.plain}
         self.places = {f.places for f in self.figures}
         days = [f.day for f in told.facts if f.day] + [d for t in told.times for d in t.days]
@@ -86,6 +50,7 @@ class Check:
     def answer(self, text: str, common: frozenset[str], known: frozenset[str]) -> Findings:
         """What of an answer does not follow. `known` and `common` words as for names.invented."""
         found = Findings()
+        text = re.sub(r" ?\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", text))
         said = read(text, self.told.places, self.told.own)
         failed: list[tuple[int, str]] = []
         good: dict[int, Claim] = {}
@@ -100,7 +65,7 @@ class Check:
                 good[i] = claim
                 found.used += facts
         for i, fault in failed:
-            if not self._repeats(said, i, good):
+            if not repeats(said, i, good):
                 found.faults.append(f"{said.claims[i].number.shown}: {fault}")
         for clock in said.clocks:
             facts, fault = self.time(clock)
@@ -127,14 +92,15 @@ class Check:
 
     def _number(self, claim: Claim) -> tuple[list[Fact], str]:
         n = self._asked(claim)
-        if claim.counted:
-            allowed = self.told.sizes | {int(x.value) for x in self.told.numbers if x.value.is_integer()}
-            top = max(self.told.sizes, default=1)
-            if n.number.value in allowed or 0 <= n.number.value <= top:
+        if claim.counted or n.number.unit == "h":
+            allowed = self.told.sizes | {x.value for x in self.told.numbers}
+            if n.number.value in allowed or 0 <= n.number.value <= max(self.told.sizes, default=1):
                 return [], ""
-            return [], "counts more than there is"
-        if n.number.unit and _COMPARED.match(claim.after):  # "nine degrees cooler" are no nine degrees
-            return [], "" if self._derived(n) else "no such difference in the tool's result"
+            if claim.counted:
+                return [], "counts more than there is"
+        if compared(n):
+            follows = derived(n, self.worth, self._on)
+            return [], "" if follows else "no such difference in the tool's result"
         able = list(self._measurable(n))
         by_value = [f for f in able if self._equal(n.number, f, said_as)]
         by_value = by_value or [f for f in able if self._equal(n.number, f, otherwise)]
@@ -146,7 +112,7 @@ class Check:
             kept = left
         if kept:
             return ([] if self._people(n.number, strict=True) else kept), ""
-        if self._people(n.number) or self._derived(n):
+        if self._people(n.number) or derived(n, self.worth, self._on):
             return [], ""
         return [], why or "not in the tool's result"
 
@@ -154,12 +120,8 @@ class Check:
         """The claim, with what the question names where the answer does not."""
         below = _FREEZING.match(claim.after)
         if below:
-            unit, value = (
-                claim.number.unit,
-                claim.number.value * (-1 if below.group(1).lower() == "below" else 1),
-            )
-            if unit == "°F":
-                value += 32
+            value = -claim.number.value if below.group(1).lower() == "below" else claim.number.value
+            value += 32 if claim.number.unit == "°F" else 0
             claim = replace(claim, number=replace(claim.number, value=value))
         days, hours = claim.days, claim.hours
         asked = self.told.asked_days
@@ -185,8 +147,6 @@ class Check:
             wanted.add("degrees")
         if not wanted:
             wanted = {m for q in claim.quantities if q in QUANTITIES for m in QUANTITIES[q].measures}
-        if not wanted and claim.aspects and "temperature" in self.measured:
-            wanted = set()  # "a high of 24": most likely a temperature, but a wind has its highs as well
         for f in self.figures:
             if f.field.plain:
                 if claim.number.unit == f.unit and not claim.quantities:
@@ -281,81 +241,6 @@ class Check:
                 if new is not None and near(number, new):
                     return True
             elif x.value == number.value and (x.unit or not number.unit or not strict):
-                return True
-        return False
-
-    def _derived(self, claim: Claim) -> bool:
-        """Differences, means and totals, where the answer says that it tells one."""
-        n = claim.number
-        facts = [f for f in self.figures if not f.field.plain]
-        if _MORE.match(claim.after) or _BY.search(claim.before):
-            days = [d for t in read_times(claim.sentence) for d in t.days if not d.any]
-            return any(
-                self._apart(n, a, b)
-                for a, b in combinations(facts, 2)
-                if a.measure == b.measure and self._comparable(a, b, days)
-            )
-        series: dict[tuple[object, ...], list[Fact]] = {}
-        for f in facts:
-            series.setdefault((f.field.quantity, f.field.aspect, f.path, f.places), []).append(f)
-        for few in series.values():
-            values = [f.value for f in few if f.value is not None]
-            if len(values) < 2:
-                continue
-            made = [sum(values) / len(values)] if _MEAN.search(claim.sentence) else []
-            made += [sum(values)] if _SUM.search(claim.sentence) else []
-            for value in made:
-                if any(
-                    near(n, v, few[0].measure) for v in said_as(value, few[0].unit, n.unit, few[0].measure)
-                ):
-                    return True
-        return False
-
-    def _comparable(self, a: Fact, b: Fact, days: Sequence[Day]) -> bool:
-        """Whether a sentence with these days may compare both: the same of two days or places, or the ends of a day."""
-        same = (a.field.quantity, a.field.aspect) == (b.field.quantity, b.field.aspect)
-        if same and (a.day, a.hours, a.places) == (b.day, b.hours, b.places):
-            return False
-        if not same and (
-            len(days) > 1 or a.day != b.day or {a.field.aspect, b.field.aspect} != {"max", "min"}
-        ):
-            return False
-        on = [[f.day is None or self._on([day], f) for day in days] for f in (a, b)]
-        if len(days) == 1:
-            return on[0][0] or on[1][0]
-        return not days or (all(any(row) for row in on) and (not same or a.day == b.day or on[0] != on[1]))
-
-    def _apart(self, n: Number, a: Fact, b: Fact) -> bool:
-        assert a.value is not None and b.value is not None
-        if a.unit != b.unit or (n.unit == "°" and a.measure != "temperature"):
-            return False
-        gap = abs(a.value - b.value)
-        if n.unit in (None, "°") or a.unit is None:
-            gaps = [gap] + ([gap * 1.8] if a.unit == "°C" else [gap / 1.8] if a.unit == "°F" else [])
-        else:
-            other = scaled(gap, a.unit, n.unit)
-            gaps = [] if other is None else [other]
-        # Both ends may have been rounded before they were subtracted.
-        return any(abs(abs(n.value) - g) <= (1.0 if n.decimals == 0 else 0.1) + 1e-9 for g in gaps)
-
-    def _repeats(self, said: Said, i: int, good: dict[int, Claim]) -> bool:
-        """Whether a number is the one beside it in another unit: 21 °C (70 °F), where 21.4 is told."""
-        claim = said.claims[i]
-        for j, (a, b) in ((i - 1, (i - 1, i)), (i + 1, (i, i + 1))):
-            if j not in good or said.claims[j].sentence != claim.sentence:
-                continue
-            first, second = said.claims[a].number, said.claims[b].number
-            if not paired(claim.sentence[first.end : second.start]):
-                continue
-            source, wanted = good[j].number.unit, claim.number.unit
-            if source == "°" and wanted in ("°C", "°F"):
-                source = "°F" if wanted == "°C" else "°C"
-            elif wanted == "°" and source in ("°C", "°F"):
-                wanted = "°F" if source == "°C" else "°C"
-            if source is None or wanted is None or source == wanted:
-                continue
-            value = converted(good[j].number.value, source, wanted)
-            if value is not None and near(claim.number, value, UNITS[wanted].measures):
                 return True
         return False
 

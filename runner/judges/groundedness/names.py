@@ -45,13 +45,14 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
                 continue
             if not any(p[:1].isupper() for p in re.split(r"[-.]", word)) or len(plain(word)) < 2:
                 continue
-            before, after = sentence[: token.start()], sentence[token.start() + len(word) :]
+            start, end = token.start(), token.start() + len(word)
+            before, after = sentence[max(0, start - 40) : start], sentence[end : end + 40]
             placed = bool(_PLACED.search(before))
             usual = plain(word) in COMMON or plain(word) in common or all(p in COMMON | common for p in parts)
             if (word.isupper() and len(word) > 1) or heading:
                 if not placed or usual:
                     continue
-            elif _OPENS.search(before):
+            elif _OPENS.search(before if start <= 40 else "x" + before):
                 follows = tokens[i + 1].group() if i + 1 < len(tokens) else ""
                 named = (
                     follows[:1].isupper() and sentence[token.end() : tokens[i + 1].start()] == " "
@@ -62,15 +63,9 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
                 goes_on = _GOES_ON.match(after) or (_MAY.match(after) and _WEATHER.search(sentence))
                 if usual or not (goes_on or strange):
                     continue
-            unknown.append((token.start(), token.start() + len(word)))
+            unknown.append((start, end))
         for start, end in unknown:
-            if (
-                out
-                and unknown
-                and start
-                and sentence[:start].endswith(" ")
-                and sentence[:start].rstrip().endswith(out[-1])
-            ):
+            if out and sentence[max(0, start - 1 - len(out[-1])) : start] == f"{out[-1]} ":
                 out[-1] = f"{out[-1]} {sentence[start:end]}"
             else:
                 out.append(sentence[start:end])

@@ -16,6 +16,8 @@ SMALL = (
 TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 VALUES = {w: i for i, w in enumerate(SMALL)} | TENS
 DECADES = {w[:-1] + "ies": v for w, v in TENS.items()}  # "in the twenties"
+MOST = 10**12
+"""No number in words is greater; "hundred hundred hundred …" is none."""
 _WORD = "|".join([*VALUES, "hundred", "thousand", "dozen"])
 _DIGITS = re.compile(
     r"(?<![\w.,/:$-])(?P<sign>[-−–](?=\d)|(?:minus|negative)\s+)?(?P<cash>[$€£]\s?)?"
@@ -66,11 +68,15 @@ class Number:
 def read_numbers(text: str, masked: Sequence[Span] = ()) -> list[Number]:
     """All numbers outside the masked spans (dates, times), in order. A number of a range or a list ("18 to 24 °C")
     has the unit that its last one names."""
-    taken = list(masked) + [m.span() for m in _MARKER.finditer(text)]
-    found = [n for m in _DIGITS.finditer(text) if not _hits(m.span(), taken) and (n := _digits(text, m))]
-    taken += [(n.start, n.end) for n in found]
+    taken = _covered(text, [*masked, *(m.span() for m in _MARKER.finditer(text))])
+    found = [
+        n
+        for m in _DIGITS.finditer(text)
+        if not taken[m.start() : m.end()].count(1) and (n := _digits(text, m))
+    ]
+    taken = _covered(text, [*masked, *((n.start, n.end) for n in found)])
     for match in _WORDS.finditer(text):
-        if not _hits(match.span(), taken):
+        if not taken[match.start() : match.end()].count(1):
             found += _worded(text, match)
     found = _odds(text, sorted(found, key=lambda n: n.start))
     for i in range(len(found) - 2, -1, -1):
@@ -107,8 +113,12 @@ _JOINED = re.compile(
 )
 
 
-def _hits(span: Span, spans: Sequence[Span]) -> bool:
-    return any(a < span[1] and span[0] < b for a, b in spans)
+def _covered(text: str, spans: Sequence[Span]) -> bytearray:
+    """A byte for each character, 1 within the spans."""
+    out = bytearray(len(text))
+    for start, end in spans:
+        out[start:end] = b"\x01" * (end - start)
+    return out
 
 
 def _digits(text: str, match: re.Match[str]) -> Number | None:
@@ -179,7 +189,7 @@ def _worded(text: str, match: re.Match[str]) -> list[Number]:
     end = match.start("n")
 
     def close() -> None:
-        if start >= 0:
+        if start >= 0 and total + group < MOST:
             out.append(Number(start, end, text[start:end], float(total + max(group, 0)), word=True))
 
     for piece in re.finditer(r"[A-Za-z]+", match.group("n")):

@@ -11,10 +11,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
 
+from runner.judges.groundedness.binding import Group, Run, before_at, bind, end_of, grouped, outside, runs_of
 from runner.judges.groundedness.fields import Cue, ranked, read_cues
-from runner.judges.groundedness.numbers import Number, joined, read_numbers
+from runner.judges.groundedness.numbers import Number, read_numbers
 from runner.judges.groundedness.times import Day, Hours, Mention, read_times
 from runner.judges.groundedness.units import measures
 
@@ -23,18 +23,11 @@ _SHORT = re.compile(
     r"(?:\b(?:St|Ste|Mt|Ft|Mr|Mrs|Ms|Dr|Capt|Prof|Gen|No|approx|ca|vs|e\.g|i\.e|in|(?<![°º˚\d])(?<![°º˚\d]\s)[A-Z])|\b[ap]\.m|\bU\.S)\.$"
 )
 _NUMBERED = re.compile(r"\s*[(*#-]*\s*\d{1,2}[.)]")  # "1." begins an item of a list
-_THAN = re.compile(
-    r"\b(?:than|unlike|compared\s+(?:to|with)|versus|vs\.?|against|instead\s+of|(?:down|up)\s+from)\s+(?:on\s+|in\s+|the\s+|about\s+)*$",
-    re.IGNORECASE,
-)
-_WHICH = re.compile(r",\s*(?:which|who|where)\b", re.IGNORECASE)
 _CUTS = re.compile(
     r"[,;:)|]|\s[–—-]+\s|—|(?<=\s)/(?=\s)|\b(?:and|but|while|whereas|whilst|then|with|than|although|though|before|after|"
     r"versus|vs\.?|against|as|because|since|however|followed\s+by)\b",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"\s*(?:,?\s*(?:and|or|&)|,|/)\s*(?:on\s+|in\s+|for\s+|the\s+)*")
-_RANGED = re.compile(r"\s*(?:to|through|thru|until|till|-|–|—)\s*")
 _PAIRED = re.compile(
     r"\s*[(/,=≈~]?\s*(?:or|i\.e\.,?|that\s+is,?|which\s+is|equal\s+to|about|roughly|around|some|≈|~|=)?\s*(?:about|around)?\s*"
 )
@@ -49,26 +42,6 @@ _VALUED = re.compile(
     r"only|just|stands|reads|minus|through)\s+(?:a\s+)?$",
     re.IGNORECASE,
 )
-
-
-class _Spanned(Protocol):
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-
-
-T = TypeVar("T", bound=_Spanned)
-
-
-@dataclass(frozen=True)
-class Group(Generic[T]):
-    """Mentions that stand side by side as one list, or one range."""
-
-    start: int
-    end: int
-    items: tuple[T, ...]
-    ranged: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,12 +134,12 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
         day_groups = grouped(sentence, [m for m in mentions if m.days])
         hour_groups = grouped(sentence, [m for m in mentions if m.hours])
         place_groups = grouped(sentence, places_in(sentence, names))
-        runs = _runs(sentence, numbers)
+        runs = runs_of(sentence, numbers)
         whole = [(g.start, g.end) for g in (*day_groups, *hour_groups)]
         whole += [(p.start, p.end) for p in place_groups]
         whole += [(numbers[r.items[0]].start, numbers[r.items[-1]].end) for r in runs]
         run_of = {i: run for run in runs for i in run.items}
-        cuts = [m.start() for m in _CUTS.finditer(sentence) if not any(a <= m.start() < b for a, b in whole)]
+        cuts = outside([m.start() for m in _CUTS.finditer(sentence)], whole)
         by_day = bind(numbers, runs, day_groups, cuts, sentence)
         by_hour = bind(numbers, runs, hour_groups, cuts, sentence)
         by_place = bind(numbers, runs, place_groups, cuts, sentence)
@@ -177,19 +150,19 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
             sentence, mentions, day_groups, cuts, [c for c in found if "clock" in c.measures], days
         )
         for i, number in enumerate(numbers):
-            before = sentence[: number.start]
+            before = before_at(sentence, number.start)
             after = sentence[number.end :]
             claim = Claim(
                 number,
                 sentence,
                 after[:60],
-                before[-60:],
+                before,
                 _days(by_day[i]) if by_day[i] else days,
                 tuple(m.hours for m in by_hour[i] if m.hours) if by_hour[i] else hours,
                 frozenset(p.name for p in by_place[i]) if by_place[i] else where,
                 cues[i][0],
                 cues[i][1],
-                end=_end(numbers, run_of[i], i),
+                end=end_of(numbers, run_of[i], i),
                 far=cues[i][2],
                 counted=number.unit is None and bool(_COUNTED.match(after)),
             )
@@ -240,120 +213,6 @@ def _noun(after: str) -> bool:
 
 def _days(mentions: Sequence[Mention]) -> tuple[Day, ...]:
     return tuple(d for m in mentions for d in m.days)
-
-
-def grouped(text: str, mentions: Sequence[T]) -> list[Group[T]]:
-    out: list[Group[T]] = []
-    for m in mentions:
-        if out:
-            between, last = text[out[-1].end : m.start], out[-1]
-            if _LISTED.fullmatch(between) and not last.ranged:
-                out[-1] = Group(last.start, m.end, (*last.items, m))
-                continue
-            if _RANGED.fullmatch(between):
-                out[-1] = Group(last.start, m.end, (*last.items, m), True)
-                continue
-        out.append(Group(m.start, m.end, (m,)))
-    return out
-
-
-@dataclass(frozen=True)
-class Run:
-    """Indexes of numbers of one unit that stand in one list, or in a range."""
-
-    items: tuple[int, ...]
-    ranged: bool = False
-
-
-_TO = re.compile(r"\s*(?:(?:up\s+|down\s+)?to|through|-|–|—)\s*|\s*and\s*")
-
-
-def _runs(text: str, numbers: Sequence[Number]) -> list[Run]:
-    out: list[list[int]] = []
-    for i, n in enumerate(numbers):
-        if i and n.unit == numbers[i - 1].unit and joined(text[numbers[i - 1].end : n.start]):
-            out[-1].append(i)
-        else:
-            out.append([i])
-    return [Run(tuple(run), _is_range(text, numbers, run)) for run in out]
-
-
-def _is_range(text: str, numbers: Sequence[Number], run: Sequence[int]) -> bool:
-    """ "From 3 up to 14", "between 3 and 14", "3–14"."""
-    if len(run) != 2:
-        return False
-    first, second = numbers[run[0]], numbers[run[1]]
-    between = text[first.end : second.start]
-    return bool(_TO.fullmatch(between)) and (
-        "and" not in between or bool(re.search(r"\bbetween\s+$", text[: first.start], re.IGNORECASE))
-    )
-
-
-def _end(numbers: Sequence[Number], run: Run, i: int) -> str:
-    """Which end of a range a number is."""
-    if not run.ranged:
-        return ""
-    first, second = (numbers[k].value for k in run.items)
-    return "min" if (i == run.items[0]) == (first <= second) else "max"
-
-
-def bind(
-    numbers: Sequence[_Spanned],
-    runs: Sequence[Run],
-    groups: Sequence[Group[T]],
-    cuts: Sequence[int],
-    text: str = "",
-) -> list[list[T]]:
-    """For each number the mentions that it belongs to; none where the sentence, `text`, has none. "Respectively", a
-    list of numbers goes with as many mentions before it. A day that is only compared with ("than today"), or stands in
-    a clause aside (", which …"), is none for numbers of other clauses; a number that is compared with ("instead of
-    21") may be any day's."""
-    out: list[list[T]] = [[] for _ in numbers]
-    if not groups:
-        return out
-    homes = [bisect_right(cuts, g.start) for g in groups]
-    clauses = [bisect_right(cuts, n.start) for n in numbers]
-    for run in runs:
-        n, clause = numbers[run.items[0]], clauses[run.items[0]]
-        inside = [g for g, home in zip(groups, homes, strict=True) if home == clause]
-        plain = [
-            g
-            for g, home in zip(groups, homes, strict=True)
-            if not _THAN.search(text[: g.start]) and not (home and _WHICH.match(text, cuts[home - 1]))
-        ]
-        around = inside or plain or list(groups)
-        before = [g for g in around if g.end <= n.start]
-        after = [g for g in around if g.start >= n.end]
-        ahead = (
-            next(m for m, c in zip(numbers, clauses, strict=True) if not inside or c == clause).end
-            <= around[0].start
-        )
-        group = before[-1] if before else around[0]
-        if len(inside) > 1 and ahead and after:  # "21 in Cardiff stand against 14 in Glasgow"
-            group = after[0]
-        listed = len(run.items) > 1 and not run.ranged
-        earlier = [m for g in groups if g.end <= n.start for m in g.items]
-        if not inside and len(groups) > 1 and _THAN.search(text[: n.start]):
-            for i in run.items:
-                out[i] = [m for g in groups for m in g.items]
-        elif "respectively" in text and listed and len(earlier) >= len(run.items):
-            for i, m in zip(run.items, earlier[-len(run.items) :], strict=True):
-                out[i] = [m]
-        elif listed and len(group.items) == len(run.items) and not group.ranged:
-            for i, m in zip(run.items, group.items, strict=True):
-                out[i] = [m]
-        else:
-            may = list(group.items)
-            if not inside and listed and len(may) == 1 and earlier:
-                may = earlier  # any of them
-            elif not inside and before and after and ahead:
-                may += after[0].items  # the sentence names its days after its numbers: either
-            for i in run.items:
-                out[i] = [] if group.ranged else list(may)  # "from Monday to Friday": any day of them
-            if listed and inside and not before and earlier:  # "at noon 2 mm, and 3 mm at six"
-                for i in run.items[:-1]:
-                    out[i] += earlier
-    return out
 
 
 def _cued(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 MONTHS = "january february march april may june july august september october november december".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
@@ -237,7 +238,8 @@ def _hours(kind: str, m: re.Match[str]) -> Hours | None:
     return Hours(at, at, True, Hours(at + 720, at + 720))
 
 
-def read_times(text: str) -> list[Mention]:
+@lru_cache(maxsize=512)
+def read_times(text: str) -> tuple[Mention, ...]:
     """All mentions of days and of hours, in order. "Tuesday, 3 March" is one; an ISO time is a day and an hour."""
     found: list[Mention] = []
     for kind, rule in _RULES:
@@ -263,7 +265,8 @@ def read_times(text: str) -> list[Mention]:
                 continue
             if hours := _hours(kind, m):
                 clock.append(Mention(m.start(), m.end(), m.group().strip(), (), hours, kind))
-    return sorted(_merged(text, sorted(days_found, key=lambda f: f.start)) + clock, key=lambda f: f.start)
+    whole = _merged(text, sorted(days_found, key=lambda f: f.start)) + clock
+    return tuple(sorted(whole, key=lambda f: f.start))
 
 
 _BETWEEN = re.compile(r"[\s,(]*(?:the\s+|that\s+is,?\s+|i\.e\.,?\s+)?")

@@ -1,0 +1,169 @@
+"""To what a number belongs: the days, hours and places that its sentence names."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from runner.judges.groundedness.numbers import Number, joined
+
+_THAN = re.compile(
+    r"\b(?:than|unlike|compared\s+(?:to|with)|versus|vs\.?|against|instead\s+of|(?:down|up)\s+from)\s+(?:on\s+|in\s+|the\s+|about\s+)*$",
+    re.IGNORECASE,
+)
+_WHICH = re.compile(r",\s*(?:which|who|where)\b", re.IGNORECASE)
+_LISTED = re.compile(r"\s*(?:,?\s*(?:and|or|&)|,|/)\s*(?:on\s+|in\s+|for\s+|the\s+)*")
+_TO = re.compile(r"\s*(?:(?:up\s+|down\s+)?to|through|-|–|—)\s*|\s*and\s*")
+_RANGED = re.compile(r"\s*(?:to|through|thru|until|till|-|–|—)\s*")
+
+
+class Spanned(Protocol):
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+T = TypeVar("T", bound=Spanned)
+
+
+@dataclass(frozen=True)
+class Group(Generic[T]):
+    """Mentions that stand side by side as one list, or one range."""
+
+    start: int
+    end: int
+    items: tuple[T, ...]
+    ranged: bool = False
+
+
+def outside(places: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int]:
+    """Those places, in order, that stand in none of the spans."""
+    out: list[int] = []
+    end, rest = -1, iter(sorted(spans))
+    span = next(rest, None)
+    for place in places:
+        while span and span[0] <= place:
+            end, span = max(end, span[1]), next(rest, None)
+        if place >= end:
+            out.append(place)
+    return out
+
+
+def before_at(text: str, at: int) -> str:
+    """The end of what stands before a place: enough to see a word or two, however long the text is."""
+    return text[max(0, at - 60) : at]
+
+
+def grouped(text: str, mentions: Sequence[T]) -> list[Group[T]]:
+    out: list[Group[T]] = []
+    for m in mentions:
+        if out:
+            between, last = text[out[-1].end : m.start], out[-1]
+            if _LISTED.fullmatch(between) and not last.ranged:
+                out[-1] = Group(last.start, m.end, (*last.items, m))
+                continue
+            if _RANGED.fullmatch(between):
+                out[-1] = Group(last.start, m.end, (*last.items, m), True)
+                continue
+        out.append(Group(m.start, m.end, (m,)))
+    return out
+
+
+@dataclass(frozen=True)
+class Run:
+    """Indexes of numbers of one unit that stand in one list, or in a range."""
+
+    items: tuple[int, ...]
+    ranged: bool = False
+
+
+def runs_of(text: str, numbers: Sequence[Number]) -> list[Run]:
+    out: list[list[int]] = []
+    for i, n in enumerate(numbers):
+        if i and n.unit == numbers[i - 1].unit and joined(text[numbers[i - 1].end : n.start]):
+            out[-1].append(i)
+        else:
+            out.append([i])
+    return [Run(tuple(run), _is_range(text, numbers, run)) for run in out]
+
+
+def _is_range(text: str, numbers: Sequence[Number], run: Sequence[int]) -> bool:
+    """ "From 3 up to 14", "between 3 and 14", "3–14"."""
+    if len(run) != 2:
+        return False
+    first, second = numbers[run[0]], numbers[run[1]]
+    between = text[first.end : second.start]
+    return bool(_TO.fullmatch(between)) and (
+        "and" not in between or bool(re.search(r"\bbetween\s+$", before_at(text, first.start), re.IGNORECASE))
+    )
+
+
+def end_of(numbers: Sequence[Number], run: Run, i: int) -> str:
+    """Which end of a range a number is."""
+    if not run.ranged:
+        return ""
+    first, second = (numbers[k].value for k in run.items)
+    return "min" if (i == run.items[0]) == (first <= second) else "max"
+
+
+def bind(
+    numbers: Sequence[Spanned],
+    runs: Sequence[Run],
+    groups: Sequence[Group[T]],
+    cuts: Sequence[int],
+    text: str = "",
+) -> list[list[T]]:
+    """For each number the mentions that it belongs to; none where the sentence, `text`, has none. "Respectively", a
+    list of numbers goes with as many mentions before it. A day that is only compared with ("than today"), or stands in
+    a clause aside (", which …"), is none for numbers of other clauses; a number that is compared with ("instead of
+    21") may be any day's."""
+    out: list[list[T]] = [[] for _ in numbers]
+    if not groups:
+        return out
+    homes = [bisect_right(cuts, g.start) for g in groups]
+    clauses = [bisect_right(cuts, n.start) for n in numbers]
+    plain = [
+        g
+        for g, home in zip(groups, homes, strict=True)
+        if not _THAN.search(before_at(text, g.start)) and not (home and _WHICH.match(text, cuts[home - 1]))
+    ]
+    for run in runs:
+        n, clause = numbers[run.items[0]], clauses[run.items[0]]
+        inside = [g for g, home in zip(groups, homes, strict=True) if home == clause]
+        around = inside or plain or list(groups)
+        before = [g for g in around if g.end <= n.start]
+        after = [g for g in around if g.start >= n.end]
+        ahead = (
+            next(m for m, c in zip(numbers, clauses, strict=True) if not inside or c == clause).end
+            <= around[0].start
+        )
+        group = before[-1] if before else around[0]
+        if len(inside) > 1 and ahead and after:  # "21 in Cardiff stand against 14 in Glasgow"
+            group = after[0]
+        listed = len(run.items) > 1 and not run.ranged
+        earlier = [m for g in groups if g.end <= n.start for m in g.items]
+        if not inside and len(groups) > 1 and _THAN.search(before_at(text, n.start)):
+            for i in run.items:
+                out[i] = [m for g in groups for m in g.items]
+        elif "respectively" in text and listed and len(earlier) >= len(run.items):
+            for i, m in zip(run.items, earlier[-len(run.items) :], strict=True):
+                out[i] = [m]
+        elif listed and len(group.items) == len(run.items) and not group.ranged:
+            for i, m in zip(run.items, group.items, strict=True):
+                out[i] = [m]
+        else:
+            may = list(group.items)
+            if not inside and listed and len(may) == 1 and earlier:
+                may = earlier  # any of them
+            elif not inside and before and after and ahead:
+                may += after[0].items  # the sentence names its days after its numbers: either
+            for i in run.items:
+                out[i] = [] if group.ranged else list(may)  # "from Monday to Friday": any day of them
+            if listed and inside and not before and earlier:  # "at noon 2 mm, and 3 mm at six"
+                for i in run.items[:-1]:
+                    out[i] += earlier
+    return out
