@@ -89,6 +89,7 @@ def test_common_words_are_those_of_all_groups_alike() -> None:
 def test_grams() -> None:
     assert grams(["a", "b", "c"], 2) == ["a", "b", "c", "a b", "b c"]
     assert grams(["a"], 3) == ["a"]
+    assert grams(["_", "_", "a"], 2) == ["a", "_ a"]
 
 
 def test_weights_come_from_the_training_half_alone() -> None:

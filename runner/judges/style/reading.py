@@ -102,5 +102,6 @@ class Lexicon:
 
 
 def grams(words: Sequence[str], longest: int) -> list[str]:
-    """All runs of 1 to `longest` words."""
-    return [" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)]
+    """All runs of 1 to `longest` words, but those with nothing but masks: how many names there are is no style."""
+    runs = (words[i : i + n] for n in range(1, longest + 1) for i in range(len(words) - n + 1))
+    return [" ".join(run) for run in runs if any(word != MASK for word in run)]
