@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -87,25 +88,48 @@ def for_trainer(record: Record, learnt: Learnt = ASSISTANT) -> dict[str, Any]:
     return row
 
 
-def _leaves(data: Any) -> Iterator[str]:
-    """Every word that a JSON value says: keys of `properties`, texts and numbers."""
-    if isinstance(data, dict):
-        for key, value in data.items():
+def _leaves(schema: Any) -> Iterator[str]:
+    """Every word that a schema says: keys of `properties`, texts and numbers."""
+    if isinstance(schema, dict):
+        for key, value in schema.items():
             if isinstance(value, dict) and key == "properties":
                 yield from value
             yield from _leaves(value)
-    elif isinstance(data, list):
-        for value in data:
+    elif isinstance(schema, list):
+        for value in schema:
             yield from _leaves(value)
-    elif isinstance(data, str):
-        yield data
-    elif data is not None and not isinstance(data, bool):
-        yield json.dumps(data)
+    elif isinstance(schema, str):
+        yield schema
+    elif schema is not None and not isinstance(schema, bool):
+        yield json.dumps(schema)
+
+
+def _words(arguments: Any) -> Iterator[str]:
+    """Every word that arguments say: all names, texts, numbers, truth values and nulls."""
+    if isinstance(arguments, dict):
+        for key, value in arguments.items():
+            yield key
+            yield from _words(value)
+    elif isinstance(arguments, list):
+        for value in arguments:
+            yield from _words(value)
+    else:
+        yield arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+_PYTHON = {"null": "None", "true": "True", "false": "False"}
 
 
 def _forms(words: str) -> tuple[str, ...]:
     """`words` as they are, and as JSON escapes them."""
-    return (words, words.strip(), *(json.dumps(words, ensure_ascii=a)[1:-1] for a in (True, False)))
+    return (words, *(json.dumps(words, ensure_ascii=a)[1:-1] for a in (True, False)))
+
+
+def _written(data: Any) -> Iterator[str]:
+    """JSON as templates write it: in one line or in several."""
+    for how in ({}, {"indent": 4}, {"indent": 2}, {"separators": (",", ":")}, {"sort_keys": True}):
+        for ascii in (False, True):
+            yield json.dumps(data, ensure_ascii=ascii, **how)
 
 
 def _holds(text: str, words: str) -> bool:
@@ -208,14 +232,23 @@ class Renderer:
 
     def _check_tools(self, messages: list[Any], tools: list[dict[str, Any]], whole: str) -> None:
         without = self._text(messages, None)
-        for tool in tools:
+        for n, tool in enumerate(tools):
             function = tool["function"]
+            if any(whole.count(form) > without.count(form) for form in _written(function)):
+                continue
             for leaf in _leaves(function):
                 # The words may stand elsewhere too: the tools must have added them.
                 if leaf and not any(whole.count(form) > without.count(form) for form in _forms(leaf)):
                     raise Lost(f"tool {function['name']!r} of the schema ({leaf!r})")
             if whole.count(function["name"]) <= without.count(function["name"]):
                 raise Lost(f"the schema of tool {function['name']!r}")
+            # What may be left out is said by no word: a schema without it must read otherwise.
+            parameters = function.get("parameters")
+            if isinstance(parameters, dict) and parameters.get("required"):
+                free = {k: v for k, v in parameters.items() if k != "required"}
+                less = [*tools[:n], {**tool, "function": {**function, "parameters": free}}, *tools[n + 1 :]]
+                if self._text(messages, less) == whole:
+                    raise Lost(f"tool {function['name']!r} of the schema (required)")
 
     def _marked(self, text: str, spans: list[tuple[int, int]], borders: list[int]) -> Rendered:
         """`borders`: where prompts end. The model never sees a token that lies across one of them."""
@@ -250,6 +283,12 @@ def _check(message: Message, segment: str, n: int) -> None:
     for call in message.tool_calls:
         if call.function.name not in segment:
             raise Lost(f"the call of tool {call.function.name!r} ({place})")
-        for leaf in _leaves(json.loads(call.function.arguments)):
-            if not _holds(segment, leaf):
-                raise Lost(f"an argument of tool {call.function.name!r}, {leaf!r} ({place})")
+        arguments = json.loads(call.function.arguments)
+        if any(form in segment for form in _written(arguments)):
+            continue
+        for word, times in Counter(_words(arguments)).items():
+            python = segment.count(_PYTHON[word]) if word in _PYTHON else 0
+            if word and not _holds(segment, word) and not python:
+                raise Lost(f"an argument of tool {call.function.name!r}, {word!r} ({place})")
+            if word in _PYTHON and segment.count(word) + python < times:
+                raise Lost(f"an argument of tool {call.function.name!r}, {word!r} ({place})")

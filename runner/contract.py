@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -39,11 +40,17 @@ def _call(name: str, arguments: str, tools: dict[str, dict[str, Any]]) -> str | 
     from referencing.exceptions import Unresolvable
 
     try:
-        values = json.loads(arguments, parse_constant=_no_constant)
+        values = json.loads(
+            arguments, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once
+        )
     except ValueError as e:
         return f"arguments of {name} are not JSON: {e}"
     if not isinstance(values, dict):
         return f"arguments of {name} are not an object"
+    if "\\u" in arguments and not _writable(
+        "".join(_strings(values))
+    ):  # written as \\ud83d it passes for ASCII
+        return f"arguments of {name} hold half a character (a lone surrogate)"
     try:
         for error in _validator(json.dumps(tools[name], sort_keys=True)).iter_errors(values):
             at = ".".join(map(str, error.absolute_path))
@@ -57,6 +64,22 @@ def _call(name: str, arguments: str, tools: dict[str, dict[str, Any]]) -> str | 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    """A template would say Infinity, which is no JSON."""
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that is there twice, a template says the last value only."""
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        twice = next(k for n, (k, _) in enumerate(pairs) if k in dict(pairs[:n]))
+        raise ValueError(f"{twice!r} is there twice")
+    return out
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -86,11 +109,14 @@ def _unwritable(record: Record) -> str | None:
     whole = "".join(texts)
     if "\0" in whole:
         return "holds a NUL character"
+    return None if _writable(whole) else "holds half a character (a lone surrogate)"
+
+
+def _writable(text: str) -> bool:
     try:
-        whole.isascii() or whole.encode()
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
-        return "holds half a character (a lone surrogate)"
-    return None
+        return False
 
 
 def _order(messages: list[Message]) -> str | None:

@@ -33,6 +33,7 @@ class Abilities:
     there. `ids`: which ids of calls it takes, any or those of nine letters or digits; `tells`: it says them, so that
     results may stand in any order.
     `spaces`: an answer may begin with white space; else the tokenizer joins that to what stands before the answer.
+    `trims`: roles whose texts it says without the white space at their ends. `names`: it says a speaker's name.
     `control`: finds the tokenizer's control tokens, which no text may hold.
     """
 
@@ -45,6 +46,8 @@ class Abilities:
     ids: Literal["any", "nine"]
     tells: bool
     spaces: bool
+    trims: frozenset[str]
+    names: bool
     control: re.Pattern[str] | None
 
 
@@ -69,6 +72,7 @@ _TOOL = {
 _ASK, _SYSTEM = Message("user", "How high does the Tamar stand?"), Message("system", "Be brief, pilot.")
 _ANSWER = Message("assistant", "Two metres and a half.")
 _ENDINGS = [Message("user", "Is that much?"), Message("assistant", "Not at all in spring.")]
+_NAMED = "pilot_of_the_tamar"
 _SPACES = ("\n", "\n\n", " ", "  ", "\t", "\n ")
 
 
@@ -119,8 +123,24 @@ def abilities(renderer: chat.Renderer) -> Abilities:
         ids=form,
         tells=way is not None and _tells(renderer, one, two[form][0]),
         spaces=all(_says(renderer, [_ASK, Message("assistant", f"{space}Two metres.")]) for space in _SPACES),
+        trims=_trims(renderer, one if way else []),
+        names=_NAMED in renderer.render(Record([replace(_ASK, name=_NAMED), _ANSWER])).text,
         control=_control(renderer),
     )
+
+
+def _trims(renderer: chat.Renderer, called: list[Message]) -> frozenset[str]:
+    """Roles whose texts lose the white space at their ends."""
+    out = set()
+    for messages in ([_SYSTEM, _ASK, _ANSWER], called):
+        for n, m in enumerate(messages):
+            if not m.content or not _says(renderer, messages, bool(called) and messages is called):
+                continue
+            # An answer's beginning is another matter: `spaces`.
+            padded = replace(m, content=f"{m.content}\n" if m.role == "assistant" else f" {m.content}\n")
+            if not _says(renderer, [*messages[:n], padded, *messages[n + 1 :]], messages is called):
+                out.add(m.role)
+    return frozenset(out)
 
 
 def _tells(renderer: chat.Renderer, messages: list[Message], id: str) -> bool:
@@ -269,18 +289,24 @@ def _nine(messages: list[Message], notes: list[str]) -> list[Message]:
 def _texts(messages: list[Message], able: Abilities, notes: list[str]) -> list[Message]:
     """Texts that are empty, and the white space that answers begin with."""
     out: list[Message] = []
-    blank = spaces = nulls = 0
+    blank = spaces = ends = names = nulls = 0
     for m in messages:
         content = m.content
         if m.tool_calls and content and not content.strip() and not able.beside:
             content, blank = None, blank + 1
         if m.role == "assistant" and content and content[0].isspace() and not able.spaces:
             content, spaces = content.lstrip(), spaces + 1
+        if m.role in able.trims and content and content != content.strip():
+            content, ends = content.strip(), ends + 1
         if content is None and not able.empty and (m.tool_calls or m.role == "tool"):
             content, nulls = "", nulls + 1
+        if m.name and m.role != "tool" and not able.names:
+            m, names = replace(m, name=None), names + 1
         out.append(m if content is m.content else replace(m, content=content))
     notes += _counted(blank, "blank text beside a call left out")
     notes += _counted(spaces, "white space before an answer left out")
+    notes += _counted(ends, "white space at the ends of a text left out")
+    notes += _counted(names, "a speaker's name left out")
     notes += _counted(nulls, "no text made an empty one")
     return out
 

@@ -54,7 +54,7 @@ Tell = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `failed_gates` and `inconclusive_gates` are sentences, `executed` the number of steps made."""
+    """What a run came to. `failed_gates` and `inconclusive_gates` are sentences, `executed` the steps made."""
 
     folder: Path
     executed: int

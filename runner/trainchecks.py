@@ -82,14 +82,18 @@ def _schedule(doc: Yaml, train: r.Train) -> Found:
         what = f"goes with schedule: cosine or warmup_stable_decay; {schedule} does not ask for it"
         yield doc.problem(("train", "min_lr"), what)
     steps = (train.warmup_steps or 0) + (train.decay_steps or 0)
-    if train.max_steps and train.warmup_steps is not None and steps > train.max_steps:
+    if train.max_steps and steps > train.max_steps:
         what = f"warm-up and decay take {steps} steps, more than max_steps, {train.max_steps}"
-        yield doc.problem(("train", "warmup_steps"), what, at_value=True)
+        key = "decay_steps" if train.warmup_steps is None else "warmup_steps"
+        yield doc.problem(("train", key), what, at_value=True)
 
 
 def _evaluation(doc: Yaml, train: r.Train, split: r.Split | None) -> Found:
     """The best checkpoint is one that was evaluated *and* saved: Transformers takes another without a word."""
     if not train.best:
+        if train.evaluate_every is not None and split is not None and not split.validation:
+            what = "there is no validation split to evaluate on; give split.validation a share, or leave this out"
+            yield doc.problem(("train", "evaluate_every"), what)
         return
     key = "early_stopping" if train.early_stopping is not None else "keep_best"
     path: Path = ("train", key)
@@ -103,6 +107,9 @@ def _evaluation(doc: Yaml, train: r.Train, split: r.Split | None) -> Found:
             f"the best checkpoint must be one that is evaluated and saved; evaluate_every is {train.evaluate_every} "
             f"and save_every {train.save_every}: give both the same number"
         )
+        yield doc.problem(path, what)
+    elif train.max_steps and train.evaluate_every > train.max_steps:
+        what = f"evaluate_every is {train.evaluate_every} and max_steps {train.max_steps}: nothing would be evaluated"
         yield doc.problem(path, what)
 
 

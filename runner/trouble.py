@@ -211,9 +211,22 @@ def _disk(about: About, match: re.Match[str]) -> str:
     return full()
 
 
+def _ours(about: About, match: re.Match[str]) -> str:
+    return match[1].strip()
+
+
+def _no_layers(about: About, match: re.Match[str]) -> str:
+    return (
+        f"the adapter finds no layer in {about.base!r} to stand on (adapter.targets, and "
+        "axolotl.peft_layers_to_transform if it is given): name linear layers, and numbers of layers that the base has"
+    )
+
+
 Say = Callable[[About, "re.Match[str]"], "str | None"]
 
 _PATTERNS: list[tuple[str, Say]] = [
+    (r"ValueError: mirepoix: (.+)", _ours),
+    (r"No modules were targeted for adaptation|Note: You specified 'layers_to_transform'", _no_layers),
     (r"No space left on device|\[?Errno 28\]?|os error 28|Disk quota exceeded|os error 122|PytorchStreamWriter failed"
      r"|unexpected pos \d+ vs \d+|file write failed", _disk),
     (r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED", _gpu_memory),

@@ -6,9 +6,11 @@ formulas and how far off they were. The one thing that is measured is this machi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner import recipe as r
 from runner.forecast import cpu, fitting, lengths, machines, made, timing
 from runner.forecast.cpu import Tell
 from runner.forecast.disk import disk
@@ -92,7 +94,18 @@ def _said(whole: made.Made) -> tuple[str, ...]:
         out.append("the shape of this base model is not known: no parameters, memory or hours")
     if whole.what and whole.what.unknown:
         out.append(f"the model has no module named {', '.join(whole.what.unknown)}")
+    if whole.steps is not None:
+        out += _scheduled(whole.recipe.train, whole.steps.steps)
     return tuple(out)
+
+
+def _scheduled(train: r.Train, steps: int) -> Iterator[str]:
+    """What a schedule asks of more steps than there are."""
+    asked = (train.warmup_steps or 0) + (train.decay_steps or 0)
+    if asked > steps:
+        yield f"warm-up and decay take {asked} steps, more than the training has, {steps}: it will be refused"
+    if train.evaluate_every is not None and train.evaluate_every > steps:
+        yield f"evaluate_every is {train.evaluate_every}: in {steps} steps it is never evaluated on the way"
 
 
 def _evaluated(whole: made.Made) -> int:

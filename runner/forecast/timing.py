@@ -125,4 +125,6 @@ def on_cpu(
     blocks = shape.layers * (measured.pass_ * steps.passes + token * tokens) * again
     head = real * labelled * measured.label
     evaluated = validation * (shape.layers * measured.token / 3 + measured.label / 2)
-    return Duration(CPU_START * measured.start, blocks + head + evaluated + steps.steps * (CPU_STEP + measured.step))
+    return Duration(
+        CPU_START * measured.start, blocks + head + evaluated + steps.steps * (CPU_STEP + measured.step)
+    )

@@ -43,6 +43,7 @@ def proof(m: Making) -> None:
     Held in memory is a digest of each record's tokens, with its id and which of them are trained, eight to a byte.
     """
     render = basemodel.renderer(m)
+    _embedded(m, render)
     expected: dict[bytes, list[tuple[str, bytes]]] = {}
     counts = {"records": 0, "tokens": 0, "trained_tokens": 0}
     for record in _records(m):
@@ -57,6 +58,25 @@ def proof(m: Making) -> None:
     if missing:
         raise m.fail(f"axolotl dropped {len(missing)} of {counts['records']} records, such as {missing[0]}")
     write_json(m.out / "proof.json", counts | {"template": digest(m.plan.template)})
+
+
+def _embedded(m: Making, render: chat.Renderer) -> None:
+    """Each token of the tokenizer has its row in the embedding. Axolotl adds those that are missing, and trains
+    all of them: an adapter of many times the size, which fits no base."""
+    from transformers import AutoConfig
+
+    model = m.plan.loaded.recipe.model
+    assert model is not None
+    place = render.tokenizer.name_or_path
+    config = AutoConfig.from_pretrained(
+        place, revision=model.revision, local_files_only=True, trust_remote_code=False
+    )
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    if rows and len(render.tokenizer) > rows:
+        raise m.fail(
+            f"model.base: the tokenizer of {model.base!r} has {len(render.tokenizer)} tokens and its embedding {rows} "
+            "rows, so that Axolotl would add the others and train them all; use the tokenizer that belongs to the model"
+        )
 
 
 def _check(

@@ -98,6 +98,29 @@ def test_an_architecture_that_nobody_knows(place: Place) -> None:
     assert code == 3 and "'tiny'" in said and "'nosuch'" in said and "choose another base" in said
 
 
+def test_a_schedule_that_is_longer_than_the_training(place: Place) -> None:
+    """Eight rows, one epoch: known only once Axolotl has counted. The rate would stay a millionth of what was asked."""
+    recipe = RECIPE.replace("max_steps: 12", "epochs: 1, schedule: warmup_stable_decay, decay_steps: 5000")
+    code, said = place.run(recipe)
+    assert code == 3 and "5000 steps, more than the whole training, 8" in said and "train.decay_steps" in said
+
+
+def test_layers_that_the_base_lacks(place: Place) -> None:
+    code, said = place.run(f"{RECIPE}axolotl: {{peft_layers_to_transform: [99]}}\n")
+    assert code == 3 and "peft_layers_to_transform" in said and "'tiny'" in said
+
+
+def test_a_tokenizer_with_more_tokens_than_the_base_has_rows(place: Place) -> None:
+    """Axolotl would add rows to the embedding, train them all, and leave an adapter that fits no base."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(place.root / "tiny")
+    tokenizer.add_tokens(["<extra_1>", "<extra_2>"])
+    tokenizer.save_pretrained(place.root / "tiny")
+    code, said = place.run()
+    assert code == 3 and "has 292 tokens and its embedding 290 rows" in said and "model.base" in said
+
+
 def test_a_template_that_raises(place: Place) -> None:
     (place.root / "own.jinja").write_text("{{ raise_exception('this template takes no users') }}")
     code, said = place.run(RECIPE.replace("chatml-tools", "own.jinja"))

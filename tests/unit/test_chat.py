@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner import library
+from runner import library, lowering
 from runner.chat import Lost, Renderer, Unrenderable, for_trainer
 from runner.record import FunctionCall, Message, Record, ToolCall
 
@@ -112,6 +112,72 @@ def test_a_template_that_loses_a_part_is_found_out(tiny: Path, what: str) -> Non
     )  # fmt: skip
     with pytest.raises(Lost, match=what):
         renderer(tiny, text).render(CONVERSATION)
+
+
+CALLING = (
+    "{% if tools %}<tools>{{ TOOLS }}</tools>{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}(CALL){% endfor %}{{ m.content or '' }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SOME = "{% for k, v in c.function.arguments.items() if v is not none %}{{ k }}={{ v | tojson }} {% endfor %}"
+TRUE = (
+    "{% for k, v in c.function.arguments.items() if v is not boolean %}{{ k }}={{ v | tojson }} {% endfor %}"
+)
+BARE = "{{ c.function.arguments.values() | list | tojson }}"
+EACH = "{% for k, v in c.function.arguments.items() %}{{ k }}={{ v }} {% endfor %}"
+FREE = (
+    "{% for t in tools %}{{ t.function.name }}: {{ t.function.description }}"
+    "{{ {'type': 'object', 'properties': t.function.parameters.properties} | tojson }}{% endfor %}"
+)
+ARGUMENTS = '{"harbour":"Oban","hour":null,"springs":true,"deep":{"metres":[null,false]}}'
+
+
+@pytest.mark.parametrize(
+    ("call", "tools", "lost"),
+    [
+        (SOME, "tools | tojson", "'null'|'hour'"),
+        (TRUE, "tools | tojson", "'true'|'springs'"),
+        (BARE, "tools | tojson", "'harbour'"),
+        (EACH, "tools | tojson", None),
+        ("{{ c.function.arguments | tojson }}", "tools | tojson", None),
+        ("{{ c.function.arguments | tojson }}", "REQUIRED", "required"),
+    ],
+)
+def test_names_nulls_and_what_is_required_are_parts_too(
+    tiny: Path, call: str, tools: str, lost: str | None
+) -> None:
+    shown = FREE if tools == "REQUIRED" else f"{{{{ {tools} }}}}"
+    template = CALLING.replace("{{ TOOLS }}", shown).replace("CALL", call)
+    asked = Message("assistant", tool_calls=[ToolCall("call_1", FunctionCall("get_tide", ARGUMENTS))])
+    messages = [
+        Message("user", "?"),
+        asked,
+        Message("tool", "3", tool_call_id="call_1"),
+        Message("assistant", "So."),
+    ]
+    record = Record(messages, tools=[TOOL])
+    if lost is None:
+        assert renderer(tiny, template).render(record).spans
+        return
+    with pytest.raises(Lost, match=lost):
+        renderer(tiny, template).render(record)
+
+
+def test_white_space_is_a_part_of_a_text(tiny: Path) -> None:
+    text = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    trimming = renderer(tiny, text)
+    record = Record([Message("user", "  verse\n"), Message("assistant", "So.")])
+    with pytest.raises(Lost, match="the user text"):
+        trimming.render(record)
+    able = lowering.abilities(trimming)
+    assert {"user", "system", "assistant"} <= able.trims and not able.names
+    lowered = lowering.lower(record, able)
+    assert lowered.notes == ("white space at the ends of a text left out",) and trimming.render(
+        lowered.record
+    )
 
 
 def test_the_models_own_template_without_tools_loses_them(tiny: Path) -> None:

@@ -13,7 +13,7 @@ from runner.record import FunctionCall, Message, Record, ToolCall
 
 ALL = Abilities(
     system="own", tools=True, later=True, parallel=True, beside=True, empty=True, ids="any", tells=True, spaces=True,
-    control=None,
+    trims=frozenset(), names=True, control=None,
 )  # fmt: skip
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 SYSTEM, ASK, SAY = Message("system", "Be brief."), Message("user", "How?"), Message("assistant", "So.")
@@ -88,6 +88,16 @@ RULES: dict[str, tuple[dict[str, Any], Record, list[Message], str]] = {
     "blanks beside a call": (
         {"beside": False}, record(ASK, turn("a", text="\n"), result("a"), SAY), [ASK, turn("a"), result("a"), SAY],
         "blank text beside a call left out",
+    ),
+    "blanks at the ends": (
+        {"trims": frozenset({"user", "tool"})},
+        record(Message("user", " How?\n"), turn("a"), result("a", "1\n"), Message("assistant", "So.\n")),
+        [Message("user", "How?"), turn("a"), result("a", "1"), Message("assistant", "So.\n")],
+        "white space at the ends of a text left out (2 times)",
+    ),
+    "names": (
+        {"names": False}, record(Message("user", "How?", name="Ann"), turn("a"), Message("tool", "1", tool_call_id="a", name="f"), SAY),
+        [ASK, turn("a"), Message("tool", "1", tool_call_id="a", name="f"), SAY], "a speaker's name left out",
     ),
     "blanks before an answer": (
         {"spaces": False}, record(Message("user", "\nHow?"), Message("assistant", "\n \tSo.\n")),
