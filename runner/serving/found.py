@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from runner import recipe as r
-from runner.errors import UsageError
+from runner.errors import StepError, UsageError
 from runner.store import Store, digest, file_digest
 from runner.wording import nearest
 from runner.workspace import Workspace
@@ -39,7 +39,8 @@ class Served:
 
 
 def find(run: str, workspace: Path) -> Served:
-    """The run of that name in the workspace. Raises UsageError, in words, for one that cannot be served."""
+    """The run of that name in the workspace. Raises UsageError, in words, for one that cannot be served, StepError
+    for one that is not what it was."""
     root = workspace.resolve()
     folder = root / "runs" / run
     if Path(run).name != run or not (folder / "recipe.yaml").is_file():
@@ -99,7 +100,9 @@ def _about(folder: Path) -> dict[str, Any]:
             return dict(about)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise UsageError(f"{path} does not say which template was trained; make it anew: recipe run … --to train")
+    raise StepError(
+        "serve", f"{path} does not say which template was trained; make it anew: recipe run … --to train"
+    )
 
 
 def _four_bits(about: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
@@ -117,9 +120,10 @@ def _template(folder: Path, about: dict[str, Any]) -> Path | None:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
     if digest(text) != about["template"]:
         what = "is not the template that was trained" if text is not None else "is missing, and was trained"
-        raise UsageError(
+        raise StepError(
+            "serve",
             f"{path} {what} (mirepoix.json beside it has another digest): served so, the model would answer otherwise "
-            "than it was judged; run the recipe again, which puts it right"
+            "than it was judged; run the recipe again, which puts it right",
         )
     return None if text is None else path
 
@@ -137,7 +141,7 @@ def _model(model: r.Model, place: Workspace, made: dict[str, Any], run: str) -> 
         artifact = Store(place.root).get(step) if step else None
         if artifact is None:
             what = f"the base model of {run!r} is no longer in {place.root / '.mirepoix'}; make it anew: recipe run …"
-            raise UsageError(what)
+            raise StepError("serve", what)
         return str(artifact.file("model"))
     folder = place.find(model.base)
     if folder is None or not folder.is_dir():
@@ -147,5 +151,5 @@ def _model(model: r.Model, place: Workspace, made: dict[str, Any], run: str) -> 
         path = folder / name
         if not path.is_file() or file_digest(path) != sha:
             what = f"{path} is not what the adapter of {run!r} was trained on; bring it back, or train anew"
-            raise UsageError(what)
+            raise StepError("serve", what)
     return str(folder)

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.errors import UsageError
+from runner.errors import StepError, UsageError
 from runner.serving import engines, vllm
 from runner.serving.engines import Engine, choose
 from runner.serving.found import find
@@ -87,19 +87,19 @@ def test_what_is_found_of_a_run(run: Path, tmp_path: Path) -> None:
 
 def test_another_template_than_was_trained_is_refused(run: Path, tmp_path: Path) -> None:
     (run / "adapter/chat_template.jinja").write_text(TEMPLATE + " ")
-    with pytest.raises(UsageError, match="is not the template that was trained"):
+    with pytest.raises(StepError, match="is not the template that was trained"):
         find("demo", tmp_path)
     (run / "adapter/chat_template.jinja").unlink()
-    with pytest.raises(UsageError, match="is missing, and was trained"):
+    with pytest.raises(StepError, match="is missing, and was trained"):
         find("demo", tmp_path)
     (run / "adapter/mirepoix.json").write_text("{}")
-    with pytest.raises(UsageError, match="does not say which template was trained"):
+    with pytest.raises(StepError, match="does not say which template was trained"):
         find("demo", tmp_path)
 
 
 def test_the_models_own_template_needs_no_file(tmp_path: Path) -> None:
     run = make_run(tmp_path, template=digest(None), base_weights="fp4-single")
-    with pytest.raises(UsageError, match="is not the template"):
+    with pytest.raises(StepError, match="is not the template"):
         find("demo", tmp_path)
     (run / "adapter/chat_template.jinja").unlink()
     served = find("demo", tmp_path)
@@ -140,7 +140,7 @@ def test_the_base_must_be_the_one_that_was_trained_on(tmp_path: Path) -> None:
     assert find("demo", tmp_path).model == str(tmp_path / "taught")
     weights.write_bytes(b"others")
     with pytest.raises(
-        UsageError, match=r"model.safetensors is not what the adapter of 'demo' was trained on"
+        StepError, match=r"model.safetensors is not what the adapter of 'demo' was trained on"
     ):
         find("demo", tmp_path)
 
@@ -156,7 +156,7 @@ def test_an_embedded_base_is_found_in_the_store(tmp_path: Path) -> None:
     folder = Path(find("demo", tmp_path).model)
     assert (folder / "config.json").is_file()
     shutil.rmtree(folder.parent)
-    with pytest.raises(UsageError, match="no longer in"):
+    with pytest.raises(StepError, match="no longer in"):
         find("demo", tmp_path)
 
 
