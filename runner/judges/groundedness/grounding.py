@@ -149,7 +149,7 @@ class Check:
             wanted = {m for q in claim.quantities if q in QUANTITIES for m in QUANTITIES[q].measures}
         for f in self.figures:
             if f.field.plain:
-                if claim.number.unit == f.unit and not claim.quantities:
+                if claim.number.unit == f.unit and all(q.startswith("key ") for q in claim.quantities):
                     yield f
             elif not wanted or wanted & _kinds(f) or not (_kinds(f) or wanted & self.measured):
                 yield f
@@ -219,6 +219,8 @@ class Check:
 
     def _named(self, said: frozenset[str], f: Fact) -> bool:
         q = f.field.quantity
+        if f.field.plain:
+            return True
         if q in said or q is None:
             own = {s for s in said if s.startswith("key ")}
             return q in said or not own or any(s[4:] in w for s in own for w in f.field.words)
