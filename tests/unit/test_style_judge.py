@@ -18,8 +18,9 @@ from runner.errors import RecipeError, StepError
 from runner.judges.style import probabilities, style
 from runner.judges.style.answers import lost, unfit
 from runner.judges.style.classifier import Classifier, Curves, Labels
+from runner.judges.style.kinds import MODERN, OTHER, PERIOD, PERSONA
 from runner.judges.style.measures import calibration_error, called, plants, together
-from runner.judges.style.pieces import MODERN, OTHER, PERIOD, PERSONA, Piece
+from runner.judges.style.pieces import Piece
 from runner.record import Answer, FunctionCall, Message, Probe, ToolCall, Verdict
 from runner.registry import InputFile, JudgeContext, plugins
 

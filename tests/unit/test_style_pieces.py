@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import StepError
-from runner.judges.style.pieces import MODERN, PERIOD, PERSONA, Work, cut, labelled, of_works, spread, works
+from runner.judges.style.kinds import MODERN, PERIOD, PERSONA
+from runner.judges.style.pieces import Work, cut, labelled, of_works, spread, works
 from runner.registry import InputFile
 
 

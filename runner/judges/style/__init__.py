@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
 from runner.errors import StepError
-from runner.judges.style import pieces as p
 from runner.judges.style.answers import lost, required, unfit
-from runner.judges.style.classifier import Classifier
-from runner.judges.style.measures import FACTS, measure
+from runner.judges.style.kinds import FACTS, MODERN, OTHER, PERIOD, PERSONA
 from runner.record import Score, Verdict
 from runner.registry import Files, JudgeContext, ProbeFile, judge
 
+if TYPE_CHECKING:
+    from runner.judges.style.classifier import Classifier
+
 METRICS = ("persona", "persona_probability", "content_kept")
-_WORKS = {"persona_works": p.PERSONA, "period_works": p.PERIOD, "modern_works": p.MODERN}
+_WORKS = {"persona_works": PERSONA, "period_works": PERIOD, "modern_works": MODERN}
 _GLOBS = (
     "Plain text (of Project Gutenberg too) or JSONL of {text, author} or {messages}; files, or globs of them."
 )
@@ -90,23 +91,27 @@ def style(
     the mean counts. A probe whose `expect` says {"required": ["a fact", ["or", "one of these"]]} is also scored on
     content_kept: 1 where the answer holds them all. The facts measure the classifier on works and authors it never saw.
     """
+    from runner.judges.style import pieces as p  # numpy, and the patterns of books
+    from runner.judges.style.classifier import Classifier
+    from runner.judges.style.measures import measure
+
     name = texts or "persona_works"
     pieces = p.labelled(context.files.get("texts", ()), name, persona)
-    if len(pieces) > 0 and not 0 < sum(x.kind == p.PERSONA for x in pieces) < len(pieces):
+    if len(pieces) > 0 and not 0 < sum(x.kind == PERSONA for x in pieces) < len(pieces):
         raise StepError("style", f"{texts}: needs texts with and without the label {persona!r}")
     length = words
     if pieces:  # they are not cut
         length = max(1, round(statistics.median(len(x.text.split()) for x in pieces)))
     by = authors or {}
     pieces += p.of_works({k: p.works(context.files.get(o, ()), by) for o, k in _WORKS.items()}, length)
-    if not 0 < sum(x.kind == p.PERSONA for x in pieces) < len(pieces):
+    if not 0 < sum(x.kind == PERSONA for x in pieces) < len(pieces):
         raise StepError(
             "style", f"{name}: no piece of {length} words in the works of the persona, or of others"
         )
     context.progress(0, 0, "training the style classifier")
     classifier = Classifier(pieces, length, name)
     facts = measure(classifier, context.seed)
-    about = p.of_works({p.OTHER: p.works(context.files.get("about_works", ()), by)}, length)
+    about = p.of_works({OTHER: p.works(context.files.get("about_works", ()), by)}, length)
     if about:
         said = classifier.probability([x.text for x in about])
         facts["check.about"] = round(sum(x >= 0.5 for x in said) / len(said), 6)
@@ -136,9 +141,10 @@ def _scores(context: JudgeContext, classifier: Classifier) -> Iterable[Score]:
 
 def probabilities(classifier: Classifier, texts: Sequence[str]) -> list[float]:
     """One probability for each text; of a long one the mean of its pieces."""
+    from runner.judges.style.pieces import cut
+
     cuts = [
-        (p.cut(t, classifier.words) if len(t.split()) * 2 > classifier.words * 3 else []) or [t]
-        for t in texts
+        (cut(t, classifier.words) if len(t.split()) * 2 > classifier.words * 3 else []) or [t] for t in texts
     ]
     said = iter(classifier.probability([piece for some in cuts for piece in some]))
     return [round(statistics.fmean(next(said) for _ in some), 6) for some in cuts]

@@ -15,7 +15,8 @@ import numpy as np
 
 from runner.errors import StepError
 from runner.judges.style.features import SETS, Numbers, Reader, Rows, Weighing
-from runner.judges.style.pieces import KINDS, OTHER, PERSONA, Piece
+from runner.judges.style.kinds import KINDS, OTHER, PERSONA
+from runner.judges.style.pieces import Piece
 
 FOLDS = 10
 SLACK = 300.0

@@ -11,7 +11,7 @@ import numpy as np
 
 from runner.judges.style.classifier import Classifier, Labels, Members, shorten
 from runner.judges.style.features import Numbers, Rows
-from runner.judges.style.pieces import KINDS, PERSONA
+from runner.judges.style.kinds import PERSONA
 from runner.judges.style.reading import tokens
 
 TOGETHER = 5
@@ -19,13 +19,6 @@ TOGETHER = 5
 BINS = 10
 PLANTED = 150
 """Pieces of each kind into which something is planted."""
-FACTS = (
-    "classifier.accuracy", "classifier.f1", "classifier.auc", "classifier.ece", "classifier.n", "classifier.words",
-    "classifier.recall", "classifier.of_five.accuracy", "classifier.shuffled.accuracy",
-    *(f"classifier.vs_{kind}.{name}" for kind in KINDS for name in ("accuracy", "f1", "auc", "ece", "called_persona")),
-    "check.about", "check.names", "check.dashes", "check.topic", "check.length",
-)  # fmt: skip
-"""All facts there may be, by name."""
 
 
 def measure(classifier: Classifier, seed: int) -> dict[str, float]:

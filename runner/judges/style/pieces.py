@@ -13,12 +13,9 @@ from msgspec import Struct, field
 from runner.booktext import Unusable, decode, strip_gutenberg
 from runner.errors import StepError
 from runner.fetching import InputFile
+from runner.judges.style.kinds import MODERN, OTHER, PERIOD, PERSONA
 from runner.passages.cutting import sentences
 from runner.record import Message, Record
-
-PERSONA, PERIOD, MODERN, OTHER = "persona", "period", "modern", "other"
-KINDS = (MODERN, PERIOD, OTHER)
-"""Kinds of texts that are not the persona's. "other": a labelled text that says no kind, or one of its own."""
 
 MOST_OF_PERSONA, MOST_OF_OTHERS = 120, 200
 """Pieces of one work of the persona, and of one work of anybody else: no long book outweighs the rest."""
