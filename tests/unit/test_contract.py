@@ -91,7 +91,10 @@ def test_order(messages: list[Message], reason: str) -> None:
         ("", "arguments of get_forecast are not JSON: "),
         ("9" * 5000, "arguments of get_forecast are not JSON: "),
         ('{"city": NaN}', "arguments of get_forecast are not JSON: NaN is not a number"),
-        ('{"city": "Rome", "days": 1e400}', "arguments of get_forecast are not JSON: 1e400 is too large a number"),
+        (
+            '{"city": "Rome", "days": 1e400}',
+            "arguments of get_forecast are not JSON: 1e400 is too large a number",
+        ),
         ('{"city": "Rome", "city": "Oslo"}', "arguments of get_forecast are not JSON: 'city' is there twice"),
         ('{"city": "\\ud83d"}', "arguments of get_forecast hold half a character"),
         ('["Rome"]', "arguments of get_forecast are not an object"),
