@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
-from runner import evaluate, process
 from runner import recipe as r
 from runner.errors import StepError
+from runner.evaluate import jobs
 from runner.load import load_recipe
 from runner.making import Making
 from runner.plan import plan
+from runner.store import digest
 from runner.train import collecting
 from runner.workspace import Workspace
 
@@ -95,14 +96,16 @@ def test_no_best_checkpoint_is_an_error_and_not_the_last_one(tmp_path: Path, sta
     ],
 )  # fmt: skip
 def test_each_arm_is_judged_on_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, arm: str, wanted: dict[str, Any]
+    tmp_path: Path, adapter: str, arm: Literal["base", "tuned"], wanted: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(process, "run", lambda *args, **kwargs: None)
     artifact = SimpleNamespace(file=lambda name: tmp_path / "made" / name)
     inputs = {"model": artifact} | ({"train": artifact} if arm == "tuned" else {})
-    m = making(tmp_path, adapter, f"answers.{arm}", inputs)
-    evaluate._job(m, "generate", {"sets": [], "batch": 1})
-    job = json.loads((tmp_path / "job.json").read_text())
+    m = making(tmp_path, adapter, "train", inputs)
+    for folder in ("adapter", "model"):
+        (tmp_path / "made" / folder).mkdir(parents=True)
+        about = {"template": digest(m.plan.template)}
+        (tmp_path / "made" / folder / "mirepoix.json").write_text(json.dumps(about))
+    job = jobs.model_of(m, arm)
     where = str(tmp_path / "made")
     for key, value in wanted.items():
         made = f"{where}/{value}" if key in ("adapter", "model") and value else value
