@@ -34,7 +34,7 @@ lint: install
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest tests --ignore tests/kit -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest tests --ignore tests/kit -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 schemas: install
 	$(BIN)/recipe schema --write
