@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from runner.errors import RecipeError, StepError
 from runner.judges.tool_use import CALL_METRICS, TALK_METRICS, ExpectedCall, match_fault
 from runner.judges.tool_use.bfcl import normal, value_fault
+from runner.judges.tool_use.schema import schema_fault
 from runner.library import shelf
 from runner.record import Answer, FunctionCall, Message, Probe, Score, ToolCall, Verdict
 from runner.registry import JudgeContext, plugins
@@ -175,6 +176,21 @@ def test_a_bad_schema_is_the_probes_fault(schema: dict[str, Any]) -> None:
     probe = Probe("p1", ASKED, tools, {}, {"calls": [{"name": "f", "arguments": {}}]})
     with pytest.raises(RecipeError, match="bad schema"):
         judge(called(("f", {})), probes=(probe,))
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        ("9" * 400, "arguments: a number too large"),
+        ("1e999", "arguments: not JSON (1e999 is too large a number)"),
+        ("-1e999", "arguments: not JSON (-1e999 is too large a number)"),
+        ("1.25", "arguments.n: 1.25 is not a multiple of 0.5"),
+        ("1e300", ""),
+    ],
+)
+def test_a_number_too_large_is_a_fault_of_the_call(number: str, why: str) -> None:
+    schema = {"properties": {"n": {"type": "number", "multipleOf": 0.5}}}
+    assert schema_fault(FunctionCall("f", f'{{"n": {number}}}'), schema) == why
 
 
 def test_half_a_character_can_be_written() -> None:

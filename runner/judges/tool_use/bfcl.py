@@ -12,6 +12,7 @@ that can be done at all. docs/judges-tools.md has the figures.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -94,7 +95,12 @@ def read_arguments(call: FunctionCall) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
-    return json.loads(call.arguments, parse_constant=refuse)
+    def finite(text: str) -> float:
+        if math.isinf(number := float(text)):  # 1e999, which no JSON could say again
+            raise ValueError(f"{clip(text)} is too large a number")
+        return number
+
+    return json.loads(call.arguments, parse_constant=refuse, parse_float=finite)
 
 
 def value_fault(value: Any, accepted: Sequence[Any], schema: Any) -> str:

@@ -31,6 +31,8 @@ def schema_fault(call: FunctionCall, schema: Mapping[str, Any]) -> str:
         )
     except RecursionError:
         return "arguments: nested too deep"
+    except OverflowError:  # multipleOf divides: a whole number of 400 digits is no float
+        return "arguments: a number too large"
     except (SchemaError, Unresolvable, toolschema.Unsafe) as e:
         raise RecipeError([Problem("probes", 0, 0, call.name, f"bad schema: {e}")]) from e
     return _worded(errors[0]) if errors else ""
