@@ -71,6 +71,25 @@ def _unevaluated(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterat
     yield from Draft202012Validator.VALIDATORS["unevaluatedProperties"](validator, wanted, value, schema)
 
 
+def _unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+    """The library compares all pairs where items cannot be sorted, as objects cannot: 2,000 take seconds."""
+    from jsonschema import ValidationError
+
+    if not wanted or not isinstance(value, list):
+        return
+    if len({json.dumps(_canonical(v), sort_keys=True) for v in value}) < len(value):
+        yield ValidationError("holds the same item twice")
+
+
+def _canonical(value: Any) -> Any:
+    """A value whose JSON text is the same for all that are equal: 1.0 is 1 (and true is not)."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_canonical(v) for v in value]
+    return {k: _canonical(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 @lru_cache
 def _class() -> Any:
     from jsonschema import Draft202012Validator
@@ -81,6 +100,7 @@ def _class() -> Any:
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
         "unevaluatedProperties": _unevaluated,
+        "uniqueItems": _unique_items,
     }
     stricter: Any = extend
     return stricter(Draft202012Validator, own)
