@@ -7,6 +7,7 @@ and nothing else.
 
 from __future__ import annotations
 
+import html
 import json
 from bisect import bisect_left
 from collections import Counter
@@ -121,8 +122,11 @@ _PYTHON = {"null": "None", "true": "True", "false": "False"}
 
 
 def _forms(words: str) -> tuple[str, ...]:
-    """`words` as they are, and as JSON escapes them."""
-    return (words, *(json.dumps(words, ensure_ascii=a)[1:-1] for a in (True, False)))
+    """`words` as they are, and as JSON, Python and XML escape them."""
+    escaped = [json.dumps(words, ensure_ascii=a)[1:-1] for a in (True, False)]
+    xml = html.escape(words)
+    jinja = xml.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    return (words, *escaped, repr(words)[1:-1], xml, jinja)
 
 
 def _written(data: Any) -> Iterator[str]:
@@ -238,6 +242,7 @@ class Renderer:
                 continue
             for leaf in _leaves(function):
                 # The words may stand elsewhere too: the tools must have added them.
+                leaf = leaf.strip()  # a description may end in a line that templates leave out
                 if leaf and not any(whole.count(form) > without.count(form) for form in _forms(leaf)):
                     raise Lost(f"tool {function['name']!r} of the schema ({leaf!r})")
             if whole.count(function["name"]) <= without.count(function["name"]):
@@ -247,8 +252,14 @@ class Renderer:
             if isinstance(parameters, dict) and parameters.get("required"):
                 free = {k: v for k, v in parameters.items() if k != "required"}
                 less = [*tools[:n], {**tool, "function": {**function, "parameters": free}}, *tools[n + 1 :]]
-                if self._text(messages, less) == whole:
+                if self._same(messages, less, whole):
                     raise Lost(f"tool {function['name']!r} of the schema (required)")
+
+    def _same(self, messages: list[Any], tools: list[dict[str, Any]], whole: str) -> bool:
+        try:
+            return self._text(messages, tools) == whole
+        except Unrenderable:
+            return False  # it cannot do without what was taken out, so it says it
 
     def _marked(self, text: str, spans: list[tuple[int, int]], borders: list[int]) -> Rendered:
         """`borders`: where prompts end. The model never sees a token that lies across one of them."""

@@ -75,10 +75,11 @@ def _finite(text: str) -> float:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of a name that is there twice, a template says the last value only."""
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        twice = next(k for n, (k, _) in enumerate(pairs) if k in dict(pairs[:n]))
-        raise ValueError(f"{twice!r} is there twice")
+    out: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in out:
+            raise ValueError(f"{key[:40]!r} is there twice")
+        out[key] = value
     return out
 
 
@@ -160,6 +161,8 @@ def broken(record: Record) -> str | None:
         return _broken(record)
     except RecursionError:
         return "its tools or arguments are nested too deep"
+    except OverflowError:  # a number of hundreds of digits, where a schema wants its multiples counted
+        return "its tools or arguments hold too large a number"
 
 
 def _broken(record: Record) -> str | None:

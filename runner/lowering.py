@@ -132,7 +132,7 @@ def abilities(renderer: chat.Renderer) -> Abilities:
 def _trims(renderer: chat.Renderer, called: list[Message]) -> frozenset[str]:
     """Roles whose texts lose the white space at their ends."""
     out = set()
-    for messages in ([_SYSTEM, _ASK, _ANSWER], called):
+    for messages in ([_ASK, _ANSWER], [_SYSTEM, _ASK, _ANSWER], called):
         for n, m in enumerate(messages):
             if not m.content or not _says(renderer, messages, bool(called) and messages is called):
                 continue
@@ -296,8 +296,9 @@ def _texts(messages: list[Message], able: Abilities, notes: list[str]) -> list[M
             content, blank = None, blank + 1
         if m.role == "assistant" and content and content[0].isspace() and not able.spaces:
             content, spaces = content.lstrip(), spaces + 1
-        if m.role in able.trims and content and content != content.strip():
-            content, ends = content.strip(), ends + 1
+        if m.role in able.trims and content:  # an answer's beginning was looked at above
+            kept = content.rstrip() if m.role == "assistant" else content.strip()
+            content, ends = kept, ends + (kept != content)
         if content is None and not able.empty and (m.tool_calls or m.role == "tool"):
             content, nulls = "", nulls + 1
         if m.name and m.role != "tool" and not able.names:

@@ -5,6 +5,7 @@ What depends on the machine (`machine`) is asked again when a plan is made, for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,7 +82,10 @@ def _schedule(doc: Yaml, train: r.Train) -> Found:
     if train.min_lr and schedule not in ("cosine", "warmup_stable_decay"):
         what = f"goes with schedule: cosine or warmup_stable_decay; {schedule} does not ask for it"
         yield doc.problem(("train", "min_lr"), what)
-    steps = (train.warmup_steps or 0) + (train.decay_steps or 0)
+    warmup = (
+        math.ceil(train.warmup * (train.max_steps or 0)) if train.warmup_steps is None else train.warmup_steps
+    )
+    steps = warmup + (train.decay_steps or 0)
     if train.max_steps and steps > train.max_steps:
         what = f"warm-up and decay take {steps} steps, more than max_steps, {train.max_steps}"
         key = "decay_steps" if train.warmup_steps is None else "warmup_steps"

@@ -6,6 +6,7 @@ formulas and how far off they were. The one thing that is measured is this machi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,8 @@ def _said(whole: made.Made) -> tuple[str, ...]:
 
 def _scheduled(train: r.Train, steps: int) -> Iterator[str]:
     """What a schedule asks of more steps than there are."""
-    asked = (train.warmup_steps or 0) + (train.decay_steps or 0)
+    warmup = math.ceil(train.warmup * steps) if train.warmup_steps is None else train.warmup_steps
+    asked = warmup + (train.decay_steps or 0)
     if asked > steps:
         yield f"warm-up and decay take {asked} steps, more than the training has, {steps}: it will be refused"
     if train.evaluate_every is not None and train.evaluate_every > steps:

@@ -75,7 +75,7 @@ def _embedded(m: Making, render: chat.Renderer) -> None:
     if rows and len(render.tokenizer) > rows:
         raise m.fail(
             f"model.base: the tokenizer of {model.base!r} has {len(render.tokenizer)} tokens and its embedding {rows} "
-            "rows, so that Axolotl would add the others and train them all; use the tokenizer that belongs to the model"
+            "rows, so that Axolotl would add the others and train them all; choose a base whose tokenizer fits it"
         )
 
 

@@ -163,6 +163,44 @@ def test_names_nulls_and_what_is_required_are_parts_too(
         renderer(tiny, template).render(record)
 
 
+@pytest.mark.parametrize(
+    ("call", "tools"),
+    [
+        ("{{ c.function.arguments }}", "{{ tools | tojson }}"),  # as Python
+        ("{% for k, v in c.function.arguments.items() %}<{{ k }}>{{ v | string | e }}</{{ k }}>{% endfor %}", "{{ tools | tojson }}"),
+        ("{{ c.function.arguments | tojson }}", "{% for t in tools %}{{ t.function.name }} {{ t.function.description }} "
+         "{% for k, v in t.function.parameters.properties.items() %}{{ k }}: {{ v.type }} {% endfor %}"
+         "{{ t.function.parameters.required | tojson }} {{ t.function.parameters.type }}{% endfor %}"),
+    ],
+    ids=["python", "xml", "required by itself"],
+)  # fmt: skip
+def test_other_ways_to_write_calls_and_schemas_lose_nothing(tiny: Path, call: str, tools: str) -> None:
+    template = CALLING.replace("{{ TOOLS }}", tools).replace("CALL", call)
+    arguments = json.dumps({"harbour": 'O\'Ban & "north" pier', "hour": 6})
+    asked = Message("assistant", tool_calls=[ToolCall("call_1", FunctionCall("get_tide", arguments))])
+    messages = [
+        Message("user", "?"),
+        asked,
+        Message("tool", "3", tool_call_id="call_1"),
+        Message("assistant", "So."),
+    ]
+    assert renderer(tiny, template).render(Record(messages, tools=[TOOL])).spans
+
+
+def test_a_template_without_system_or_tools_that_trims(tiny: Path) -> None:
+    """As Gemma's own."""
+    text = (
+        "{% for m in messages %}{% if m.role in ['system', 'tool'] or tools %}{{ raise_exception('no') }}{% endif %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    trimming = renderer(tiny, text)
+    record = Record([Message("user", "How high?\n"), Message("assistant", "So.\n")])
+    lowered = lowering.lower(record, lowering.abilities(trimming))
+    assert lowered.notes == ("white space at the ends of a text left out (2 times)",)
+    assert trimming.render(lowered.record).spans == ["So.<|im_end|>"]
+
+
 def test_white_space_is_a_part_of_a_text(tiny: Path) -> None:
     text = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"

@@ -151,6 +151,12 @@ def test_references_of_data_fetch_nothing(monkeypatch: pytest.MonkeyPatch, addre
     assert said == f"parameters of tool get_forecast refer to {address!r}, which is not in them"
 
 
+def test_a_number_of_hundreds_of_digits_is_no_crash() -> None:
+    parameters = {"type": "object", "properties": {"n": {"type": "number", "multipleOf": 0.5}}}
+    record = Record([USER, call('{"n": 1' + "0" * 400 + "}"), result(), SAYS], tools=[tool(parameters)])
+    assert "too large a number" in (broken(record) or "")
+
+
 def test_the_reason_never_raises_on_what_json_can_hold() -> None:
     odd = [None, True, -1, 1e300, "", [], {}, [[{}]], "x" * 10_000]
     for parameters in odd:
