@@ -44,7 +44,7 @@ class Sought:
         for text, name in texts:
             if not self._may_hold(text):
                 continue
-            for hit in look(text, self._kinds, known=self._known):
+            for hit in look(text, self._kinds, known=self._known, numbers=True):
                 if hit.value in self._known:
                     found.setdefault(hit.value, name)
             if len(found) == len(self._known):
