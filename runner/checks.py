@@ -15,7 +15,7 @@ from runner.judging.bench import same_model
 from runner.record import Probe
 from runner.registry import plugins
 from runner.sourcechecks import guard
-from runner.suite import Suite
+from runner.suite import Suite, alike, alike_in
 from runner.wording import nearest, show
 from runner.workspace import Workspace
 from runner.yaml12 import Path, Yaml
@@ -53,6 +53,8 @@ def recipe(
         if len(suites) == len(parts["evaluate"].suites):
             yield from gatechecks.gates(doc, parts["evaluate"], suites, workspace)
             yield from _tasks(doc, suites)
+            for i, what in alike(suites):
+                yield doc.problem(("evaluate", "suites", i), what, at_value=True)
             yield from armchecks.arms(doc, parts["evaluate"], suites)
             yield from _own_judge(doc, model, suites)
         if parts["evaluate"].suites and none:
@@ -244,6 +246,12 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
     yield from armchecks.decoding(doc, common.decoding)
     if (common.probes is None) != (suite.judge is None):
         yield doc.problem((), "probes and a judge go together")
+    low, high = common.perplexity.words if common.perplexity else (0, 0)
+    if low > high:
+        what = f"the fewest words, {low}, are more than the most, {high}"
+        yield doc.problem(("perplexity", "words"), what, at_value=True)
+    for what in alike_in(suite):
+        yield doc.problem(("name",), what)
     if common.probes is None and common.lm_eval is None and common.perplexity is None:
         what = "the suite judges nothing: give probes and a judge, lm_eval, or perplexity"
         yield doc.problem((), what)
@@ -285,9 +293,11 @@ def _probes(name: str, workspace: Workspace) -> Iterator[Problem]:
     """Probes are read hours after they are named, so what is wrong with them is said now."""
     seen: set[str] = set()
     for shown, path in workspace.named("evals", name).items():
+        empty = True
         for n, line in enumerate(path.read_bytes().split(b"\n"), 1):
             if not line.strip():
                 continue
+            empty = False
             try:
                 probe = msgspec.json.decode(line, type=Probe)
             except msgspec.DecodeError as e:
@@ -298,3 +308,5 @@ def _probes(name: str, workspace: Workspace) -> Iterator[Problem]:
             if probe.id in seen:
                 yield Problem(shown, n, 1, "", f"the id {probe.id!r} is there twice")
             seen.add(probe.id)
+        if empty:
+            yield Problem(shown, 1, 1, "", "there is no probe in it")

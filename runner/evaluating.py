@@ -6,8 +6,9 @@ and the results can be compared with those of runs.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from runner.plan.planner import Planner
 from runner.serving.found import find
 from runner.steps import Plan
 from runner.store import file_digest
-from runner.suite import Suite
+from runner.suite import Suite, alike
 from runner.wording import nearest
 from runner.workspace import Workspace
 from runner.yaml12 import dump, parse
@@ -52,7 +53,7 @@ def subject(model: str, endpoint: str | None, workspace: Path) -> Subject:
                 f"{endpoint!r} cannot be an endpoint's name: small letters, digits and underscores"
             )
         return Subject(None, (endpoint,), more={endpoint: r.Arm(endpoint=endpoint, model=model)})
-    there = [p for p in (Path(model).expanduser(), workspace / model) if (p / "config.json").is_file()]
+    there = [p for p in _places(model, workspace) if (p / "config.json").is_file()]
     if there:
         return Subject(_bare(str(there[0].resolve())), ("base",))
     if (workspace / "runs" / model / "recipe.yaml").is_file() and Path(model).name == model:
@@ -62,6 +63,14 @@ def subject(model: str, endpoint: str | None, workspace: Path) -> Subject:
     known = [p.parent.name for p in (workspace / "runs").glob("*/recipe.yaml")]
     what = f"no model {model!r}: no folder with a config.json, no hub id (OWNER/NAME), and no run"
     raise UsageError(what + nearest(model, known))
+
+
+def _places(model: str, workspace: Path) -> list[Path]:
+    """The folders that may be meant: as a shell would read it, and in the workspace."""
+    try:
+        return [Path(model).expanduser(), workspace / model]
+    except RuntimeError:  # `~NAME` of nobody here
+        return [workspace / model]
 
 
 def _bare(base: str) -> r.Model:
@@ -96,17 +105,18 @@ def plan(
     profile: Any = None,
 ) -> Plan:
     """The steps that judge `model` on `suites`; `name` is the run's folder. Raises UsageError or RecipeError."""
-    if name is not None and (
-        (workspace / "runs" / name / "recipe.yaml").is_file() or not _NAME.fullmatch(name)
-    ):
+    name = folder_name(model, endpoint) if name is None else name
+    if (workspace / "runs" / name / "recipe.yaml").is_file() or not _NAME.fullmatch(name):
         what = "is the run of a recipe" if _NAME.fullmatch(name) else "cannot name a run"
         raise UsageError(
             f"{name!r} {what}; take another name: small letters, digits, dots, dashes, underscores"
         )
-    place = Workspace(workspace.resolve(), frozenset({"paths"}))  # the command line says where the model is
+    place = Workspace(workspace.resolve())
     found = subject(model, endpoint, place.root)
-    loaded = [load_suite(name, place) for name in dict.fromkeys(suites)]
+    loaded = [load_suite(suite, place) for suite in dict.fromkeys(suites)]
     _fit(found, loaded, engine)
+    if found.model is not None:  # the command line says where the model is; a suite names no file outside
+        place = replace(place, allowed=frozenset({(place.root / found.model.base).resolve()}))
     system = found.system if system is None else system
     asked = {
         "model": model,
@@ -121,7 +131,7 @@ def plan(
     )
     evaluate = r.Evaluate(suites=suites, system=system or None, arms=found.more, engine=engine)
     recipe = r.Recipe(
-        name=name or folder_name(model, endpoint), description="", seed=seed, sources=[], filters=[],
+        name=name, description="", seed=seed, sources=[], filters=[],
         dedup=r.Dedup(exact=False, near=None), decontaminate=r.Decontaminate(), mix=None, split=r.Split(),
         fail_if=r.FailIf(), model=found.model, adapter=found.adapter, train=r.Train(), evaluate=evaluate,
         compute=r.Compute(), track=r.Track(), axolotl=r.Overrides(),
@@ -148,6 +158,8 @@ def plan(
 
 def _fit(found: Subject, suites: list[Suite], engine: Engine) -> None:
     """Raises UsageError for suites that such a subject cannot be judged by."""
+    for _, what in alike(suites):
+        raise UsageError(f"the suites {what}")
     for suite in suites:
         name, how = suite.common.name, suite.common.decoding
         if found.model is None and (suite.common.lm_eval or suite.common.perplexity):
@@ -160,6 +172,7 @@ def _fit(found: Subject, suites: list[Suite], engine: Engine) -> None:
 
 
 def folder_name(model: str, endpoint: str | None) -> str:
-    """The folder under runs/ that the results go to."""
+    """The folder under runs/ that the results go to; two models of one last name have two."""
     said = re.sub(r"[^a-z0-9]+", "-", f"{endpoint or ''} {Path(model).name}".lower()).strip("-")
-    return f"evaluate-{said or 'model'}"[:64].rstrip("-")
+    mark = hashlib.sha256(f"{endpoint or ''} {model}".encode()).hexdigest()[:8]
+    return f"evaluate-{said[:45].rstrip('-') or 'model'}-{mark}"

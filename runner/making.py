@@ -49,11 +49,12 @@ Maker = Callable[[Making], None]
 
 
 def read_rows(path: Path, kind: type[T]) -> Iterator[T]:
-    """Typed rows of a JSON Lines file."""
+    """Typed rows of a JSON Lines file; blank lines are none."""
     decoder = msgspec.json.Decoder(kind)
     with path.open("rb") as lines:
         for line in lines:
-            yield decoder.decode(line)
+            if line.strip():
+                yield decoder.decode(line)
 
 
 class Rows:

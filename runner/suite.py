@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -99,3 +100,29 @@ class Suite(Struct, frozen=True):
     def loss_metric(self, group: str) -> str:
         """How gates write the loss on a group of its texts."""
         return f"{self.metric_name}.{group.replace('-', '_')}.nats"
+
+
+def alike(suites: Sequence[Suite]) -> Iterator[tuple[int, str]]:
+    """Suites whose metrics would have the names of an earlier one's: which, and a sentence. The same one named twice
+    is not meant."""
+    first: dict[str, str] = {}
+    for i, suite in enumerate(suites):
+        name = suite.common.name
+        other = first.setdefault(suite.metric_name, name)
+        if other != name:
+            yield i, f"{name!r} and {other!r} would both name their metrics {suite.metric_name}.…; rename one"
+
+
+def alike_in(suite: Suite) -> Iterator[str]:
+    """The same within a suite, of its tasks and of its groups of texts."""
+    tasks = suite.common.lm_eval.tasks if suite.common.lm_eval else []
+    groups = suite.common.perplexity.texts if suite.common.perplexity else []
+    yield from _alike("tasks", {t: suite.task_metric(t, "") for t in tasks})
+    yield from _alike("groups", {g: suite.loss_metric(g) for g in groups})
+
+
+def _alike(kind: str, names: dict[str, str]) -> Iterable[str]:
+    first: dict[str, str] = {}
+    for name, metric in names.items():
+        if (other := first.setdefault(metric, name)) != name:
+            yield f"its {kind} {other!r} and {name!r} would name their metrics alike; rename one"

@@ -19,10 +19,13 @@ class Workspace:
 
     root: Path
     trust: frozenset[str] = field(default_factory=frozenset)
+    allowed: frozenset[Path] = field(default_factory=frozenset)
+    """Resolved folders outside that the person at the command line named, and no recipe or suite."""
 
     def _contained(self, name: str) -> Path:
         path = (self.root / name).resolve()
-        if "paths" not in self.trust and not path.is_relative_to(self.root.resolve()):
+        inside = (self.root.resolve(), *self.allowed)
+        if "paths" not in self.trust and not any(path.is_relative_to(p) for p in inside):
             raise NeedsTrust(f"{name[:200]!r} lies outside the workspace; allow it with --trust paths")
         return path
 

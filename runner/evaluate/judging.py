@@ -84,19 +84,24 @@ def _trained(m: Making) -> Callable[[], Iterator[Record]] | None:
 
 def with_failed(scores: Sequence[Score], answers: Sequence[Answer]) -> list[Score]:
     """The scores of the answers that are there, and for each one that failed a missing one of every metric that others
-    have of the same probe; of all metrics where nobody answered it."""
-    lost = {(a.id, a.arm): f"no answer: {a.failed}" for a in answers if a.failed}
+    have of the same probe; of all metrics where nobody answered it. What the judge scores of some arms only is missing
+    of no other; of an arm of which no answer is there, it is not known what would have been scored."""
+    failed = [a for a in answers if a.failed]
+    there = {(a.id, a.arm) for a in answers if not a.failed}
     # A judge says itself that nothing came to it; why, it cannot know.
-    silent = lost.keys() - {(a.id, a.arm) for a in answers if not a.failed}
+    silent = {(a.id, a.arm) for a in failed} - there
+    heard = {arm for _, arm in there}
+    scored = {(s.arm, s.metric) for s in scores}
     out = [s for s in scores if (s.id, s.arm) not in silent]
     metrics_of: dict[str, dict[str, None]] = {}
     for s in scores:
         metrics_of.setdefault(s.id, {})[s.metric] = None
     every = dict.fromkeys(s.metric for s in scores)
     return out + [
-        Score(id, arm, metric, None, why)
-        for (id, arm), why in lost.items()
-        for metric in metrics_of.get(id, every)
+        Score(a.id, a.arm, metric, None, f"no answer: {a.failed}")
+        for a in failed
+        for metric in metrics_of.get(a.id, every)
+        if (a.arm, metric) in scored or a.arm not in heard
     ]
 
 

@@ -64,7 +64,7 @@ class Journal:
 
 def line_key(id: str, repeat: int = 0) -> str:
     """What a line is known by: an id, and which of several answers to it."""
-    return json.dumps([id, repeat]) if repeat else id
+    return json.dumps([id, repeat])
 
 
 def _key(line: bytes) -> str | None:

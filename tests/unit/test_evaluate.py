@@ -13,10 +13,10 @@ import pytest
 
 from runner import process
 from runner import recipe as r
-from runner.errors import StepError
+from runner.errors import RecipeError, StepError
 from runner.evaluate import MAKERS, asking
 from runner.evaluate.judging import samples, with_failed
-from runner.evaluate.probes import asked
+from runner.evaluate.probes import asked, probes
 from runner.load import load_recipe
 from runner.making import Making
 from runner.plan import plan
@@ -150,6 +150,8 @@ def test_an_answer_that_failed_is_missing_with_its_reason_and_never_0() -> None:
         Answer("c", "base", "", "stop", failed="500"),
         Answer("d", "base", "x", "stop"),
         Answer("d", "base", "", "stop", failed="late", repeat=1),
+        Answer("d", "base", "", "stop", failed="later", repeat=2),
+        Answer("a", "rival", "", "stop", failed="away"),
     ]
     judged = [
         Score("a", "base", "m", 1.0),
@@ -164,7 +166,12 @@ def test_an_answer_that_failed_is_missing_with_its_reason_and_never_0() -> None:
         ("c", "m", "no answer: 500"),
         ("c", "n", "no answer: 500"),
         ("d", "m", "no answer: late"),
+        ("d", "m", "no answer: later"),
+        ("a", "m", "no answer: away"),
     }
+    tuned = Answer("e", "tuned", "", "stop", failed="gone")
+    lost = [s for s in with_failed(judged, [*answers, tuned]) if s.id == "e"]
+    assert [(s.arm, s.metric) for s in lost] == [("tuned", "n")], "the judge scores m of base alone"
     shown = samples([Probe(x, []) for x in "abcd"], ("base", "tuned"), answers, found)
     assert shown[1]["scores"] == {"n": {"tuned": 0.0, "base": None}}
     assert shown[1]["reasons"] == {"n": {"base": "no answer: it said nothing"}}
@@ -210,6 +217,16 @@ def test_all_arms_are_judged_and_failures_counted(home: Path) -> None:
     nobody = {arm: [Answer(id, arm, "", "stop", failed="away") for id in ids] for arm in rows}
     with pytest.raises(StepError, match="nothing was answered, so there is nothing to judge: away"):
         MAKERS["judge"](making(made, "judge.one", answered(home, made, nobody)))
+
+
+def test_blank_lines_of_probes_are_none(home: Path) -> None:
+    path = home / "evals/probes/one.jsonl"
+    path.write_text("\n" + path.read_text() + "  \n\n")
+    assert [p.id for p in probes(path, 2)] == ["one0", "one1"] and len(probes(path, None)) == 5
+    planned(home)
+    path.write_text("\n\n")
+    with pytest.raises(RecipeError, match=r"one\.jsonl:1:1: .*there is no probe in it"):
+        planned(home)
 
 
 # -- contaminated suites ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import main
+from runner.evaluating import folder_name, plan
 from runner.store import digest
 
 
@@ -78,7 +79,7 @@ def test_an_endpoint_that_no_recipe_made(home: Path, url: str, monkeypatch: pyte
     assert re.search(r"few\.no_call +house +1\.0000 \[0\.\d+, 1\.0000\]  n = 3, 1 missing", done.stdout), (
         done.stdout
     )
-    run = home / "runs/evaluate-house-big-one"
+    run = home / "runs" / folder_name("big-one", "house")
     report = json.loads((run / "report.json").read_bytes())
     assert report["suites"][0]["failed"] == {"house": 1}
     assert report["suites"][0]["decoding"]["house"]["engine"] == "endpoint house: big-one"
@@ -93,7 +94,7 @@ def test_an_endpoint_that_no_recipe_made(home: Path, url: str, monkeypatch: pyte
     assert len(Handler.asked) == 4, "what was answered before is not asked again"
     other = evaluate("other-one", "--endpoint", "house", "--suite", "few", "--name", "theirs")
     assert other.exit_code == 0, other.output
-    both = CliRunner().invoke(main, ["compare", "evaluate-house-big-one", "theirs", "--json"])
+    both = CliRunner().invoke(main, ["compare", run.name, "theirs", "--json"])
     assert both.exit_code == 0 and "few.no_call" in both.stdout, both.output
 
 
@@ -101,6 +102,12 @@ def test_an_endpoint_that_no_recipe_made(home: Path, url: str, monkeypatch: pyte
     ("argv", "said"),
     [
         (("nothing", "--suite", "few"), "no model 'nothing': no folder with a config.json, no hub id"),
+        (("~nosuchuser/x", "--suite", "few"), "no model '~nosuchuser/x'"),
+        (
+            ("big", "--endpoint", "house", "--suite", "few", "--suite", "fe_w", "--suite", "fe-w"),
+            "the suites 'fe-w' and 'fe_w' would both name their metrics fe_w.…; rename one",
+        ),
+        (("tiny", "--suite", "few", "--endpoint", "own"), "is the run of a recipe; take another name"),
         (("nothing", "--suite", "fwe"), "no model 'nothing'"),
         (("big", "--endpoint", "house", "--suite", "fwe"), "no suite 'fwe' (did you mean few?)"),
         (
@@ -120,8 +127,38 @@ def test_what_cannot_be_is_said(home: Path, argv: tuple[str, ...], said: str) ->
     (home / "runs/mine/recipe.yaml").write_text("recipe: 1\n")
     text = (home / "evals/suites/few.yaml").read_text().replace("name: few", "name: strict")
     (home / "evals/suites/strict.yaml").write_text(text + "decoding: {strict: true}\n")
+    for name in ("fe_w", "fe-w"):
+        text = (home / "evals/suites/few.yaml").read_text().replace("name: few", f"name: {name}")
+        (home / f"evals/suites/{name}.yaml").write_text(text)
+    taken = home / "runs" / folder_name("tiny", "own")
+    taken.mkdir()
+    (taken / "recipe.yaml").write_text("recipe: 1\n")
     done = evaluate(*argv)
     assert done.exit_code == 2 and said in done.stderr, done.output
+
+
+@pytest.mark.parametrize("argv", [("big", "--endpoint", "house"), ("tiny",), ("../tiny",)])
+def test_no_suite_reads_a_file_outside(
+    home: Path, url: str, argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIREPOIX_ENDPOINTS", f"house={url}")
+    for folder in (home / "tiny", home.parent / "tiny"):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("{}")
+    (home.parent / "private.jsonl").write_text((home / "evals/probes/few.jsonl").read_text())
+    text = (home / "evals/suites/few.yaml").read_text().replace("name: few", "name: leaks")
+    text = text.replace("probes/few.jsonl", "../../private.jsonl")
+    (home / "evals/suites/leaks.yaml").write_text(text)
+    done = evaluate(*argv, "--suite", "leaks")
+    assert done.exit_code == 4 and "lies outside the workspace" in done.stderr, done.output
+    assert not Handler.asked
+    plan(argv[0], ["few"], home, endpoint=argv[-1] if len(argv) > 1 else None)  # the model may lie outside
+
+
+def test_two_models_of_one_last_name_have_two_folders() -> None:
+    names = {folder_name(m, e) for m in ("a/llama", "b/llama", "x" * 99) for e in (None, "house")}
+    assert len(names) == 6 and all(len(n) <= 64 for n in names)
+    assert folder_name("a/llama", None).startswith("evaluate-llama-")
 
 
 def test_an_endpoint_that_is_not_in_the_settings(home: Path) -> None:
@@ -133,7 +170,7 @@ def test_a_folder_and_a_run(home: Path, tiny: Path, lora: Callable[[Path, Path],
     done = evaluate(str(tiny), "--suite", "few", "--suite", "facts", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    assert found["run"].endswith("runs/evaluate-" + tiny.name.lower())
+    assert found["run"].endswith("runs/" + folder_name(str(tiny), None))
     metrics = {m["metric"]: m["arms"] for s in found["suites"] for m in s["metrics"]}
     assert set(metrics["few.no_call"]) == {"base"} and metrics["facts.everyday_facts.acc"]["base"]["n"] == 5
 
@@ -151,9 +188,12 @@ def test_a_folder_and_a_run(home: Path, tiny: Path, lora: Callable[[Path, Path],
     assert set(suite["metrics"][0]["arms"]) == {"base", "tuned"}
     said = suite["samples"][0]["answers"]
     assert said["base"] != said["tuned"]
-    report = json.loads((home / "runs/evaluate-mine/report.json").read_bytes())
+    report = json.loads((home / "runs" / folder_name("mine", None) / "report.json").read_bytes())
     assert report["adapter_proof"]["max_logit_difference"] > 0
     rows = [
-        json.loads(x) for x in (home / "runs/evaluate-mine/answers/tuned/few.jsonl").read_bytes().splitlines()
+        json.loads(x)
+        for x in (home / "runs" / folder_name("mine", None) / "answers/tuned/few.jsonl")
+        .read_bytes()
+        .splitlines()
     ]
     assert [r["id"] for r in rows] == ["one", "two", "three", "four"]

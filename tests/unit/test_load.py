@@ -243,3 +243,25 @@ def test_two_suites_cannot_want_one_task_with_other_limits(tmp_path: Path) -> No
     (tmp_path / "d.jsonl").write_text("{}\n")
     with pytest.raises(RecipeError, match=r"r\.yaml:5:24: .*another limit or fewshot than 'a' does"):
         load_recipe(recipe, Workspace(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("suite", "said"),
+    [
+        ("perplexity: {texts: {g: [a.jsonl]}, words: [200, 100]}", "the fewest words, 200, are more than the most, 100"),
+        ("perplexity: {texts: {a-b: [a.jsonl], a_b: [a.jsonl]}}", "its groups 'a-b' and 'a_b' would name their metrics alike"),
+        ("lm_eval: {tasks: [a-b, a_b]}", "its tasks 'a-b' and 'a_b' would name their metrics alike"),
+    ],
+)  # fmt: skip
+def test_suites_that_would_fail_late(home: Path, suite: str, said: str) -> None:
+    write("evals/suites/mine.yaml", f"suite: 1\nname: mine\n{suite}\n")
+    with pytest.raises(RecipeError, match=said):
+        load_suite("mine", Workspace(home))
+
+
+def test_two_suites_of_one_metric_name_are_refused(home: Path) -> None:
+    for name in ("a-b", "a_b"):
+        write(f"evals/suites/{name}.yaml", f"suite: 1\nname: {name}\nlm_eval: {{tasks: [everyday_facts]}}\n")
+    model = "model: {base: org/model, revision: abc123, template: model}\nevaluate: {suites: [a-b, a_b]}\n"
+    (line,) = refused("recipe: 1\nname: t\n" + model + SOURCES)
+    assert "'a_b' and 'a-b' would both name their metrics a_b.…; rename one" in line
