@@ -185,6 +185,8 @@ def _tested(
     case.out |= {"n": n, "missing": missing}
     if spread is None:
         why = f"{gate.metric} rests on a single prompt, which says nothing of the next"
+        if n > 1:
+            why = f"{gate.metric} is the same on all of {n:,} prompts, and nothing tells how far others may differ"
         case.out |= {"verdict": "inconclusive", "why": why}
         return
     low, high = spread.limits(CONFIDENCE)
@@ -240,6 +242,9 @@ def _counts(case: _Case, inconclusive: str) -> Verdict:
     if verdict != "inconclusive" or inconclusive == "say":
         return verdict
     if inconclusive == "estimate":
+        ends = {case.gate.met(end) for end in case.limits or ()}
+        if case.missing and len(ends) != 1:  # what is missing decides it, not what was seen
+            return "inconclusive"
         value = case.out["value" if case.gate.against is None else "difference"]
         return "pass" if case.gate.met(value) else "fail"
     return "pass" if inconclusive == "pass" else "fail"

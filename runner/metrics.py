@@ -15,7 +15,7 @@ from runner import stats
 from runner.record import Score
 
 TUNED = "tuned"
-REACH = {"share": (0.0, 1.0), "grade": (1.0, 5.0)}
+REACH = {"share": (0.0, 1.0), "score": (0.0, 1.0), "grade": (1.0, 5.0)}
 """Units that have a least and a most."""
 
 
@@ -38,8 +38,8 @@ class Measured:
 
     @cached_property
     def reach(self) -> tuple[float, float] | None:
-        """The least and the most that a score can be: of shares 0 and 1, of grades 1 and 5, else what was seen. None if
-        nothing was."""
+        """The least and the most that a score can be: of shares and of scores 0 and 1, of grades 1 and 5, else what was
+        seen. None if nothing was."""
         if self.unit in REACH:
             return REACH[self.unit]
         seen = [s.value for rows in self.scores.values() for s in rows if s.value is not None]
@@ -48,14 +48,17 @@ class Measured:
     @cached_property
     def arms(self) -> dict[str, stats.Arm]:
         every = sorted({s.id for rows in self.scores.values() for s in rows})
-        return {a: stats.arm(rows, self.families, self.reach, every) for a, rows in self.scores.items()}
+        return {
+            a: stats.arm(rows, self.families, self.reach, every, self.unit in REACH)
+            for a, rows in self.scores.items()
+        }
 
     @cached_property
     def against(self) -> dict[str, stats.Pairs]:
         """The judged arm minus each other one."""
         mine = self.scores.get(self.judged, ())
         return {
-            a: stats.pairs(rows, mine, self.families, self.reach, self.seed)
+            a: stats.pairs(rows, mine, self.families, self.reach, self.seed, self.unit in REACH)
             for a, rows in self.scores.items()
             if a != self.judged
         }

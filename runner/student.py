@@ -15,7 +15,10 @@ def t_cdf(t: float, df: int) -> float:
     """P(T <= t) for Student's t with `df` > 0 degrees of freedom."""
     if df <= 0:
         raise ValueError(f"degrees of freedom must be positive, got {df}")
-    tail = incomplete_beta(df / 2, 0.5, df / (df + t * t)) / 2
+    if t * t < 1:  # df / (df + t * t) would lose what distinguishes it from 1
+        tail = (1 - incomplete_beta(0.5, df / 2, t * t / (df + t * t))) / 2
+    else:
+        tail = incomplete_beta(df / 2, 0.5, df / (df + t * t)) / 2
     return 1 - tail if t > 0 else tail
 
 

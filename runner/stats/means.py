@@ -21,6 +21,7 @@ from runner.stats.spread import Interval, Spread, interval, level, z_of
 from runner.student import t_quantile
 
 DRAWS = 4000
+DUST = 1e-9  # of the scale
 _BLOCK = 4_000_000  # numbers drawn at once: 32 MB
 
 
@@ -52,32 +53,52 @@ def mean(values: Iterable[float | None], confidence: float = 0.95) -> Interval:
     return interval(mean_of(kept, [f"{i:09}" for i in range(len(kept))]), confidence)
 
 
-def mean_of(values: Sequence[float], families: Sequence[str], scale: Sequence[float] = ()) -> Mean:
-    """The mean of two values or more, of two families or more. `scale` holds the least and the most there can be."""
+def mean_of(
+    values: Sequence[float],
+    families: Sequence[str],
+    scale: Sequence[float] = (),
+    bounds: tuple[float, float] | None = None,
+) -> Mean:
+    """The mean of two values or more, of two families or more. `scale` holds the least and the most that were seen or
+    can be; `bounds` are those of the mean itself, where they are known."""
     n, reach = len(values), scale or values
     groups = sums(values, families)
     centre = math.fsum(values) / n
-    return Mean(centre, n, clustered_error(groups), len(groups), (max(reach) - min(reach)) / n)
+    seen = clustered_error(groups)
+    if seen <= DUST * max(map(abs, [*values, *reach])):
+        seen = 0.0  # thirds that were added and divided differ in their last digit, which is no spread
+    return Mean(centre, n, seen, len(groups), (max(reach) - min(reach)) / n, bounds)
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of `n` values in `families` families (each its own: as many as values), with its seen standard error."""
+    """A mean of `n` values in `families` families (each its own: as many as values), with its seen standard error.
+
+    Where its `bounds` are known its limits stay within them, and its spread is at least what one value that differs
+    would make: eight wins of eight must not be less sure than seven wins and a tie.
+    """
 
     value: float
     n: int
     seen: float
     families: int
     least: float  # what one value that differs would make of the error
+    bounds: tuple[float, float] | None = None
 
     @property
     def error(self) -> float:
         return max(self.seen, self.least)
 
+    @property
+    def spread(self) -> float:
+        """The standard error that its limits and its test rest on."""
+        return self.error if self.bounds else self.seen or self.least
+
     def limits(self, confidence: float, more: float = 1.0) -> tuple[float, float]:
         df = max(1, round(self.families * more) - 1)
-        half = t_quantile(0.5 + confidence / 2, df) * (self.seen or self.least) / math.sqrt(more)
-        return self.value - half, self.value + half
+        half = t_quantile(0.5 + confidence / 2, df) * self.spread / math.sqrt(more)
+        low, high = self.bounds or (-math.inf, math.inf)
+        return max(low, self.value - half), min(high, self.value + half)
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,13 @@ class Arm:
     limits: tuple[float, float] | None  # of its mean, were what is missing the worst or the best there is
     families: Mapping[str, str]
     reach: tuple[float, float] | None = None
+    bounded: bool = True  # whether `reach` is the most there can be, and not merely what was seen
 
     @cached_property
     def spread(self) -> Spread | None:
-        """The arm's mean; None where there are too few samples to say."""
+        """The arm's mean; None where there are too few samples to say, or nothing tells how far they may differ."""
         ids = sorted(self.values)
-        return _one([self.values[i] for i in ids], _families(ids, self.families), self.reach)
+        return _one([self.values[i] for i in ids], _families(ids, self.families), self.reach, self.bounded)
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Pairs:
     families: Mapping[str, str]
     seed: int = SEED
     reach: tuple[float, float] | None = None
+    bounded: bool = True
 
     @cached_property
     def ids(self) -> list[str]:
@@ -56,10 +58,11 @@ class Pairs:
 
     @cached_property
     def spread(self) -> Spread | None:
-        """The mean of second minus first; None where there are too few pairs to say."""
+        """The mean of second minus first; None where there are too few pairs to say, or nothing tells how far they may
+        differ."""
         ids = self.ids
         both = [(self.first[i], self.second[i]) for i in ids]
-        return _two(both, _families(ids, self.families), self.seed, self.reach)
+        return _two(both, _families(ids, self.families), self.seed, self.reach, self.bounded)
 
     def better(self, above: bool) -> float | None:
         """Exact one-sided McNemar p-value that the second has more (or fewer) passes; None where that is no question.
@@ -104,15 +107,16 @@ def arm(
     families: Mapping[str, str] = NOBODY,
     reach: tuple[float, float] | None = None,
     among: Iterable[str] = (),
+    bounded: bool = True,
 ) -> Arm:
-    """The scores of one arm on one metric. `reach` is the range of values that there can be; `among` are samples that
-    other arms have, so that one without a row is missing too."""
+    """The scores of one arm on one metric. `reach` is the range of values that there can be or, not `bounded`, that was
+    seen; `among` are samples that other arms have, so that one without a row is missing too."""
     cells = _cells(rows)
     for key in among:
         cells.setdefault(key, [None])
     values = {k: v for k, cell in cells.items() if (v := _average(cell)) is not None}
     missing = sum(None in cell for cell in cells.values())
-    return Arm(values, missing, _reached(list(cells.values()), reach), families, reach)
+    return Arm(values, missing, _reached(list(cells.values()), reach), families, reach, bounded)
 
 
 def pairs(
@@ -121,6 +125,7 @@ def pairs(
     families: Mapping[str, str] = NOBODY,
     reach: tuple[float, float] | None = None,
     seed: int = SEED,
+    bounded: bool = True,
 ) -> Pairs:
     """Two arms' scores on one metric, paired by id. Raises ValueError when the rows hold more than one metric."""
     left, right = list(first), list(second)
@@ -135,7 +140,7 @@ def pairs(
         (a_low, a_high), (b_low, b_high) = (end or (0.0, 0.0) for end in ends)
         limits = (b_low - a_high, b_high - a_low)
     one, two = ({k: v for k, cell in side.items() if (v := _average(cell)) is not None} for side in (a, b))
-    return Pairs(one, two, missing, limits, families, seed, reach)
+    return Pairs(one, two, missing, limits, families, seed, reach, bounded)
 
 
 def estimate(
@@ -143,6 +148,7 @@ def estimate(
     confidence: float = 0.95,
     families: Sequence[str] | None = None,
     reach: tuple[float, float] | None = None,
+    bounded: bool = True,
 ) -> Interval:
     """`wilson` where every value is 0 or 1, `mean` otherwise; None values are left out. `families` are the values'.
 
@@ -151,10 +157,8 @@ def estimate(
     given = list(values)
     names = list(families) if families is not None else [str(i) for i in range(len(given))]
     kept = [(v, f) for v, f in zip(given, names, strict=True) if v is not None]
-    spread = _one([v for v, _ in kept], [f for _, f in kept], reach)
-    if spread is not None:
-        return interval(spread, confidence)
-    return Interval(kept[0][0] if kept else None, None, None, len(kept))
+    spread = _one([v for v, _ in kept], [f for _, f in kept], reach, bounded)
+    return _alone([v for v, _ in kept]) if spread is None else interval(spread, confidence)
 
 
 def paired(
@@ -184,8 +188,8 @@ def compared(found: Pairs, confidence: float = 0.95) -> Paired:
     test, p_value = _test(both, names, spread, found.reach)
     return Paired(
         difference,
-        estimate((x for x, _ in both), confidence, names, found.reach),
-        estimate((y for _, y in both), confidence, names, found.reach),
+        estimate((x for x, _ in both), confidence, names, found.reach, found.bounded),
+        estimate((y for _, y in both), confidence, names, found.reach, found.bounded),
         found.missing,
         wins,
         losses,
@@ -209,7 +213,9 @@ def _families(ids: Sequence[str], known: Mapping[str, str]) -> list[str]:
     return found if len(set(found)) > 1 else list(ids)
 
 
-def _one(values: list[float], families: list[str], reach: tuple[float, float] | None) -> Spread | None:
+def _one(
+    values: list[float], families: list[str], reach: tuple[float, float] | None, bounded: bool
+) -> Spread | None:
     n, c = len(values), len(set(families))
     if n and pass_fail(values, reach):
         value = math.fsum(values) / n
@@ -218,16 +224,21 @@ def _one(values: list[float], families: list[str], reach: tuple[float, float] | 
         error = clustered_error(sums(values, families))
         worth = min(float(n), value * (1 - value) / error**2) if error else float(c)
         return Rate(value, n, worth, c)
-    return mean_of(values, families, reach or ()) if n > 1 else None
+    return _spread(values, families, reach or (), reach if bounded else None)
 
 
 def _two(
-    both: list[tuple[float, float]], families: list[str], seed: int, reach: tuple[float, float] | None
+    both: list[tuple[float, float]],
+    families: list[str],
+    seed: int,
+    reach: tuple[float, float] | None,
+    bounded: bool,
 ) -> Spread | None:
     n, c = len(both), len(set(families))
     differences = [y - x for x, y in both]
     if not (n and pass_fail((v for pair in both for v in pair), reach)):
-        return mean_of(differences, families, reach or [v for pair in both for v in pair]) if n > 1 else None
+        bounds = (reach[0] - reach[1], reach[1] - reach[0]) if reach and bounded else None
+        return _spread(differences, families, reach or [v for pair in both for v in pair], bounds)
     table = PairedRate(
         sum(x == y == 1 for x, y in both),
         differences.count(1),
@@ -245,6 +256,17 @@ def _two(
     return Drawn(value, n, tuple(groups), seed, floor)
 
 
+def _spread(
+    values: list[float],
+    families: list[str],
+    scale: Sequence[float],
+    bounds: tuple[float, float] | None,
+) -> Mean | None:
+    """None of a single value; and where none differs and no scale is known, which says nothing of the next either."""
+    found = mean_of(values, families, scale, bounds) if len(values) > 1 else None
+    return found if found and found.error else None
+
+
 def _test(
     both: list[tuple[float, float]],
     families: list[str],
@@ -254,7 +276,7 @@ def _test(
     if isinstance(spread, Mean) or not pass_fail((v for pair in both for v in pair), reach):
         if not isinstance(spread, Mean) or not spread.seen:
             return "t", None
-        return "t", 2 * t_cdf(-abs(spread.value / spread.seen), spread.families - 1)
+        return "t", 2 * t_cdf(-abs(spread.value / spread.spread), spread.families - 1)
     if len(set(families)) == len(both):
         return "mcnemar", mcnemar(sum(y > x for x, y in both), sum(y < x for x, y in both))
     assert spread is not None
@@ -262,7 +284,7 @@ def _test(
 
 
 def _alone(values: list[float]) -> Interval:
-    return Interval(values[0] if values else None, None, None, len(values))
+    return Interval(math.fsum(values) / len(values) if values else None, None, None, len(values))
 
 
 def _cells(rows: Iterable[Score]) -> dict[str, list[float | None]]:

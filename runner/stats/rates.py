@@ -69,7 +69,8 @@ class Rate:
         worth = self.worth * more
         z = z_of(confidence)
         if self.families < self.n:  # few families say less than their error shows
-            worth *= (z / t_quantile(0.5 + confidence / 2, round(self.families * more) - 1)) ** 2
+            df = max(1, round(self.families * more) - 1)
+            worth *= (z / t_quantile(0.5 + confidence / 2, df)) ** 2
         return _wilson(self.value * worth, worth, z)
 
 

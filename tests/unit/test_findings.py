@@ -37,7 +37,7 @@ def test_best_and_worst_are_those_that_changed_most() -> None:
 def test_each_metric_counts_alike_by_its_reach_and_its_way() -> None:
     share = measured("a", {"x": 0.0, "y": 0.0}, {"x": 1.0, "y": 0.0})
     toxic = measured("b", {"x": 0.0, "y": 0.0}, {"x": 1.0, "y": 0.0}, better="lower")
-    grade = measured("c", {"x": 1.0, "y": 5.0}, {"x": 3.0, "y": 5.0}, unit="score")
+    grade = measured("c", {"x": 1.0, "y": 5.0}, {"x": 3.0, "y": 5.0}, unit="grade")
     neither = measured("d", {"x": 0.0}, {"x": 9.0}, unit="words")
     neither = Measured("d", "words", None, neither.scores)
     assert changes([share, toxic, grade, neither]) == {"x": (1 - 1 + 0.5) / 3, "y": 0.0}

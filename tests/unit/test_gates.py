@@ -258,3 +258,39 @@ def test_families_make_a_suite_smaller_than_it_looks() -> None:
             found = {"s.acc": Measured(one.name, one.unit, one.better, one.scores, families)}
             alarms[told] += say("s.acc >= base", found)["verdict"] == "fail"
     assert alarms[True] <= 4 < 8 <= alarms[False]
+
+
+def test_few_families_can_be_asked_how_many_prompts_would_tell() -> None:
+    scores = [Score(f"p{i}", "tuned", "m", float(i % 10 != 0)) for i in range(48)]
+    families = {s.id: f"f{i % 2}" for i, s in enumerate(scores)}
+    said = say("s.acc >= 0.7", {"s.acc": Measured("s.acc", "share", "higher", {"tuned": scores}, families)})
+    assert said["verdict"] == "inconclusive"
+
+
+def test_the_estimate_does_not_decide_where_what_is_missing_would() -> None:
+    failed = metric("s.acc", tuned=[1.0, *[None] * 99])
+    assert say("s.acc >= 0.9", failed, "estimate")["counts"] == "inconclusive"
+    assert say("s.acc < 0.9", failed, "estimate")["counts"] == "inconclusive"
+    few = metric("s.acc", tuned=[*rate(95, 100), None])  # 0.941 to 0.95
+    assert say("s.acc >= 0.9", few)["verdict"] == "inconclusive"
+    assert say("s.acc >= 0.9", few, "estimate")["counts"] == "pass"
+    assert say("s.acc >= 0.97", few, "estimate")["counts"] == "fail"
+
+
+def test_what_never_differs_and_has_no_scale_is_inconclusive() -> None:
+    found = metric("s.verbatim_words", "words", base=[0.0] * 3, tuned=[0.0] * 3)
+    for gate in ("s.verbatim_words <= base", "s.verbatim_words <= 5"):
+        said = say(gate, found)
+        assert said["verdict"] == "inconclusive" and "the same on all of 3 prompts" in said["why"], said
+        assert said["low"] is None and said["value"] == 0
+    assert say("s.toxicity <= 0.9", metric("s.toxicity", "score", tuned=[0.0] * 50))["verdict"] == "pass"
+
+
+def test_a_win_more_is_never_less_sure() -> None:
+    def low(*wins: float) -> float:
+        found = metric("s.win", "share", tuned=list(wins))
+        return float(say("s.win >= 0.7", found)["low"])
+
+    assert low(*[1.0] * 7, 0.5) <= low(*[1.0] * 8)
+    said = say("s.win >= 0.7", metric("s.win", "share", tuned=[1.0] * 7 + [0.5]))
+    assert said["verdict"] == "inconclusive" and said["high"] == 1.0

@@ -261,3 +261,22 @@ def test_it_sees_what_it_says_it_sees() -> None:
 def test_as_many_draws_as_said() -> None:
     drawn = Drawn(0.1, 60, tuple((float(i % 3 - 1), 3) for i in range(20)), 17)
     assert len(drawn.means) == DRAWS and drawn.means.mean() == pytest.approx(-1 / 60, abs=0.01)
+
+
+def test_dust_is_no_spread() -> None:
+    """Each of four prompts right once more in three repeats: thirds that differ in their last digit."""
+    base = [Score(f"s{i}", "base", "m", float(r < i % 3)) for i in range(4) for r in range(3)]
+    tuned = [Score(f"s{i}", "tuned", "m", float(r < i % 3 + 1)) for i in range(4) for r in range(3)]
+    for reach in ((0.0, 1.0), None):
+        found = paired(base, tuned, reach=reach)
+        assert found.difference.low is not None and found.difference.high is not None
+        assert found.difference.high - found.difference.low > 0.3
+        assert found.p_value is None
+
+
+def test_known_bounds_are_kept() -> None:
+    one, two = scores([0.0, 0.5] * 4), scores([1.0] * 8, "tuned")
+    difference = paired(one, two, reach=(0.0, 1.0)).difference
+    assert difference.high == 1.0
+    assert estimate([0.0, 0.5] * 2, reach=(0.0, 1.0)).low == 0.0
+    assert (estimate([0.0, 0.5] * 2, reach=(0.0, 0.5), bounded=False).low or 0.0) < 0.0
