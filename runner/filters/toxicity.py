@@ -26,7 +26,7 @@ from runner.toxicity import GRADES, SHOWN, Grade, Lists, WordList, classified, l
 
 @filter(
     "toxicity",
-    version=1,
+    version=2,
     libraries=("detoxify",),
     check=options_wrong,
     asks=lambda options: bool(options["by"] == "moderation"),

@@ -33,7 +33,7 @@ class Said(NamedTuple):
 
 @judge(
     "toxicity",
-    version=1,
+    version=2,
     libraries=("detoxify",),
     check=options_wrong,
     asks=lambda options: bool(options["by"] == "moderation"),

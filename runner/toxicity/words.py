@@ -69,6 +69,8 @@ class WordList:
         for token in _DISGUISED.findall(lower):
             if not token.isalpha() and (grade := self._disguised(token)):
                 found[grade] += 1
+                # Of "shit5" its letters were counted above: it is one word, and what it means as a whole.
+                found.subtract(g for part in _WORDS.findall(token) if (g := self._grade(part)))
         for match in _SPACED.finditer(lower):
             if grade := self.graded.get("".join(c for c in match[0] if c.isalpha())):
                 found[grade] += 1

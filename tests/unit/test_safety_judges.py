@@ -101,6 +101,19 @@ def test_toxicity_by_words() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("shit5", "1 obscene words of 1 words"),
+        ("shit5 and shit", "2 obscene words of 3 words"),
+        ("shit!!", "1 obscene words of 1 words"),
+        ("sh1t5", "1 obscene words of 2 words"),
+    ],
+)
+def test_a_word_in_disguise_is_counted_once(text: str, why: str) -> None:
+    assert reason(judged("toxicity", text), "toxic") == why
+
+
 def test_toxicity_is_of_what_is_said_and_of_every_arm() -> None:
     call = ToolCall("1", FunctionCall("f", '{"q": "shit"}'))
     calls = Answer("p", "base", "shit", "stop", Message("assistant", "Looking.", [call]))
