@@ -305,6 +305,17 @@ def test_required_facts_are_looked_for(texts: InputFile) -> None:
         ("London’s fog", "London", True),
         ("21°C", "21 °C", True),
         ("a well-known man", "well-known", True),
+        ("It was \u22125 degrees.", "-5", True),
+        ("It was \u22125 degrees.", "5", False),
+        ("in the US.", "U.S.", True),
+        ("in the U.S.'s waters", "US", True),
+        ("Tell us of it.", "U.S.", False),
+        ("at 9 a.m. sharp", "9 am", True),
+        ("the U.S.A. of 1876", "USA", True),
+        ("He had twenty-one mules.", "twenty one", True),
+        ("He had twenty one mules.", "twenty-one", True),
+        ("He had twenty\u2011one mules.", "twenty-one", True),
+        ("It took 5-7 days.", "5", False),
     ],
 )
 def test_a_fact_stands_there_in_whole_words(text: str, fact: str, kept: bool) -> None:

@@ -43,7 +43,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
 
 @judge(
     "style",
-    version=2,
+    version=3,
     libraries=("scikit-learn", "scipy", "numpy"),
     metrics=(*METRICS, *FACTS),
     check=_wrong,

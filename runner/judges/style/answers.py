@@ -13,6 +13,8 @@ from runner.errors import Problem, RecipeError
 from runner.record import Probe
 
 SHORTEST_LOOP, SHORTEST = 4, 8  # words
+_SIGNS = str.maketrans({"’": "'", "\u2212": "-", "\u2010": "-", "\u2011": "-"})  # minus, hyphens
+_INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.)+[^\W\d_](?:\.|(?!\w))|\b(?:US|IT)\b")
 
 
 class Expect(Struct, frozen=True):
@@ -68,11 +70,21 @@ def lost(text: str, facts: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Lower case, no accents, and of all marks only those within numbers and times: "1,200 m." is "1200 m"."""
-    letters = unicodedata.normalize("NFKD", text.lower().replace("’", "'"))
+    """Lower case, no accents, and of all marks only those within numbers and times: "1,200 m." is "1200 m".
+
+    "U.S." is "US" (and not "us"), "twenty-one" is "twenty one".
+    """
+    text = _INITIALS.sub(_without_stops, text.translate(_SIGNS))
+    letters = unicodedata.normalize("NFKD", text.lower())
     letters = "".join(c for c in letters if not unicodedata.combining(c))
     letters = re.sub(r"(?<=\d),(?=\d{3}(?!\d))|(?<=\w)'s\b", "", letters)
+    letters = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", " ", letters)
     letters = re.sub(r"(?<!\d)[.:,]|[.:,](?!\d)|[^\w\s.:,'°%$€£-]|_", " ", letters)
     letters = re.sub(r"([°%$€£])", r" \1 ", letters)
     letters = re.sub(r"(?<!\w)[-'](?!\d)|['-](?!\w)", " ", letters)
     return " ".join(letters.split())
+
+
+def _without_stops(initials: re.Match[str]) -> str:
+    letters = initials[0].replace(".", "")
+    return " ".join(letters) if letters.lower() in ("us", "it") else letters
