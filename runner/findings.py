@@ -71,23 +71,23 @@ def _judged(suite: Suite, folder: Path, whole: Mapping[str, Any], seed: int) -> 
         yield measured(row["metric"], row["unit"], row["better"], scores, name, families, seed)
 
 
-def _tasks(steps: Steps) -> dict[tuple[str, str], list[Score]]:
-    found: dict[tuple[str, str], list[Score]] = {}
+def _tasks(steps: Steps) -> dict[tuple[str, str], tuple[str, list[Score]]]:
+    """Task and metric → which way it is better, and its scores."""
+    found: dict[tuple[str, str], tuple[str, list[Score]]] = {}
     for name in [n for n in steps if n.startswith("lm-eval.")]:
-        results, _ = lm_eval_results(steps[name], name.split(".")[1])
+        results, _, better = lm_eval_results(steps[name], name.split(".")[1])
         for key, scores in results.items():
-            found.setdefault(key, []).extend(scores)
+            found.setdefault(key, (better[key], []))[1].extend(scores)
     return found
 
 
 def _task_metrics(
-    suite: Suite, tasks: Mapping[tuple[str, str], list[Score]], seed: int
+    suite: Suite, tasks: Mapping[tuple[str, str], tuple[str, list[Score]]], seed: int
 ) -> Iterator[Measured]:
     wanted = suite.common.lm_eval.tasks if suite.common.lm_eval else []
-    for (task, metric), scores in sorted(tasks.items()):
+    for (task, metric), (better, scores) in sorted(tasks.items()):
         if task in wanted:
-            loss = "perplexity" in metric
-            unit, better = ("number", "lower") if loss else ("share", "higher")
+            unit = "nats" if metric.partition(".")[0] == "nats" else "share"
             yield measured(suite.task_metric(task, metric), unit, better, scores, metric, seed=seed)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from runner import recipe as r
 from runner.errors import Problem, RecipeError
+from runner.metrics import NUMBERLESS, lm_eval_name
 from runner.registry import plugins
 from runner.suite import Suite
 from runner.wording import nearest
@@ -27,6 +28,14 @@ class Names:
     def has(self, name: str) -> bool:
         return name in self.known or any(name.startswith(prefix) for prefix in self.open)
 
+    def numberless(self, name: str) -> bool:
+        """Whether it is one of an lm-eval task of which no document has a number."""
+        return any(
+            name.removeprefix(prefix).partition(".")[0] in NUMBERLESS
+            for prefix in self.weights
+            if name.startswith(prefix)
+        )
+
 
 def gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite], workspace: Workspace) -> Iterator[Problem]:
     """What is wrong with them, each at its place. `suites` are all that the recipe names."""
@@ -38,11 +47,16 @@ def gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite], workspace: Works
         if match is None:  # its shape is wrong, which is said already
             continue
         metric, arm = match[1], match[3]
-        suite = metric.partition(".")[0]
+        suite = max((p for p in prefixes if metric.startswith(f"{p}.")), key=len, default="")
+        suite = suite or metric.partition(".")[0]
         what = ""
         if suite not in prefixes:
             hint = nearest(suite, prefixes) if prefixes else " (the recipe names no suites)"
             what = f"no suite of this recipe has metrics called {suite}.…{hint}"
+        elif any(n.numberless(metric) for n in names):
+            what = (
+                f"{metric} is no mean over documents, so no gate can rest on it; take one that is, like acc"
+            )
         elif not any(n.has(metric) for n in names):
             near = nearest(metric, [k for k in known if k.startswith(f"{suite}.")] or known)
             what = f"no metric is called {metric}{near}"
@@ -99,7 +113,7 @@ def _task_metrics(task: str, workspace: Workspace) -> set[str] | None:
     filters = data.get("filter_list") if isinstance(data, dict) else None
     if not isinstance(listed, list) or not all(isinstance(m, dict) and "metric" in m for m in listed):
         return None
-    names = {str(m["metric"]) for m in listed}
+    names = {lm_eval_name(str(m["metric"])) for m in listed} - NUMBERLESS
     if filters is None:
         return names
     if not isinstance(filters, list) or not all(isinstance(f, dict) and "name" in f for f in filters):

@@ -17,6 +17,10 @@ from runner.record import Score
 TUNED = "tuned"
 REACH = {"share": (0.0, 1.0), "score": (0.0, 1.0), "grade": (1.0, 5.0)}
 """Units that have a least and a most."""
+NUMBERLESS = frozenset(
+    "acc_all bits_per_byte bleu brier_score bypass byte_perplexity chrf f1 mcc ter word_perplexity".split()
+)
+"""lm-eval's metrics that are no mean over documents: it keeps pairs of a document, not a number to be compared."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +135,30 @@ def compare(
     return measured(name, unit, better, scores, metric, families).row()
 
 
-def lm_eval_results(folder: Path, arm: str) -> tuple[dict[tuple[str, str], list[Score]], Any]:
-    """Per task and metric one Score a document, and the adapter's proof, out of a step's artifact."""
+def lm_eval_name(metric: str) -> str:
+    """What a metric of lm-eval is called here. Of `perplexity` a document's value is its log-likelihood, so that the
+    mean over documents is one of nats."""
+    name, dot, chain = metric.partition(".")
+    return f"nats{dot}{chain}" if name == "perplexity" else metric
+
+
+def lm_eval_results(
+    folder: Path, arm: str
+) -> tuple[dict[tuple[str, str], list[Score]], Any, dict[tuple[str, str], str]]:
+    """Per task and metric one Score a document, the adapter's proof, and which way each metric is better, out of a
+    step's artifact."""
     out: dict[tuple[str, str], list[Score]] = {}
+    better: dict[tuple[str, str], str] = {}
     proof = None
     for path in sorted(folder.glob("*/results.json")):
         data = json.loads(path.read_bytes())
         proof = data["adapter_proof"]
         for result in data["results"]:
-            name = result["metric"]
-            out[result["task"], name] = [
-                Score(doc, arm, name, value) for doc, value in result["samples"].items()
+            name = lm_eval_name(result["metric"])
+            loss = name != result["metric"]
+            key = result["task"], name
+            out[key] = [
+                Score(doc, arm, name, -value if loss else value) for doc, value in result["samples"].items()
             ]
-    return out, proof
+            better[key] = "lower" if loss else result.get("better") or "higher"
+    return out, proof, better

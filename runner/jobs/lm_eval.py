@@ -45,7 +45,8 @@ class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Result(Struct, frozen=True):
-    """One metric of one task; `samples` maps a document's number to its value."""
+    """One metric of one task; `samples` maps a document's number to its value. `better` is the task file's word, or
+    lm-eval's own of the metric."""
 
     task: str
     metric: str
@@ -53,6 +54,7 @@ class Result(Struct, frozen=True):
     stderr: float | None
     n: int
     samples: dict[str, float]
+    better: Literal["higher", "lower"] | None = None
 
 
 class Results(Struct, frozen=True):
@@ -120,7 +122,11 @@ def results_of(task: str, raw: dict[str, Any]) -> list[Result]:
         known = float(stderr) if isinstance(stderr, int | float) else None
         name = metric if chain == "none" else f"{metric}.{chain}"
         n = int(raw["n-samples"][task]["effective"])
-        found.append(Result(task, name, float(value), known, n, samples))
+        higher = (raw.get("higher_is_better", {}).get(task) or {}).get(metric)
+        better: Literal["higher", "lower"] | None = (
+            None if higher is None else "higher" if higher else "lower"
+        )
+        found.append(Result(task, name, float(value), known, n, samples, better))
     return found
 
 

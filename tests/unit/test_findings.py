@@ -104,3 +104,25 @@ def test_of_all_three_kinds(tmp_path: Path) -> None:
     )
     assert acc["tuned"]["n"] == 2
     assert (nats["unit"], nats["tuned"]["n"], nats["difference"]["families"]) == ("nats", 6, 2)
+
+
+def test_a_log_likelihood_is_shown_as_nats_and_better_is_the_tasks_word(tmp_path: Path) -> None:
+    steps = {}
+    for arm, worse in (("base", 1.0), ("tuned", 0.0)):
+        rows = [
+            {
+                "task": "t",
+                "metric": "perplexity",
+                "samples": {"0": -2.0 - worse, "1": -3.0},
+                "better": "lower",
+            },
+            {"task": "t", "metric": "exact_match.x", "samples": {"0": 1.0, "1": 0.0}, "better": "lower"},
+        ]
+        write(tmp_path / arm / "l/results.json", {"adapter_proof": None, "results": rows})
+        steps[f"lm-eval.{arm}"] = tmp_path / arm
+    suite = Suite(SuiteCommon(suite=1, name="s", lm_eval=LmEval(tasks=["t"])), None)
+    (found,) = findings([suite], steps, 17)
+    match, nats = (m.row() for m in found.measured)
+    assert (match["metric"], match["unit"], match["better"]) == ("s.t.exact_match.x", "share", "lower")
+    assert (nats["metric"], nats["unit"], nats["better"]) == ("s.t.nats", "nats", "lower")
+    assert nats["tuned"]["value"] == 2.5 and nats["difference"]["value"] == -0.5
