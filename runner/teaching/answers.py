@@ -76,7 +76,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCE = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n", re.IGNORECASE)
 
 
 def refused(text: str) -> bool:
@@ -87,9 +87,7 @@ def parsed(text: str, schema: dict[str, Any]) -> Any:
     """The JSON of an answer (a thought before it and a code fence around it are taken off). Raises Unfit."""
     from referencing.exceptions import Unresolvable
 
-    body = _THOUGHT.sub("", text)
-    if fenced := _FENCE.match(body):
-        body = fenced[1]
+    body = _unfenced(_THOUGHT.sub("", text))
     try:
         data = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
     except (ValueError, RecursionError) as e:
@@ -101,12 +99,23 @@ def parsed(text: str, schema: dict[str, Any]) -> Any:
         error = next(iter(_validator(json.dumps(schema, sort_keys=True)).iter_errors(data)), None)
     except RecursionError:
         raise Unfit("nested too deep") from None
+    except OverflowError:  # multipleOf divides: a whole number of 400 digits is no float
+        raise Unfit("a number too large") from None
     except Unresolvable as e:
         raise Unfit(f"the schema refers to {e.ref!r}, which is not in it") from None
     if error is not None:
         at = ".".join(map(str, error.absolute_path))
         raise Unfit(f"breaks the schema: {at + ': ' if at else ''}{error.message[:200]}")
     return data
+
+
+def _unfenced(text: str) -> str:
+    """Without a code fence around all of it. One expression for both ends takes minutes for a megabyte of blanks."""
+    body = text.strip()
+    opened = _FENCE.match(body)
+    if opened and body.endswith("```") and opened.end() <= len(body) - 3:
+        return body[opened.end() : -3]
+    return text
 
 
 @lru_cache(maxsize=8)

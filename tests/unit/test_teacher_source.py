@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -705,3 +706,38 @@ def test_answers_are_checked_without_looking_anything_up() -> None:
     assert answers.schema_problem({"$ref": "http://127.0.0.1:9/x"}) is None
     with pytest.raises(answers.Unfit, match="refers to"):
         answers.parsed("1", {"$ref": "http://127.0.0.1:9/x"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}',
+        ' ```\n{"a": 1}```',
+        '```JSON \t\n{"a": 1}\r\n  ```\n\n',
+        '<think>x</think>\n```json\n{"a": 1}\n```',
+    ],
+)
+def test_a_fence_around_an_answer_is_taken_off(text: str) -> None:
+    assert answers.parsed(text, {}) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["```json\n``", "```\n```", "```json {}```", '```\n{"a": 1}\n```!', "``````"]
+)
+def test_half_a_fence_is_no_json(text: str) -> None:
+    with pytest.raises(answers.Unfit, match="not JSON"):
+        answers.parsed(text, {})
+
+
+@pytest.mark.parametrize("piece", [" ", "\n", "a ", "\n```", "```json\n"])
+def test_an_answer_of_blanks_and_fences_takes_no_time(piece: str) -> None:
+    start = time.perf_counter()
+    for end in ("", "x", "```"):
+        with pytest.raises(answers.Unfit):
+            answers.parsed("```json\n" + piece * 200_000 + end, {})
+    assert time.perf_counter() - start < 2
+
+
+def test_a_number_too_large_to_divide_is_unfit() -> None:
+    with pytest.raises(answers.Unfit, match="a number too large"):
+        answers.parsed("9" * 400, {"multipleOf": 0.5})
