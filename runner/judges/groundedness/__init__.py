@@ -31,7 +31,7 @@ class Expect(Struct, frozen=True, forbid_unknown_fields=True):
     tells: list[str] = []
 
 
-@judge("groundedness", version=1)
+@judge("groundedness", version=2)
 def groundedness(
     context: JudgeContext,
     *,

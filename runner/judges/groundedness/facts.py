@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.judges.groundedness.fields import PLAIN, QUANTITIES, Field, field_of, words_of
-from runner.judges.groundedness.reading import Claim, read
+from runner.judges.groundedness.reading import Claim, alone, read
 from runner.judges.groundedness.times import Day, Hours, moment
 from runner.judges.groundedness.units import SYSTEMS, UNITS, unit_named, unit_of_key
 
@@ -270,6 +270,8 @@ class Walk:
         if day is None:
             for claim in read(value, self.known).claims:
                 self.facts.append(_spoken(claim, path, named, s))
+                if claim.number.lent:
+                    self.facts.append(_spoken(alone(claim), path, named, s))
 
 
 def _label(key: str) -> tuple[Day | None, Hours | None]:

@@ -11,7 +11,7 @@ from runner.judges.groundedness.fields import QUANTITIES
 from runner.judges.groundedness.following import compared, derived, near, repeats
 from runner.judges.groundedness.names import invented
 from runner.judges.groundedness.numbers import Number
-from runner.judges.groundedness.reading import Claim, Clock, read
+from runner.judges.groundedness.reading import Claim, Clock, alone, read
 from runner.judges.groundedness.telling import Told, coming
 from runner.judges.groundedness.times import Day, Hours, agree, read_times
 from runner.judges.groundedness.units import converted, measures, otherwise, said_as
@@ -84,6 +84,10 @@ class Check:
     def number(self, claim: Claim) -> tuple[list[Fact], str]:
         """The facts that a number tells, or why it tells none. No facts and no fault: people said it."""
         facts, fault = self._number(claim)
+        if fault and claim.number.lent:
+            other = self._number(alone(claim))
+            if not other[1]:
+                return other
         vague = claim.number.unit is None and claim.quantities <= {"precipitation", "snow", "clouds"}
         if fault and claim.quantities and (claim.far or vague):
             # What another clause names may belong to something else; so may the showers of "showers at 14".

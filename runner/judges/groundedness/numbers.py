@@ -48,7 +48,8 @@ LETTERS = re.compile(r"[A-Za-z]")
 
 @dataclass(frozen=True)
 class Number:
-    """`end` is past its unit. `decimals` as it is written; `decade`: "the 70s"; `word`: written as a word."""
+    """`end` is past its unit. `decimals` as it is written; `decade`: "the 70s"; `word`: written as a word; `lent`: its
+    unit is only that of a number after a comma or a slash, which may be one of another kind."""
 
     start: int
     end: int
@@ -59,6 +60,7 @@ class Number:
     hedged: bool = False
     decade: bool = False
     word: bool = False
+    lent: bool = False
 
     @property
     def shown(self) -> str:
@@ -66,8 +68,8 @@ class Number:
 
 
 def read_numbers(text: str, masked: Sequence[Span] = ()) -> list[Number]:
-    """All numbers outside the masked spans (dates, times), in order. A number of a range or a list ("18 to 24 °C")
-    has the unit that its last one names."""
+    """All numbers outside the masked spans, in order. A number of a range or a list ("18 to 24 °C")
+    has the unit that its last one names; `masked` are dates, times and codes."""
     taken = _covered(text, [*masked, *(m.span() for m in _MARKER.finditer(text))])
     found = [
         n
@@ -81,8 +83,9 @@ def read_numbers(text: str, masked: Sequence[Span] = ()) -> list[Number]:
     found = _odds(text, sorted(found, key=lambda n: n.start))
     for i in range(len(found) - 2, -1, -1):
         here, after = found[i], found[i + 1]
-        if here.unit is None and after.unit and joined(text[here.end : after.start]):
-            found[i] = replace(here, unit=after.unit)
+        between = text[here.end : after.start]
+        if here.unit is None and after.unit and joined(between):
+            found[i] = replace(here, unit=after.unit, lent=after.lent or between.strip() in (",", "/"))
     return found
 
 

@@ -69,6 +69,7 @@ class Claim:
     idle: bool = False
     end: str = ""  # which end of a range it is: "min" or "max"
     far: bool = False  # what it is called stands in another clause
+    behind: bool = False  # what it is called stands after it, or after the list that it is in
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ class Said:
     text: str
     claims: tuple[Claim, ...]
     clocks: tuple[Clock, ...]
+
+
+def alone(claim: Claim) -> Claim:
+    """A number of a list as one of another kind than those after it: the low of "low 2, 90% chance of rain"."""
+    number = replace(claim.number, unit=None, lent=False)
+    return replace(claim, number=number, quantities=frozenset() if claim.behind else claim.quantities)
 
 
 def paired(between: str) -> bool:
@@ -164,6 +171,7 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
                 cues[i][1],
                 end=end_of(numbers, run_of[i], i),
                 far=cues[i][2],
+                behind=cues[i][3],
                 counted=number.unit is None and bool(_COUNTED.match(after)),
             )
             if number.word and number.unit is None and not number.decade and abs(number.value) < 13:
@@ -221,9 +229,9 @@ def _cued(
     runs: Sequence[Run],
     cuts: Sequence[int],
     cues: Sequence[Cue],
-) -> list[tuple[frozenset[str], frozenset[str], bool]]:
-    """For each number its quantities and aspects, and whether another clause names them."""
-    out: list[tuple[frozenset[str], frozenset[str], bool]] = []
+) -> list[tuple[frozenset[str], frozenset[str], bool, bool]]:
+    """For each number its quantities and aspects, whether another clause names them, and whether after it."""
+    out: list[tuple[frozenset[str], frozenset[str], bool, bool]] = []
     run_of = {i: run.items for run in runs for i in run.items}
     for i, n in enumerate(numbers):
         run = run_of[i]
@@ -234,6 +242,7 @@ def _cued(
         clause = bisect_right(cuts, n.start)
         before = [c for c in fits if left <= c.start and c.end <= first.start]
         mine = [c for c in before if bisect_right(cuts, c.start) == clause]
+        behind = not mine
         if not mine:
             mine = [
                 c
@@ -251,7 +260,8 @@ def _cued(
         aspects = [c.aspect for c in mine if c.aspect]
         if len(run) > 1 and len(aspects) == len(run):  # "high and low: 24 and 13"
             aspects = [aspects[run.index(i)]]
-        out.append((frozenset(ranked({c.quantity for c in mine if c.quantity})), frozenset(aspects), far))
+        named = frozenset(ranked({c.quantity for c in mine if c.quantity}))
+        out.append((named, frozenset(aspects), far, behind and not far))
     return out
 
 
