@@ -9,6 +9,8 @@ from runner.errors import Problem
 from runner.suite import Decoding, Suite
 from runner.yaml12 import Yaml
 
+COLDEST = 0.001
+"""The least temperature above 0: logits divided by less overflow."""
 OURS = {"base": "the base model as it is", "tuned": "what the recipe trains"}
 
 
@@ -44,7 +46,10 @@ def arms(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Probl
 
 
 def decoding(doc: Yaml, how: Decoding) -> Iterator[Problem]:
-    """Options of a suite's decoding that do nothing as they stand."""
+    """Options of a suite's decoding that do nothing as they stand, and a temperature that no engine can divide by."""
+    if 0 < how.temperature < COLDEST:
+        what = f"must be 0 (always the likeliest token) or at least {COLDEST}, not {how.temperature}"
+        yield doc.problem(("decoding", "temperature"), what, at_value=True)
     if how.temperature:
         return
     if how.repeats > 1:

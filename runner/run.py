@@ -22,6 +22,7 @@ from runner.status import status
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, place, write_atomic
 from runner.trouble import os_error
+from runner.wording import nearest
 from runner.yaml12 import dump
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def run(
         walk = _Walk(plan, store, tell, settings)
         walk.fetch(settings, refresh)
         plan = walk.plan
+        _known(plan, store, settings, to)
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
                 break
@@ -191,6 +193,19 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
+
+
+def _known(plan: Plan, store: Store, settings: Settings, to: Stage) -> None:
+    """Raises StepError for an endpoint that is to answer and stands in no setting: now, not when all is trained."""
+    for step in plan.steps:
+        name = step.details.get("endpoint")
+        if not name or STAGES.index(step.stage) > STAGES.index(to) or name in settings.endpoints:
+            continue
+        if store.get(step.fingerprint, verify=False) is None:
+            what = (
+                f"the recipe names the endpoint {name!r}; say where it is: setting endpoints, as {name}=URL"
+            )
+            raise StepError(step.name, what + nearest(name, settings.endpoints))
 
 
 def _make(

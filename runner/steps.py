@@ -27,7 +27,7 @@ VERSIONS = {
 }  # fmt: skip
 RENDERING = ("transformers", "tokenizers", "jinja2")
 TRAINING = ("axolotl", "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets")
-JUDGING = ("torch", "transformers", "peft")
+JUDGING = ("torch", "transformers", "peft", "tokenizers", "jinja2", "bitsandbytes")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ class Perplexity(Part, frozen=True, kw_only=True):
 class Decoding(Part, frozen=True, kw_only=True):
     """How answers are drawn; a part of what a score means. Greedy unless a temperature is given."""
 
-    temperature: Annotated[float, Meta(ge=0, le=2, description="0: always the likeliest token.")] = 0.0
+    temperature: Annotated[
+        float, Meta(ge=0, le=2, description="0: always the likeliest token; else at least 0.001.")
+    ] = 0.0
     top_p: Annotated[
         float,
         Meta(gt=0, le=1, description="Only the likeliest tokens whose probabilities together reach this."),

@@ -4,6 +4,7 @@ Written are the same files as by `runner.jobs.generate`. What cannot be had at t
 408, 429, 5xx after some tries that heed Retry-After) ends the job; a second start goes on with what is missing. What
 comes but is no answer (no JSON, a web page, nothing at all, far too much, a refusal of this one prompt) is an answer
 that *failed*: counted with its reason, never taken for something that the model said, and never kept in the journal.
+A wrong key, model or address (401, 404 …) ends the job, and so does a set of which no answer is good.
 The key is in the environment, so that no file holds it.
 """
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 KEY = "MIREPOIX_ASK_KEY"
 FAILING = 5
 """Answers that fail one after the other: the endpoint is not what it was taken for, and asking on makes no sense."""
+SHUT = frozenset({401, 402, 404, 405, 407, 410})
+"""Statuses that say no to whatever is asked: the key, the model or the address is wrong. 403 says so too, but of an
+endpoint that answers others it may be a filter's word on one prompt."""
 FIRST = (
     "What is the capital of France?",
     "Good morning!",
@@ -128,20 +132,24 @@ def ask(job: AskJob) -> None:
         return sum(len(j.done) for j in journals.values())
 
     with Client(_settings(job), Path(job.store), limits=Limits(**job.limits)) as client:
-        endpoint = Endpoint(job, client)
+        endpoint = Endpoint(job, client, heard=done() > 0)
         proof = endpoint.prove() if job.without else None
         for wanted in job.sets:
             journal = journals[wanted.out]
             order = [(p, n) for p in probes[wanted.out] for n in range(wanted.repeats)]
             todo = [(p, n) for p, n in order if line_key(p.id, n) not in journal.done]
             failed: dict[str, bytes] = {}
+            last = ""
             for a in endpoint.answers(wanted, todo):
                 line = {line_key(a.id, a.repeat): msgspec.json.encode(a)}
                 if a.failed is None:
                     journal.append(line)
                 else:
                     failed |= line
+                    last = a.failed
                 progress(job.progress, done() + len(failed), total)
+            if failed and not journal.done:
+                raise endpoint.away(f"none of {len(failed)} answers could be had, the last for: {last}")
             journal.done |= failed
             facts = {"arm": wanted.arm, "adapter_proof": proof, "template_sha256": job.template_sha256}
             facts["decoding"] = decoding(job, wanted)
@@ -158,9 +166,10 @@ def decoding(job: AskJob, wanted: AskSet) -> dict[str, Any]:
 class Endpoint:
     """One model behind an address."""
 
-    def __init__(self, job: AskJob, client: Client) -> None:
+    def __init__(self, job: AskJob, client: Client, *, heard: bool = False) -> None:
+        """`heard`: it answered before, so that it is what it was taken for."""
         self.job, self.client = job, client
-        self._failing, self._heard = 0, False
+        self._failing, self._heard = 0, heard
 
     def answers(self, wanted: AskSet, todo: list[tuple[Probe, int]]) -> Iterator[Answer]:
         """An answer to each, as they come. Raises StepError where asking on makes no sense."""
@@ -175,7 +184,7 @@ class Endpoint:
         except BaseException as e:
             self.client.close()  # what is under way ends
             if isinstance(e, Unfetched):
-                raise self._away(str(e)) from None
+                raise self.away(str(e)) from None
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -191,6 +200,8 @@ class Endpoint:
         except (Again, Stopped):
             raise
         except (Unfetched, Unusable) as e:
+            if isinstance(e, Refused) and (e.status in SHUT or (e.status == 403 and not self._heard)):
+                raise self.away(str(e)) from None
             withheld = isinstance(e, Withheld) or (isinstance(e, Refused) and e.status in (400, 413, 422))
             failed = one_line(str(e))
             return Answer(probe.id, wanted.arm, "", "stop", repeat=repeat, failed=failed), withheld
@@ -217,11 +228,11 @@ class Endpoint:
         elif not (withheld and self._heard):
             self._failing += 1
         if self._failing >= FAILING:
-            raise self._away(
+            raise self.away(
                 f"{self._failing} answers failed one after the other, the last with: {answer.failed}"
             )
 
-    def _away(self, why: str) -> StepError:
+    def away(self, why: str) -> StepError:
         what = f"{self.job.engine}: {one_line(why)}; what was answered is kept: run it again to go on"
         return StepError("ask", what)
 
@@ -255,9 +266,9 @@ class Endpoint:
         except Refused as e:
             if logprobs:
                 return b""
-            raise self._away(str(e)) from None
+            raise self.away(str(e)) from None
         except Unfetched as e:
-            raise self._away(str(e)) from None
+            raise self.away(str(e)) from None
 
 
 def _chances(raw: bytes) -> dict[str, float]:
@@ -288,13 +299,15 @@ def body(job: AskJob, wanted: AskSet, probe: Probe, repeat: int) -> bytes:
     if wanted.temperature:
         out |= {"top_p": wanted.top_p, "seed": seed_of(job.seed, probe.id, repeat) % 2**31}
     if probe.tools:
-        out["tools"] = [_strict(t) for t in probe.tools] if wanted.strict else probe.tools
+        out["tools"] = [_strict(t, probe.id) for t in probe.tools] if wanted.strict else probe.tools
         if wanted.tool_choice != "auto":
             out["tool_choice"] = wanted.tool_choice
     return msgspec.json.encode(out)
 
 
-def _strict(tool: dict[str, Any]) -> dict[str, Any]:
+def _strict(tool: dict[str, Any], probe: str) -> dict[str, Any]:
+    if not isinstance(tool.get("function"), dict):
+        raise StepError("ask", f'a tool of the probe {probe!r} has no "function"; decoding.strict needs one')
     return tool | {"function": tool["function"] | {"strict": True}}
 
 

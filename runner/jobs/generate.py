@@ -104,13 +104,20 @@ def decoding(wanted: ProbeSet, seed: int) -> dict[str, Any]:
 
 
 def encode(loaded: Loaded, probe: Probe) -> list[int]:
-    """The probe as token ids, ready for the assistant to go on."""
-    text = loaded.tokenizer.apply_chat_template(
-        [for_template(m) for m in probe.messages],
-        tools=probe.tools or None,
-        add_generation_prompt=True,
-        tokenize=False,
-    )
+    """The probe as token ids, ready for the assistant to go on. Raises StepError where the template refuses it."""
+    from jinja2 import TemplateError
+
+    try:
+        text = loaded.tokenizer.apply_chat_template(
+            [for_template(m) for m in probe.messages],
+            tools=probe.tools or None,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+    except (TemplateError, ValueError, TypeError, KeyError) as e:
+        why = " ".join(str(e).split())[:300]
+        what = f"the model's chat template cannot render the probe {probe.id!r} ({type(e).__name__}: {why})"
+        raise StepError("generate", f"{what}; name another in model.template, or mend the probe") from None
     return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

@@ -38,7 +38,8 @@ def read_task(folder: Path, name: str, cache: str) -> dict[str, Any]:
     if task.get("dataset_path") not in ("json", "csv", "parquet"):
         raise StepError("lm_eval", f"{path}: dataset_path must be json, csv or parquet")
     check_metrics(path, task)
-    files = (task.get("dataset_kwargs") or {}).get("data_files")
+    options = task.get("dataset_kwargs")
+    files = options.get("data_files") if isinstance(options, dict) else None
     if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
         raise StepError("lm_eval", f"{path}: data_files must map each split to one file")
     found = {split: beside(folder, file, path) for split, file in files.items()}
@@ -57,9 +58,12 @@ def check_metrics(path: Path, task: dict[str, Any]) -> None:
     import lm_eval.api.metrics  # noqa: F401  (registers them)
     from lm_eval.api.registry import metric_registry
 
-    for entry in task.get("metric_list") or []:
+    entries = task.get("metric_list") or []
+    if not isinstance(entries, list):
+        raise StepError("lm_eval", f"{path}: metric_list must be a list")
+    for entry in entries:
         name = entry.get("metric") if isinstance(entry, dict) else None
-        if name not in metric_registry or "hf_evaluate" in entry:
+        if not isinstance(name, str) or name not in metric_registry or "hf_evaluate" in entry:
             raise StepError("lm_eval", f"{path}: {name!r} is not a metric of lm-eval's own")
 
 

@@ -110,6 +110,8 @@ def _answers(
         "decoding": msgspec.to_builtins(how) | ({"seed": seed} if how.temperature else {}),
         "engine": engine,
     }
+    if engine == "vllm":
+        options["vllm"] = version("vllm")
     if named.system:
         options["asked"] = named.system
     if named.endpoint:

@@ -156,6 +156,14 @@ def test_tools_are_offered_and_calls_read(stub: Stub, tmp_path: Path) -> None:
     assert body["tool_choice"] == "required" and body["tools"][0]["function"]["strict"] is True
 
 
+def test_a_tool_of_no_known_form_is_said(stub: Stub, tmp_path: Path) -> None:
+    one = job(tmp_path, stub.url, strict=True)
+    row = {"id": "p0", "messages": [{"role": "user", "content": "Question 0?"}], "tools": [{"name": "f"}]}
+    (tmp_path / "probes.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(StepError, match="a tool of the probe 'p0' has no \"function\""):
+        ask(one)
+
+
 def test_short_of_breath_it_is_asked_again(stub: Stub, tmp_path: Path) -> None:
     def answer(body: dict[str, Any], before: int) -> Reply:
         n = number(body)
@@ -202,12 +210,39 @@ def test_what_is_no_answer_has_failed_and_is_not_kept(stub: Stub, tmp_path: Path
 
 
 def test_one_that_only_fails_is_given_up(stub: Stub, tmp_path: Path) -> None:
-    stub.answer = lambda body, before: (401, {}, b'{"error": {"message": "no such key"}}')
+    stub.answer = lambda body, before: (418, {}, b'{"error": {"message": "no coffee"}}')
     with pytest.raises(
-        StepError, match=r"endpoint house: big: 5 answers failed one after the other.*HTTP 401"
+        StepError, match=r"endpoint house: big: 5 answers failed one after the other.*HTTP 418"
     ) as e:
         ask(job(tmp_path, stub.url, 40, at_once="1"))
     assert "run it again to go on" in str(e.value) and len(stub.asked) < 12
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_wrong_key_or_model_ends_it_at_once(stub: Stub, tmp_path: Path, status: int) -> None:
+    stub.answer = lambda body, before: (status, {}, b'{"error": {"message": "no such key"}}')
+    with pytest.raises(StepError, match=rf"endpoint house: big: .*HTTP {status}.*run it again to go on"):
+        ask(job(tmp_path, stub.url, 40, at_once="1"))
+    assert len(stub.asked) < 4 and not (tmp_path / "out/a.jsonl").exists()
+    stub.answer = lambda body, before: completion()
+    ask(job(tmp_path, stub.url, 40, at_once="1"))
+    assert all(a.failed is None for a in answers(tmp_path))
+
+
+def test_403_for_one_prompt_of_an_endpoint_that_answers(stub: Stub, tmp_path: Path) -> None:
+    stub.answer = lambda body, before: (403, {}, b"{}") if number(body) == 2 else completion()
+    ask(job(tmp_path, stub.url, at_once="1"))
+    assert [bool(a.failed) for a in answers(tmp_path)] == [False, False, True, False]
+
+
+def test_a_set_of_which_nothing_could_be_had_is_not_kept(stub: Stub, tmp_path: Path) -> None:
+    stub.answer = lambda body, before: (200, {}, b"<html>")
+    with pytest.raises(StepError, match=r"none of 3 answers could be had, the last for: a web page came"):
+        ask(job(tmp_path, stub.url, 3))
+    assert not (tmp_path / "out/a.jsonl").exists()
+    stub.answer = lambda body, before: completion()
+    ask(job(tmp_path, stub.url, 3))
+    assert all(a.failed is None for a in answers(tmp_path))
 
 
 def test_a_filter_stops_prompts_and_not_the_evaluation(stub: Stub, tmp_path: Path) -> None:
@@ -318,6 +353,7 @@ def test_an_arm_is_answered_by_an_endpoint_of_the_settings(
     from runner.load import load_recipe
     from runner.making import Making
     from runner.plan import plan
+    from runner.run import run
     from runner.settings import load
     from runner.store import Store
     from runner.workspace import Workspace
@@ -341,6 +377,13 @@ def test_an_arm_is_answered_by_an_endpoint_of_the_settings(
     place = Workspace(tmp_path)
     made = plan(load_recipe(tmp_path / "r.yaml", place), place)
     step = made.step("answers.rival.two")
+    monkeypatch.setenv("MIREPOIX_SETTINGS", str(tmp_path / "settings.toml"))
+    (tmp_path / "settings.toml").write_text("endpoints = 'hous=http://127.0.0.1:1'")
+    started: list[str] = []
+    with pytest.raises(StepError, match=r"say where it is: .*house=URL \(did you mean hous\?\)") as e:
+        run(made, tell=lambda event: started.append(event.step))
+    assert e.value.step.startswith("answers.rival.") and not started, "said before anything is trained"
+    monkeypatch.delenv("MIREPOIX_SETTINGS")
     assert not step.needs and stub.url not in json.dumps(step.ingredients), "where it is decides nothing"
 
     def answered(**environ: str) -> Path:

@@ -335,6 +335,24 @@ def test_lm_eval_from_another_folder(tiny: Path, tmp_path: Path, monkeypatch: py
     assert samples[0]["prompt"].endswith("<|im_start|>assistant\n")
 
 
+def test_a_template_that_refuses_a_probe_is_said(tiny: Path) -> None:
+    from types import SimpleNamespace
+
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    loaded: Any = SimpleNamespace(tokenizer=tokenizer)
+    for template in (
+        None,
+        "{{ raise_exception('roles must alternate') }}",
+        "{{ messages[0]['content'] + 1 }}",
+    ):
+        tokenizer.chat_template = template
+        with pytest.raises(StepError, match="chat template cannot render the probe 'odd'") as e:
+            encode(loaded, Probe("odd", [Message("user", "Hello?")]))
+        assert "model.template" in str(e.value) and (template is None or len(str(e.value)) < 600)
+
+
 def test_small_parts() -> None:
     assert batches({"a": 1, "b": 3, "c": 3, "d": 2}, 3) == [["b", "c", "d"], ["a"]]
     assert cut([5, 1, 0, 0], [1]) == [5, 1] and cut([5, 6], [1]) == [5, 6] and cut([], [1]) == []

@@ -36,6 +36,7 @@ def folder(tmp_path: Path, text: str) -> Path:
         ("test_split: test", "include: /etc/passwd", "unknown keys: include"),
         ("dataset_path: json", "dataset_path: some/hub-set", "must be json, csv or parquet"),
         ("test: everyday-facts.jsonl", "test: ../secret.jsonl", "no data file"),
+        ("metric: acc\n", "metric: [acc]\n", "not a metric of lm-eval's own"),
         ("metric: acc\n", "metric: ./evil.py\n", "not a metric of lm-eval's own"),
         ("metric: acc\n", "metric: acc\n    hf_evaluate: true\n", "not a metric of lm-eval's own"),
     ],
@@ -45,6 +46,21 @@ def test_task_files_are_data(tmp_path: Path, old: str, new: str, said: str) -> N
     (tmp_path.parent / "secret.jsonl").write_text("{}")
     with pytest.raises(StepError, match=said):
         read_task(folder(tmp_path, TASK.replace(old, new, 1)), "t", "cache")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("dataset_kwargs", [1], "data_files must map each split to one file"),
+        ("metric_list", 3, "metric_list must be a list"),
+    ],
+)
+def test_odd_shapes_are_words(tmp_path: Path, key: str, value: object, said: str) -> None:
+    import msgspec
+
+    text = msgspec.yaml.encode(msgspec.yaml.decode(TASK) | {key: value}).decode()
+    with pytest.raises(StepError, match=said):
+        read_task(folder(tmp_path, text), "t", "cache")
 
 
 def test_a_task_that_is_not_there(tmp_path: Path) -> None:

@@ -265,3 +265,14 @@ def test_two_suites_of_one_metric_name_are_refused(home: Path) -> None:
     model = "model: {base: org/model, revision: abc123, template: model}\nevaluate: {suites: [a-b, a_b]}\n"
     (line,) = refused("recipe: 1\nname: t\n" + model + SOURCES)
     assert "'a_b' and 'a-b' would both name their metrics a_b.…; rename one" in line
+
+
+def test_a_temperature_that_no_engine_can_divide_by(home: Path) -> None:
+    for temperature, fine in ((0, True), (0.001, True), (1e-9, False)):
+        text = f"suite: 1\nname: mine\nlm_eval: {{tasks: [everyday_facts]}}\ndecoding: {{temperature: {temperature}}}\n"
+        write("evals/suites/mine.yaml", text)
+        if fine:
+            load_suite("mine", Workspace(home))
+        else:
+            with pytest.raises(RecipeError, match=r"must be 0 .* or at least 0\.001"):
+                load_suite("mine", Workspace(home))

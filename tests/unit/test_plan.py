@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,19 @@ def test_the_seed_decides_answers_only_where_they_are_drawn(home: Path) -> None:
     assert answered(1) == answered(2)
     own_suite(home, "decoding: {temperature: 0.7}\n")
     assert answered(1) != answered(2)
+
+
+def test_the_engines_own_version_decides_its_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answered(engine: str, release: str) -> str:
+        steps = import_module("runner.plan.evaluate")  # the package has a function of that name
+        monkeypatch.setattr(steps, "version", lambda name: release if name == "vllm" else "1")
+        evaluate = ("evaluate: {", f"evaluate: {{engine: {engine}, ")
+        return planned(home, evaluate).step("answers.base.tool-use").fingerprint
+
+    assert answered("vllm", "0.9") != answered("vllm", "0.10")
+    assert answered("transformers", "0.9") == answered("transformers", "0.10")
+    libraries = planned(home).step("answers.base.tool-use").ingredients["libraries"]
+    assert {"bitsandbytes", "jinja2", "tokenizers"} <= libraries.keys()
 
 
 def test_probes_are_looked_for_in_the_data_only_where_they_were_not_taken_out(home: Path) -> None:
