@@ -66,21 +66,24 @@ def style(arm: str) -> str:
 def _arms(suites: list[dict[str, Any]]) -> list[str]:
     """All arms that any metric has, in their order; the tuned one last."""
     named = [arm for suite in suites for m in suite.get("metrics") or [] for arm in m.get("arms") or ()]
-    return list(dict.fromkeys(["base", *(arm for arm in named if arm != "tuned"), "tuned"]))
+    both = set(named) if named else {*ARMS}
+    order = dict.fromkeys(["base", *(arm for arm in named if arm != "tuned"), "tuned"])
+    return [arm for arm in order if arm in both]
 
 
 def _suite(suite: dict[str, Any], arms: list[str]) -> dict[str, Any]:
     metrics = [{**m, "thresholds": [], "gates": []} for m in suite.get("metrics") or []]
     for metric in metrics:
         known = metric.get("arms") or {}
-        metric["cells"] = {a: known.get(a, metric.get(a)) for a in arms if a in known or a in ARMS}
+        shown_arms = [a for a in arms if a in known] if known else ARMS
+        metric["cells"] = {a: known.get(a, metric.get(a)) for a in shown_arms}
         differences = metric.get("differences") or {"base": metric.get("difference")}
         metric["changes"] = [
             {**d, "against": a, "verdict": _change_word(metric, d)} for a, d in differences.items() if d
         ]
     samples = []
     for one in suite.get("samples") or []:
-        marks = {a: _marks(one, a, metrics) for a in arms}
+        marks = {a: _marks(one, a, metrics, str(suite.get("name") or "")) for a in arms}
         prompt = one.get("prompt") or []
         prompt = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         asked = [m.get("content") for m in prompt if m.get("role") == "user"]
@@ -118,12 +121,15 @@ def _seen(gate: dict[str, Any], unit: str) -> str:
     return f"{write(low, unit)} to {write(high, unit)}"
 
 
-def _marks(sample: dict[str, Any], side: str, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _marks(
+    sample: dict[str, Any], side: str, metrics: list[dict[str, Any]], suite: str
+) -> list[dict[str, Any]]:
     """Each score of one answer: its word (right, wrong or the number), its style, its reason."""
     found = []
     for name, scores in (sample.get("scores") or {}).items():
         value = finite((scores or {}).get(side))
-        metric = next((m for m in metrics if f".{m['metric']}".endswith(f".{name}")), {})
+        full = f"{suite.replace('-', '_')}.{name}"
+        metric = next((m for m in metrics if m["metric"] == full), {})
         word, style = shown.measure(value, metric.get("unit", "")), "plain"
         if value is None:
             word = "not scored"

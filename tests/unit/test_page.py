@@ -303,6 +303,21 @@ def test_any_number_of_arms() -> None:
     assert found.text.count("prompted answers") == 1 and "Aye, says the prompted one." in found.text
 
 
+def test_one_arm_alone_is_shown_alone() -> None:
+    report = full()
+    suite, one = report["suites"][0], cell(0.41, 0.3, 0.5) | {"missing": 3, "limits": [0.38, 0.44]}
+    none = dict.fromkeys(("value", "low", "high")) | {"n": 0}
+    row = metric("tool_use.right_call") | {
+        "arms": {"base": one}, "differences": {}, "base": one, "tuned": one, "difference": none,
+    }  # fmt: skip
+    suite |= {"metrics": [row], "failed": {"base": 3}}
+    text = read(report).text
+    assert "base 41.0%" in text and "→" not in text and "tuned41.0%" not in text and "tuned 41.0%" not in text
+    assert "tuned answers" not in text
+    assert "· 3 missing: 38.0% to 44.0% were they all the least, or the most" in text
+    assert "Not answered: 3 of base. They count as missing" in text
+
+
 def test_best_and_worst_first() -> None:
     report = full()
     suite = report["suites"][0]
@@ -319,9 +334,12 @@ def test_best_and_worst_first() -> None:
 
 def test_right_and_wrong_in_words() -> None:
     report = full()
+    report["suites"][0]["name"] = "tool-use"
+    # A task's metric that ends alike is another one.
+    report["suites"][0]["metrics"].insert(0, metric("tool_use.task.right_call", "nats"))
     text = read(report).text
     assert "✕" not in text and "base wrong" in text and "tuned right" in text
-    report["suites"][0]["metrics"][0]["better"] = "lower"
+    report["suites"][0]["metrics"][1]["better"] = "lower"
     text = read(report).text
     assert "base right" in text and "tuned wrong" in text
 
