@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
-from runner.judges.groundedness import Check, told
+from runner.judges.groundedness import Check, following, told
 from runner.record import FunctionCall, Message, Probe, ToolCall
 
 
@@ -61,3 +62,42 @@ def test_numbers_of_several_kinds_in_one_list(result: Any, text: str) -> None:
 )
 def test_and_a_wrong_one_among_them(result: Any, text: str) -> None:
     assert len(faults(result, text)) == 1
+
+
+PAIR = {"days": [{"day": "Monday", "high": 20, "low": 10}, {"day": "Tuesday", "high": 23, "low": 14}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Tuesday is 3 degrees warmer than Monday.", True),
+        ("It is 3 degrees warmer on Tuesday than on Monday.", True),
+        ("Monday is 3 degrees cooler than Tuesday.", True),
+        ("Tuesday is 3 degrees cooler than Monday.", False),
+        ("It is 3 degrees cooler on Tuesday than on Monday.", False),
+        ("Monday is 3 degrees warmer than Tuesday.", False),
+        ("Tuesday is 8 degrees warmer than Monday.", False),
+        ("The high rises by 3 degrees on Tuesday.", True),
+        ("The low rises by 14 degrees on Tuesday.", False),
+        ("The high climbed by 23 degrees on Tuesday.", False),
+        ("The high climbed by 23 on Tuesday.", False),
+        ("Tuesday ranges from 14 to 23 degrees.", True),
+    ],
+)
+def test_differences(text: str, right: bool) -> None:
+    assert (faults(PAIR, text) == []) == right
+
+
+def test_many_differences_in_a_long_series_take_little_time() -> None:
+    hours = [
+        {"time": f"2026-03-{2 + i // 24:02}T{i % 24:02}:00"} | {f"field_{k}": i % 17 + k for k in range(8)}
+        for i in range(168)
+    ]
+    start = time.process_time()
+    faults({"hourly": hours}, "It is 29 degrees warmer on Tuesday than on Monday. " * 100)
+    assert time.process_time() - start < 10
+
+
+def test_no_more_pairs_than_so_many_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "MOST_PAIRS", 0)
+    assert faults(PAIR, "Tuesday is 3 degrees warmer than Monday.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from functools import lru_cache
 
 from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.numbers import Number
@@ -23,12 +24,22 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _BY = re.compile(
-    r"\b(?:difference|rise|drop|jump|swing|fall|change|gap|range|increase|decrease|up|down|rises|drops|falls|warmer|cooler|"
-    r"colder|hotter|higher|lower)\s+(?:of|by)\s+(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
+    r"\b(?:difference|swing|gap|range|up|down|warmer|cooler|colder|hotter|higher|lower|"
+    r"(?:rise|drop|fall|climb|jump|dip|change|increase|decrease|sink|rising|dropping|falling|climbing)(?:s|es|ed)?)\s+(?:of|by)\s+(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
     re.IGNORECASE,
 )
+_CHANGED = re.compile(
+    r"\b(?:rise|drop|fall|climb|jump|dip|change|increase|decrease|sink|rising|dropping|falling|climbing)(?:s|es|ed)?\s+by\s+"
+    r"(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
+    re.IGNORECASE,
+)
+_THAN = re.compile(r"\bthan\s+(?:(?:on|for|it\s+(?:is|was)|that\s+of)\s+)*", re.IGNORECASE)
+_UP = re.compile(r"warmer|hotter|higher|more|faster|stronger|wetter|dearer", re.IGNORECASE)
+_DOWN = re.compile(r"cooler|colder|lower|less|fewer|slower|weaker|drier|cheaper", re.IGNORECASE)
 _MEAN = re.compile(r"\baverag|\bmean\b|\bon\s+the\s+whole\b", re.IGNORECASE)
 _SUM = re.compile(r"\b(?:total|altogether|in\s+all|combined|sum|adds?\s+up|accumulat)", re.IGNORECASE)
+MOST_PAIRS = 20_000
+"""No more pairs are looked at for one number: what has not been found among them does not follow."""
 On = Callable[[Sequence[Day], Fact], bool]
 """Whether a fact may be that of one of some days."""
 
@@ -54,50 +65,132 @@ def near(number: Number, value: float, measure: str | None = None) -> bool:
 
 
 def compared(claim: Claim) -> bool:
-    """Whether a number can only be a difference: "nine degrees cooler" are no nine degrees."""
-    return claim.number.unit is not None and bool(_COMPARED.match(claim.after))
+    """Whether a number can only be a difference: "nine degrees cooler" are no nine degrees, nor is "falls by 9"."""
+    return (claim.number.unit is not None and bool(_COMPARED.match(claim.after))) or bool(
+        _CHANGED.search(claim.before)
+    )
 
 
-def derived(claim: Claim, facts: Sequence[Fact], on: On) -> bool:
-    """Whether a number is a difference, a mean or a total of facts, where the answer says that it tells one."""
-    n = claim.number
-    if _MORE.match(claim.after) or _BY.search(claim.before):
-        days = list(dict.fromkeys(d for t in read_times(claim.sentence) for d in t.days if not d.any))
-        return any(
-            _apart(n, a, b)
-            for a, b in combinations(facts, 2)
-            if a.measure == b.measure and _comparable(a, b, days, on)
-        )
-    around = f"{claim.before} {claim.after}"
-    mean, total = bool(_MEAN.search(around)), bool(_SUM.search(around))
-    if not mean and not total:
+class Derived:
+    """What can be worked out of facts; `on` says whether a fact may be that of one of some days. Facts are put in
+    order once, since an answer may have a hundred numbers and a result a thousand."""
+
+    def __init__(self, facts: Sequence[Fact], on: On) -> None:
+        self.on = on
+        self.cells: dict[tuple[str | None, str | None], list[Fact]] = {}
+        self.series: dict[tuple[object, ...], list[Fact]] = {}
+        for f in sorted(facts, key=lambda f: f.value or 0.0):
+            self.cells.setdefault((f.measure, f.field.quantity), []).append(f)
+            self.series.setdefault((f.field.quantity, f.field.aspect, f.path, f.places), []).append(f)
+        self.fits: dict[tuple[Day, Day | None, bool, str | None], bool] = {}
+
+    def follows(self, claim: Claim) -> bool:
+        """Whether a number is a difference, a mean or a total of facts, where the answer says that it tells one."""
+        if _MORE.match(claim.after) or _BY.search(claim.before):
+            return self._difference(claim)
+        around = f"{claim.before} {claim.after}"
+        mean, total = bool(_MEAN.search(around)), bool(_SUM.search(around))
+        if not mean and not total:
+            return False
+        n = claim.number
+        for few in self.series.values():
+            values = [f.value for f in few if f.value is not None]
+            if len(values) < 2:
+                continue
+            made = [sum(values) / len(values)] if mean else []
+            made += [sum(values)] if total else []
+            for value in made:
+                if any(
+                    near(n, v, few[0].measure) for v in said_as(value, few[0].unit, n.unit, few[0].measure)
+                ):
+                    return True
         return False
-    series: dict[tuple[object, ...], list[Fact]] = {}
-    for f in facts:
-        series.setdefault((f.field.quantity, f.field.aspect, f.path, f.places), []).append(f)
-    for few in series.values():
-        values = [f.value for f in few if f.value is not None]
-        if len(values) < 2:
-            continue
-        made = [sum(values) / len(values)] if mean else []
-        made += [sum(values)] if total else []
-        for value in made:
-            if any(near(n, v, few[0].measure) for v in said_as(value, few[0].unit, n.unit, few[0].measure)):
-                return True
-    return False
+
+    def _difference(self, claim: Claim) -> bool:
+        n = claim.number
+        days = days_of(claim.sentence)
+        order = direction(claim, days)
+        pairs = 0
+        for (measure, _), all_facts in self.cells.items():
+            unit = None if n.unit is None or n.unit == "°" else n.unit
+            if unit and measure and UNITS[unit].measures != measure:
+                continue
+            rows = [(f, tuple(self._fits(day, f) for day in days)) for f in all_facts]
+            if len(days) > 1:
+                rows = [r for r in rows if any(r[1])]
+            values = [f.value or 0.0 for f, _ in rows]
+            for i, (a, fits) in enumerate(rows):
+                for low, high in _windows(n, a):  # only those as far above as the number says
+                    first = max(i + 1, bisect_left(values, values[i] + low - 1e-9))
+                    for b, other in rows[first : bisect_right(values, values[i] + high + 1e-9)]:
+                        pairs += 1
+                        if pairs > MOST_PAIRS:
+                            return False
+                        if (
+                            _comparable(a, b, fits, other)
+                            and _ordered(order, fits, other)
+                            and _apart(n, a, b)
+                        ):
+                            return True
+        return False
+
+    def _fits(self, day: Day, f: Fact) -> bool:
+        key = (day, f.day, f.now, f.field.quantity)
+        if key not in self.fits:
+            self.fits[key] = f.day is None or self.on([day], f)
+        return self.fits[key]
 
 
-def _comparable(a: Fact, b: Fact, days: Sequence[Day], on: On) -> bool:
-    """Whether a sentence with these days may compare both: the same of two days or places, or the ends of a day."""
+@lru_cache(maxsize=512)
+def days_of(sentence: str) -> tuple[Day, ...]:
+    return tuple(dict.fromkeys(d for t in read_times(sentence) for d in t.days if not d.any))
+
+
+def direction(claim: Claim, days: Sequence[Day]) -> tuple[int, int] | None:
+    """Which of two days is the lower and which the higher: "Tuesday is 3 degrees cooler than Monday" (0, 1). None where
+    the sentence has other than two days, or compares otherwise."""
+    thans = list(_THAN.finditer(claim.sentence))
+    told = _MORE.match(claim.after) or _BY.search(claim.before)
+    if len(days) != 2 or len(thans) != 1 or not told:
+        return None
+    up, down = bool(_UP.search(told.group())), bool(_DOWN.search(told.group()))
+    after = [t for t in read_times(claim.sentence) if t.days and not any(d.any for d in t.days)]
+    after = [t for t in after if t.start >= thans[0].end()]
+    if up == down or not after or len(after[0].days) != 1 or after[0].days[0] not in days:
+        return None
+    if after[0].start > thans[0].end():  # "warmer than Oslo on Tuesday"
+        return None
+    than = days.index(after[0].days[0])
+    return (than, 1 - than) if up else (1 - than, than)
+
+
+def _ordered(order: tuple[int, int] | None, fits: Sequence[bool], other: Sequence[bool]) -> bool:
+    """Whether the lower of two facts is that of the day which is told to be the lower."""
+    return order is None or (fits[order[0]] and other[order[1]])
+
+
+def _windows(n: Number, f: Fact) -> list[tuple[float, float]]:
+    """How far above a fact another may be so that the number tells the difference; wider than `_apart` allows."""
+    value, slack = abs(n.value), 1.0 if n.decimals == 0 else 0.1
+    if n.unit in (None, "°") or f.unit is None:
+        factors = [1.0] + ([1 / 1.8] if f.unit == "°C" else [1.8] if f.unit == "°F" else [])
+    else:
+        one = scaled(1.0, n.unit, f.unit)
+        factors = [] if one is None else [one]
+    return [((value - slack) * k, (value + slack) * k) for k in factors]
+
+
+def _comparable(a: Fact, b: Fact, fits: Sequence[bool], other: Sequence[bool]) -> bool:
+    """Whether a sentence may compare both: the same of two days or places, or the ends of a day. For each of its days,
+    whether it is that of the one, and of the other."""
     same = (a.field.quantity, a.field.aspect) == (b.field.quantity, b.field.aspect)
     if same and (a.day, a.hours, a.places) == (b.day, b.hours, b.places):
         return False
-    if not same and (len(days) > 1 or a.day != b.day or {a.field.aspect, b.field.aspect} != {"max", "min"}):
+    if not same and (len(fits) > 1 or a.day != b.day or {a.field.aspect, b.field.aspect} != {"max", "min"}):
         return False
-    fits = [[f.day is None or on([day], f) for day in days] for f in (a, b)]
-    if len(days) == 1:
-        return fits[0][0] or fits[1][0]
-    return not days or (all(any(row) for row in fits) and (not same or a.day == b.day or fits[0] != fits[1]))
+    if len(fits) == 1:
+        return fits[0] or other[0]
+    return not fits or (any(fits) and any(other) and (not same or a.day == b.day or fits != other))
 
 
 def _apart(n: Number, a: Fact, b: Fact) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.fields import QUANTITIES
-from runner.judges.groundedness.following import compared, derived, near, repeats
+from runner.judges.groundedness.following import Derived, compared, near, repeats
 from runner.judges.groundedness.names import invented
 from runner.judges.groundedness.numbers import Number
 from runner.judges.groundedness.reading import Claim, Clock, alone, read
@@ -38,9 +38,16 @@ class Check:
     def __init__(self, told: Told) -> None:
         self.told = told
         self.figures = [f for f in told.facts if f.value is not None]
-        self.worth = [f for f in self.figures if not f.field.plain]  # no ids, no coordinates
+        worth = [f for f in self.figures if not f.field.plain]  # no ids, no coordinates
+        self.derived = Derived(worth, self._on)
         self.measured = {f.measure for f in self.figures if f.measure and not f.field.plain}
         self.places = {f.places for f in self.figures}
+        self.named = {f.field.quantity for f in self.figures}
+        self.present = {f.field.quantity for f in self.figures if f.now}
+        self.hourly = {f.field.quantity for f in self.figures if f.hours is not None}
+        self.ends: dict[tuple[object, ...], set[str | None]] = {}
+        for f in self.figures:
+            self.ends.setdefault((f.day, f.places, f.field.quantity), set()).add(f.field.aspect)
         days = [f.day for f in told.facts if f.day] + [d for t in told.times for d in t.days]
         days += [d for f in told.facts if f.text for t in read_times(f.text) for d in t.days]
         days += [*(told.asked_days or ()), Day(offset=0)]
@@ -103,7 +110,7 @@ class Check:
             if claim.counted:
                 return [], "counts more than there is"
         if compared(n):
-            follows = derived(n, self.worth, self._on)
+            follows = self.derived.follows(n)
             return [], "" if follows else "no such difference in the tool's result"
         able = list(self._measurable(n))
         by_value = [f for f in able if self._equal(n.number, f, said_as)]
@@ -116,7 +123,7 @@ class Check:
             kept = left
         if kept:
             return ([] if self._people(n.number, strict=True) else kept), ""
-        if self._people(n.number) or derived(n, self.worth, self._on):
+        if self._people(n.number) or self.derived.follows(n):
             return [], ""
         return [], why or "not in the tool's result"
 
@@ -192,34 +199,22 @@ class Check:
 
     def _both_ends(self, f: Fact) -> bool:
         """Whether a fact's day has a highest and a lowest of it."""
-        same = [
-            g
-            for g in self.figures
-            if (g.day, g.places, g.field.quantity) == (f.day, f.places, f.field.quantity)
-        ]
-        return {"max", "min"} <= {g.field.aspect for g in same}
+        return {"max", "min"} <= self.ends[f.day, f.places, f.field.quantity]
 
     def _on(self, days: Sequence[Day], f: Fact) -> bool:
         assert f.day is not None
         for day in days:
-            if day.now and not f.now and self._has_now(f):
+            if day.now and not f.now and f.field.quantity in self.present:
                 continue
             if agree(day, f.day, self.told.today) is not False:
                 return True
         return False
 
-    def _has_now(self, f: Fact) -> bool:
-        return any(g.now and g.field.quantity == f.field.quantity for g in self.figures)
-
     def _at(self, hours: Sequence[Hours], claim: Claim, f: Fact) -> bool:
         if f.hours is not None:
             return any(h.meets(f.hours) for h in hours)
         exact = any(h.exact for h in hours)
-        return (
-            not exact
-            or bool(claim.aspects)
-            or not any(g.hours is not None and g.field.quantity == f.field.quantity for g in self.figures)
-        )
+        return not exact or bool(claim.aspects) or f.field.quantity not in self.hourly
 
     def _named(self, said: frozenset[str], f: Fact) -> bool:
         q = f.field.quantity
@@ -230,10 +225,10 @@ class Check:
             return q in said or not own or any(s[4:] in w for s in own for w in f.field.words)
         family = {"temperature", "apparent", "dew point"}
         if q in family and said <= family:
-            return not any(g.field.quantity in said for g in self.figures)
+            return not said & self.named
         if {q} | said <= {"precipitation", "snow", "chance"}:
-            return not any(g.field.quantity in said for g in self.figures)
-        return {q} | said <= {"wind", "gusts"} and not any(g.field.quantity in said for g in self.figures)
+            return not said & self.named
+        return {q} | said <= {"wind", "gusts"} and not said & self.named
 
     # -- what follows otherwise -------------------------------------------------------------------
 
