@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runner import stats
-from runner.comparing.conditions import differences
+from runner.comparing.conditions import differences, of_suites
 from runner.comparing.found import Side, find
 from runner.findings import changes
 from runner.metrics import Measured
@@ -50,11 +50,7 @@ def _pair(first: Side, second: Side, force: bool) -> dict[str, Any]:
             metrics = list(_shared(first, second, mine.parts[part], other.parts.get(part, [])))
             if not metrics:
                 continue
-            found = [
-                d
-                for a, b in zip(first.made(part, name), second.made(part, name), strict=True)
-                for d in (differences(part, name, a, b) if a and b else [UNKNOWN])
-            ]
+            found = list(_conditions(part, name, first, second))
             against = [what for what, blocks in found if blocks]
             if against and not force:
                 apart.append({"suite": name, "part": part, "differs": against})
@@ -80,6 +76,17 @@ def _pair(first: Side, second: Side, force: bool) -> dict[str, Any]:
         "not_comparable": apart,
         "changed": changed[:LISTED],
     }
+
+
+def _conditions(part: str, suite: str, first: Side, second: Side) -> Iterator[tuple[str, bool]]:
+    """What differs between the steps that a part of a suite came of."""
+    both = [side.findings[suite].suite for side in (first, second)]
+    for made in zip(first.made(part, suite), second.made(part, suite), strict=True):
+        if not all(made):
+            yield UNKNOWN
+            continue
+        a, b = (of_suites(part, both, one, own) for one, own in zip(made, both, strict=True))
+        yield from differences(part, suite, a, b)
 
 
 def _shared(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from runner.store import canonical
+from runner.suite import Suite
 
 # What is compared, or names it: these may differ, and nothing is said of them.
 COMPARED = frozenset({"arm", "needs", "model", "asked", "step", "endpoint", "endpoint_model"})
@@ -47,6 +50,29 @@ def differences(
         if key not in apart and canonical(a) != canonical(b):
             told = "" if key in DIGESTS else _values(a, b)
             yield f"{WORDS.get(key, key)}{told}", key not in NAMED
+
+
+def of_suites(part: str, suites: Sequence[Suite], made: Mapping[str, Any], own: Suite) -> dict[str, Any]:
+    """A step's ingredients as far as they concern one suite. lm-eval's tasks and texts are read for all suites in one
+    step: those that only other suites have say nothing of this one, nor does a task that one of `suites` lacks."""
+    out = dict(made)
+    if part == "lm-eval":
+        shared = set.intersection(*(set(s.common.lm_eval.tasks if s.common.lm_eval else ()) for s in suites))
+        for key in ("tasks", "files"):
+            if isinstance(known := out.get(key), dict):
+                out[key] = {task: _alone(how) for task, how in known.items() if task in shared}
+    if part == "perplexity":
+        mine = msgspec.to_builtins(own.common.perplexity)
+        if isinstance(known := out.get("files"), dict):
+            out["files"] = {k: v for k, v in known.items() if k.startswith(f"{own.common.name}/")}
+        if isinstance(listed := out.get("suites"), list) and mine in listed:
+            out["suites"] = [mine]
+    return out
+
+
+def _alone(how: Any) -> Any:
+    """How one task is asked, without the others that are asked alike."""
+    return {k: v for k, v in how.items() if k != "tasks"} if isinstance(how, dict) else how
 
 
 def _with_seed(made: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def find(name: str, workspace: Path) -> Side:
     try:
         made = json.loads((folder / "plan.json").read_bytes())["report"]
         suites = msgspec.convert(made["suites"], list[Suite])
-        needs, seed = dict(made["needs"]), int(made["recipe"].get("seed", 17))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        needs, seed = msgspec.convert(made["needs"], dict[str, str]), int(made["recipe"].get("seed", 17))
+    except (msgspec.ValidationError, OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"the run {run!r} was not judged to its end by this version; {again}") from None
     store = Store(workspace)
     steps = {}

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import main
-from runner.comparing.conditions import differences
+from runner.comparing.conditions import differences, of_suites
 from runner.recipe import Use
 from runner.store import Store, digest
 from runner.suite import LmEval, Perplexity, Suite, SuiteCommon
@@ -280,3 +280,42 @@ def test_errors_are_data_too(made: Made) -> None:
     result = made.compare("one", "two", "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["errors"][0]["what"].startswith("no run 'two'")
+
+
+def test_a_task_or_a_text_more_in_another_suite_changes_nothing() -> None:
+    facts = Suite(SuiteCommon(suite=1, name="facts", lm_eval=LmEval(tasks=["everyday"])), None)
+    books = Suite(SuiteCommon(suite=1, name="books", perplexity=Perplexity(texts={"old": ["x.txt"]})), None)
+    texts = msgspec.to_builtins(books.common.perplexity)
+    one: dict[str, Any] = {
+        "tasks": {"everyday": {"tasks": ["everyday"], "limit": None}},
+        "files": {"everyday": [["t", "1"]], "books/old": [["x.txt", "2"]]},
+        "suites": [texts],
+    }
+    two: dict[str, Any] = {
+        "tasks": {"everyday": {"tasks": ["everyday", "b"], "limit": None}, "b": {"tasks": ["b"], "limit": 3}},
+        "files": one["files"] | {"b": [["u", "3"]], "more/new": [["y.txt", "4"]]},
+        "suites": [texts, {"texts": {"new": ["y.txt"]}}],
+    }
+
+    def apart(part: str, suite: Suite, a: dict[str, Any], b: dict[str, Any]) -> list[bool]:
+        keys = ("tasks", "files") if part == "lm-eval" else ("files", "suites")
+        a, b = (of_suites(part, [suite, suite], {k: x[k] for k in keys}, suite) for x in (a, b))
+        return [blocks for _, blocks in differences(part, suite.common.name, a, b)]
+
+    for part, suite in (("lm-eval", facts), ("perplexity", books)):
+        assert apart(part, suite, one, two) == []
+    fewer = two | {"tasks": {"everyday": {"tasks": ["everyday"], "limit": 5}}}
+    assert apart("lm-eval", facts, one, fewer) == [True]
+    other = two | {"files": one["files"] | {"everyday": [["t", "9"]], "books/old": [["x.txt", "9"]]}}
+    assert apart("lm-eval", facts, one, other) == apart("perplexity", books, one, other) == [True]
+
+
+@pytest.mark.parametrize("needs", [{"judge.few-calls": 3}, {"judge.few-calls": None}, [["a", "b"]], 7])
+def test_a_damaged_plan_is_said(made: Made, needs: Any) -> None:
+    made.run("one", right=20)
+    file = made.root / "runs/one/plan.json"
+    data = json.loads(file.read_text())
+    data["report"]["needs"] = needs
+    file.write_text(json.dumps(data))
+    result = made.compare("one:base", "one")
+    assert result.exit_code == 2 and "not judged to its end" in result.stderr
