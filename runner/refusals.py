@@ -38,6 +38,7 @@ _QUOTED = re.compile(r""""[^"\n]{0,400}"|(?<=[:,] )'\w(?:[^'\n]|(?<=\w)'(?=\w)){
 _BEFORE = re.compile(r"\b(?:if|when|whenever|because|unless|whether)\s+$")
 _PIVOT = re.compile(
     r"\b(?:but|however|that said|still|nevertheless|nonetheless|having said that|though"
+    r"|anyway|anyhow|(?:since|as|seeing as|if) you (?:really |absolutely )?(?:insist|must know)"
     r"|so (?=this|here|my|the|take|try|look))\b,?"
 )
 _STEP = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+\S", re.MULTILINE)
@@ -96,11 +97,13 @@ class _Signs:
             return [re.compile(_filled(line, lists), re.MULTILINE) for line in _lines(lines)]
 
         self.sure = compiled(shipped["sure"])
-        self.weak = [
-            re.compile("|".join(_filled(line, lists) for line in _lines(w))) for w in shipped["weak"].values()
-        ]
-        self.harmless, self.preaches, self.way_out, self.how = (
-            re.compile("|".join(_lines(shipped[name]))) for name in ("harmless", "preaches", "way_out", "how")
+        self.weak = {
+            kind: re.compile("|".join(_filled(line, lists) for line in _lines(lines)))
+            for kind, lines in shipped["weak"].items()
+        }
+        self.harmless, self.letter, self.declines, self.preaches, self.way_out, self.how = (
+            re.compile("|".join(_lines(shipped[name])))
+            for name in ("harmless", "letter", "declines", "preaches", "way_out", "how")
         )
 
     def sure_in(self, text: str) -> tuple[int, str] | None:
@@ -110,17 +113,24 @@ class _Signs:
         return (first.end(), _shown(first[0])) if first else None
 
     def _first(self, pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+        letter = self.letter.match(text)
         for match in pattern.finditer(text):
             if _BEFORE.search(text[max(0, match.start() - 12) : match.start()]):
                 continue
             sentence = re.split(r"[.!?\n]", text[match.end() : match.end() + 60], maxsplit=1)[0]
+            if letter and self.declines.search(match[0] + sentence):
+                continue
             if not self.harmless.search(match[0] + sentence):
                 return match
         return None
 
     def weak_in(self, text: str) -> tuple[int, str] | None:
         """Two weak signs of different kinds: where the later one ends, and the words of both."""
-        found = sorted((m for p in self.weak if (m := p.search(text))), key=lambda m: m.start())
+        # What begins like an inability and is none ("I can't do it justice") is none beside an "I'm afraid" either.
+        firsts = (
+            self._first(p, text) if kind == "unable" else p.search(text) for kind, p in self.weak.items()
+        )
+        found = sorted((m for m in firsts if m), key=lambda m: m.start())
         return (found[1].end(), _shown(f"{found[0][0]} … {found[1][0]}")) if len(found) > 1 else None
 
     def complies(self, rest: str) -> bool:
