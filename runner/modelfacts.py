@@ -60,7 +60,7 @@ def facts(m: Making, report: dict[str, Any]) -> Facts:
         mix=report["mix"],
         training={k: v for k, v in report["training"].items() if k != "settings"},
         proof=report["proof"] or {},
-        suites=[{k: s[k] for k in ("name", "description", "metrics", "facts")} for s in report["suites"]],
+        suites=[{k: s[k] for k in _SUITE if k in s} for s in report["suites"]],
         gates=report["gates"],
         profile=m.plan.profile,
         versions=report["versions"],
@@ -68,6 +68,9 @@ def facts(m: Making, report: dict[str, Any]) -> Facts:
         recipe_sha256=digest(m.plan.loaded.document.data),
         step=about["step"],
     )
+
+
+_SUITE = ("name", "description", "metrics", "facts", "decoding", "failed")
 
 
 def _base(m: Making, weights: str) -> Base:

@@ -383,3 +383,26 @@ def test_the_report_makes_it_of_what_the_steps_left(tmp_path: Path) -> None:
     assert str(tmp_path) not in text and "…/rows.jsonl" in text
     digests = [re.search("sha256 of the recipe.*", (o / "model-card.md").read_text()) for o in outs]
     assert all(digests) and str(tmp_path) not in (outs[0] / "model-card.json").read_text()
+
+
+def test_the_card_says_what_was_drawn_and_what_is_missing() -> None:
+    from runner.modelcard.verdicts import verdicts
+
+    usual = facts()
+    assert "template, greedily." in "\n".join(verdicts(usual))
+    suite = usual.suites[0]
+    metric = suite["metrics"][0]
+    metric = metric | {"tuned": metric["tuned"] | {"missing": 4, "limits": [0.88, 0.95]}}
+    how = {"temperature": 0.7, "top_p": 0.9, "repeats": 3}
+    suite = suite | {
+        "metrics": [metric], "decoding": {"base": how, "tuned": how}, "failed": {"base": 0, "tuned": 4},
+    }  # fmt: skip
+    text = "\n".join(verdicts(facts(suites=[suite])))
+    assert "greedily" not in text
+    assert "Answers were drawn at temperature 0.7, top_p 0.9, 3 a prompt." in text
+    assert "- Not answered: 4 of tuned\n- weather_tools.valid_call, tuned: 4 missing; " in text.replace(
+        "\\_", "_"
+    )
+    assert "with them it could be 0.880 … 0.950" in text
+    mixed = suite | {"decoding": {"base": {"temperature": 0.0}, "tuned": how}}
+    assert "temperature 0 (base); temperature 0.7" in "\n".join(verdicts(facts(suites=[mixed])))
