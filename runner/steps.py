@@ -22,8 +22,8 @@ ARMS = ("base", "tuned")
 VERSIONS = {
     "model": 1, "source": 6, "filter": 2, "dedup": 3, "decontaminate": 3, "render": 4, "mix": 2,
     "split": 4, "rows": 3, "preprocess": 1, "proof": 3, "train": 3, "contaminated": 1, "generate": 4,
-    "judge": 3, "lm_eval": 3, "perplexity": 2, "report": 4,
-    "result": 1, "verdict": 1,
+    "judge": 3, "lm_eval": 4, "perplexity": 2, "report": 5,
+    "result": 1, "verdict": 2,
 }  # fmt: skip
 RENDERING = ("transformers", "tokenizers", "jinja2")
 TRAINING = ("axolotl", "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets")
