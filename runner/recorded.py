@@ -41,13 +41,14 @@ class World:
         """What a call gives, as JSON text; an error where it is none that was recorded."""
         try:
             arguments = json.loads(call.arguments)
-        except (ValueError, RecursionError):
+            key = canonical(call.name, arguments) if isinstance(arguments, dict) else None
+        except (ValueError, RecursionError):  # or nested deeper than Python follows
             return _error("the arguments are not JSON")
-        if not isinstance(arguments, dict):
+        if key is None:
             return _error("the arguments are not an object")
         if call.name not in self.names:
             return _error(f"unknown tool {call.name[:80]!r}")
-        found = self.results.get(canonical(call.name, arguments))
+        found = self.results.get(key)
         return _error(f"{call.name} has nothing for these arguments") if found is None else found
 
     def answered(self, message: Message) -> list[Message]:

@@ -101,3 +101,76 @@ def test_many_differences_in_a_long_series_take_little_time() -> None:
 def test_no_more_pairs_than_so_many_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "MOST_PAIRS", 0)
     assert faults(PAIR, "Tuesday is 3 degrees warmer than Monday.")
+
+
+FLIGHTS = {"flights": [{"flight": "BA 117", "price_eur": 120}, {"flight": "BA 119", "price_eur": 95}]}
+BOOKS = {"books": [{"author": "Ann Poe", "pages": 120}, {"author": "Bo Lee", "pages": 300}]}
+GATES = {"flight": "BA 117", "departs": "09:40", "gate": "B 22", "seats_left": 4}
+TRAIN = {"train": "TP 204", "departs": "14:05", "platform": "3"}
+FARE = {"fare_gbp": 12.0}
+SCALE = {"fare_gbp": 12.0, "weight_kg": 20.0}
+GLASS = {"pressure_inhg": 29.92, "rain_in": 0.2}
+GAUGE = {"gauge_mm": 12.0, "stage_m": 3.0}
+RIVER = {"gauge_ft": 12.0, "rain_mm": 3.0}
+COPIES = {"title": "Emma", "copies_available": 2, "shelf": "B 3"}
+HOURS = {
+    "hourly": [
+        {"time": f"2026-03-02T{h:02}:00", "temperature": t}
+        for h, t in ((9, 15), (12, 22), (15, 26), (18, 23), (21, 17))
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (FLIGHTS, "BA 119 costs 95 euros, and BA 117 costs 120 euros."),
+        (BOOKS, "The book by Bo Lee has 300 pages."),
+        (GATES, "BA 117 goes at 9:40 from gate B 22."),
+        (GATES, "BA117 leaves from gate B22."),
+        (GATES, "Gate B 22, 4 seats left."),
+        (GATES, "Flight 117 leaves at 9:40."),
+        (TRAIN, "TP 204 leaves at 14:05 from platform 3."),
+        (FARE, "The fare is 12 pounds."),
+        (SCALE, "It weighs 44 pounds."),
+        (GLASS, "Pressure stands at 29.92 inches."),
+        (GLASS, "There were 0.2 inches of rain."),
+        (GAUGE, "The gauge shows 12 mm of rain."),
+        (RIVER, "The river stands at 12 feet."),
+        (COPIES, "There are two copies on the shelf."),
+        (COPIES, "One of the copies is on shelf B 3."),
+        (HOURS, "Between noon and 6 pm it ranges from 22 to 26 °C."),
+        (HOURS, "From 12 to 6 pm it reaches 26 °C."),
+        (HOURS, "At noon and 6 pm it is 22 and 23 °C."),
+    ],
+)
+def test_true(result: Any, text: str) -> None:
+    assert faults(result, text) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "text", "reason"),
+    [
+        (FLIGHTS, "BA 119 costs 120 euros.", "120 euros: that is another place's"),
+        (BOOKS, "The book by Bo Lee has 120 pages.", "120: that is another place's"),
+        (GATES, "Gate B 22, 5 seats left.", "5: not in"),
+        (GATES, "BA 118 goes from gate B 22.", "118: not in"),
+        (TRAIN, "TP 204 leaves at 14:05 from platform 4.", "4: not in"),
+        (FARE, "The fare is 13 pounds.", "13 pounds: not in"),
+        (SCALE, "It weighs 12 pounds.", "12 pounds: not in"),
+        (GLASS, "Pressure stands at 30.12 inches.", "30.12 inches: not in"),
+        (GAUGE, "The river stands at 12 mm.", "that is the number of something else"),
+        (COPIES, "There are three copies on the shelf.", "three: not in"),
+        (HOURS, "Between noon and 6 pm it falls to 17 °C.", "17 °C: that is another hour's"),
+        (HOURS, "At noon and 6 pm it is 26 °C.", "26 °C: that is another hour's"),
+    ],
+)
+def test_false(result: Any, text: str, reason: str) -> None:
+    found = faults(result, text)
+    assert found and reason in found[0]
+
+
+def test_a_question_for_a_range_of_hours() -> None:
+    asked = "How warm between noon and 6 pm?"
+    assert faults(HOURS, "It gets up to 26 °C.", asked) == []
+    assert faults(HOURS, "It falls to 17 °C.", asked) == ["17 °C: that is another hour's"]

@@ -38,6 +38,7 @@ def test_the_same_call_however_it_is_written(arguments: dict[str, Any]) -> None:
         ({"city": "Oslo", "days": 3}, "get_whether", "unknown tool 'get_whether'"),
         ("{city", "get_forecast", "the arguments are not JSON"),
         ("[" * 100_000, "get_forecast", "the arguments are not JSON"),
+        ('{"a":' * 600 + "1" + "}" * 600, "get_forecast", "the arguments are not JSON"),
         ("[1]", "get_forecast", "the arguments are not an object"),
     ],
 )

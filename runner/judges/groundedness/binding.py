@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from runner.judges.groundedness.numbers import Number, joined
+from runner.judges.groundedness.times import Hours, Mention
 
 _THAN = re.compile(
     r"\b(?:than|unlike|compared\s+(?:to|with)|versus|vs\.?|against|instead\s+of|(?:down|up)\s+from)\s+(?:on\s+|in\s+|the\s+|about\s+)*$",
@@ -17,6 +18,8 @@ _THAN = re.compile(
 _WHICH = re.compile(r",\s*(?:which|who|where)\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s*(?:,?\s*(?:and|or|&)|,|/)\s*(?:on\s+|in\s+|for\s+|the\s+)*")
 _TO = re.compile(r"\s*(?:(?:up\s+|down\s+)?to|through|-|–|—)\s*|\s*and\s*")
+_AND = re.compile(r"\s*and\s*")
+_BETWEEN = re.compile(r"\bbetween\s+(?:the\s+)?$", re.IGNORECASE)
 _RANGED = re.compile(r"\s*(?:to|through|thru|until|till|-|–|—)\s*")
 
 
@@ -63,14 +66,46 @@ def grouped(text: str, mentions: Sequence[T]) -> list[Group[T]]:
     for m in mentions:
         if out:
             between, last = text[out[-1].end : m.start], out[-1]
+            pair = len(last.items) == 1 and _AND.fullmatch(between)
+            if _RANGED.fullmatch(between) or (pair and _BETWEEN.search(before_at(text, last.start))):
+                out[-1] = Group(last.start, m.end, (*last.items, m), True)
+                continue
             if _LISTED.fullmatch(between) and not last.ranged:
                 out[-1] = Group(last.start, m.end, (*last.items, m))
                 continue
-            if _RANGED.fullmatch(between):
-                out[-1] = Group(last.start, m.end, (*last.items, m), True)
-                continue
         out.append(Group(m.start, m.end, (m,)))
     return out
+
+
+def spanned(text: str, groups: Sequence[Group[Mention]]) -> list[Group[Mention]]:
+    """Groups of hours, where those from one hour to another are all that lie between: "between noon and 6 pm"."""
+    out: list[Group[Mention]] = []
+    for g in groups:
+        last = out[-1] if out else None
+        if last and last.end == g.start and last.items[-1].kind == "span":  # "1 to 6 pm" stands as two
+            ranged = "and" not in last.items[-1].text or bool(_BETWEEN.search(before_at(text, last.start)))
+            out[-1] = Group(last.start, g.end, (*last.items, *g.items), ranged)
+        else:
+            out.append(g)
+    return [_whole(g) for g in out]
+
+
+def _whole(group: Group[Mention]) -> Group[Mention]:
+    """A range of hours as one part of a day: of the readings of both ends, those that lie nearest to each other."""
+    first, last = group.items[0].hours, group.items[-1].hours
+    if not group.ranged or len(group.items) != 2 or not first or not last:
+        return group
+    spans = []
+    for a in (first, first.other):
+        for b in (last, last.other):
+            if a and b:
+                end = b.last if b.last > a.first else b.last + 1440
+                spans.append(Hours(a.first, end, False))
+    spans.sort(key=lambda h: h.last - h.first)
+    short = [h for h in spans if h.last - h.first == spans[0].last - spans[0].first]
+    hours = replace(short[0], other=short[1] if len(short) > 1 else None)
+    mention = replace(group.items[0], end=group.end, hours=hours, kind="period")
+    return Group(group.start, group.end, (mention,))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.judges.groundedness.fields import PLAIN, QUANTITIES, Field, field_of, words_of
+from runner.judges.groundedness.fields import CODE, PLAIN, QUANTITIES, Field, field_of, words_of
 from runner.judges.groundedness.reading import Claim, alone, read
 from runner.judges.groundedness.times import Day, Hours, moment
 from runner.judges.groundedness.units import SYSTEMS, UNITS, unit_named, unit_of_key
@@ -18,6 +18,10 @@ PLACES = frozenset(
     "municipality admin1 address district harbour harbor port destination".split()
 )
 _TITLES = frozenset({"name", "title"})
+_CALLED = frozenset(
+    "flight train ferry bus ship boat line route airline carrier operator product item model brand author artist "
+    "restaurant hotel shop museum room".split()
+)
 Named = tuple[str, str]
 """What kind of name, and the name: a place is no rival of a title."""
 _WHEN = frozenset(
@@ -223,9 +227,10 @@ class Walk:
             placed = any(o.places for o in own)
             words = {w for key in path for w in words_of(key)}
             series = not dated and not placed and len(rows) > 1 and bool(words & _DAILY)
+            called = _called(rows, not dated and not series)
             for i, (row, mine) in enumerate(zip(rows, own, strict=True)):
                 # What a row says of itself stands instead of what the call said: its own place, its own day.
-                below = replace(s, places=mine.places or s.places)
+                below = replace(s, places=(mine.places or s.places) | called[i])
                 if series:
                     below = replace(below, day=Day(index=i, offset=i))
                 elif dated and len(rows) > 1 and words & _DAILY and mine.day and mine.hours is None:
@@ -267,11 +272,26 @@ class Walk:
             )
             return
         self.facts.append(Fact(path, named, text=value, day=s.day, hours=s.hours, places=s.places, now=s.now))
-        if day is None:
+        if day is None and not CODE.fullmatch(value.strip()):
             for claim in read(value, self.known).claims:
                 self.facts.append(_spoken(claim, path, named, s))
                 if claim.number.lent:
                     self.facts.append(_spoken(alone(claim), path, named, s))
+
+
+def _called(rows: Sequence[Mapping[str, Any]], loose: bool) -> list[frozenset[Named]]:
+    """What else each row of a list is called by, so that another's number is not its own: codes that differ from row to
+    row; where `loose`, also names under such keys as airline or author."""
+    out: list[set[Named]] = [set() for _ in rows]
+    for key in rows[0] if len(rows) > 1 else ():
+        values = [r.get(key) for r in rows]
+        texts = [v.strip() for v in values if isinstance(v, str) and 0 < len(v.strip()) <= 40]
+        if len(texts) < len(rows) or len(set(texts)) < 2 or field_of([key]).quantity:
+            continue
+        if all(CODE.fullmatch(t) for t in texts) or (loose and set(words_of(key)) & _CALLED):
+            for row, text in zip(out, texts, strict=True):
+                row.add((f"row {key}", text.casefold()))
+    return [frozenset(row) for row in out]
 
 
 def _label(key: str) -> tuple[Day | None, Hours | None]:

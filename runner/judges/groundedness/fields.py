@@ -38,7 +38,7 @@ QUANTITIES: dict[str, Quantity] = {
     "precipitation": _q("length share", "precip precipitation rain rainfall showers qpf drizzle",
                         r"rain|precip|shower|drizzle|sleet|downpour|fall\s+of\b"),
     "visibility": _q("length", "visibility vis", r"visib"),
-    "level": _q("length", "level stage gauge river tide depth", r"level|stage\b|river|gauge|tide|depth"),
+    "level": _q("length", "level stage river tide depth", r"level|stage\b|river|tide|depth"),
     "waves": _q("length", "wave waves swell surf", r"waves?\b|swell|surf\b|seas\b"),
     "pressure": _q("pressure", "pressure baro barometer msl", r"pressure|barometer"),
     "wind": _q("speed", "wind windspeed", r"wind|breez|blow"),
@@ -67,6 +67,8 @@ _ASPECT_TEXT = re.compile(
     re.IGNORECASE,
 )
 _AHEAD = re.compile(r"as\s|up\s|down\s|top|peak(?:s|ing|ed)|dip|bottom", re.IGNORECASE)
+CODE = re.compile(r"([A-Z]{1,4})[ -]?(\d{1,6})")
+"""Text of a result that is no number though it holds one: a flight, a gate, a room."""
 _SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+[A-Za-z]*")
 
 
@@ -110,6 +112,8 @@ def field_of(path: list[str]) -> Field:
             quantity = _named(set(words) | set(more))
         if aspect is None:
             aspect = next((a for w in more if (a := _ASPECT_KEYS.get(w))), None)
+    if quantity is None and "gauge" in words + outer:  # of a river, unless it measures in mm
+        quantity = "precipitation" if "mm" in words else "level"
     if (
         quantity is None
         and aspect is not None

@@ -19,6 +19,7 @@ from runner.judges.groundedness.units import converted, measures, otherwise, sai
 _FREEZING = re.compile(
     r"\s*(?:degrees?\s*(?:Celsius|C|Fahrenheit|F)?\s*)?(below|above)\s+freezing", re.IGNORECASE
 )
+_GLASS = re.compile(r"\bpressure|\bbarometer|\bmercury|\bglass\b", re.IGNORECASE)
 _OTHER_END = "that is the other end of the range"
 
 
@@ -58,7 +59,7 @@ class Check:
         """What of an answer does not follow. `known` and `common` words as for names.invented."""
         found = Findings()
         text = re.sub(r" ?\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", text))
-        said = read(text, self.told.places, self.told.own)
+        said = read(text, self.told.places, self.told.own, self.told.codes)
         failed: list[tuple[int, str]] = []
         good: dict[int, Claim] = {}
         for i, claim in enumerate(said.claims):
@@ -134,6 +135,7 @@ class Check:
             value = -claim.number.value if below.group(1).lower() == "below" else claim.number.value
             value += 32 if claim.number.unit == "°F" else 0
             claim = replace(claim, number=replace(claim.number, value=value))
+        claim = self._meant(claim)
         days, hours = claim.days, claim.hours
         asked = self.told.asked_days
         if hours is None and (days is None or self._same(days, asked)):
@@ -144,6 +146,15 @@ class Check:
             hours=hours,
             places=self.told.asked_places if claim.places is None else claim.places,
         )
+
+    def _meant(self, claim: Claim) -> Claim:
+        """The claim with the unit that its words mean here: pounds of money, inches of mercury."""
+        n, unit = claim.number, None
+        if n.unit == "lb" and "pounds" in self.measured and "mass" not in self.measured:
+            unit = "£" if "pound" in n.text.lower() else None
+        if n.unit == "in" and "pressure" in self.measured and 25 <= n.value <= 33:
+            unit = "inHg" if _GLASS.search(claim.before) or _GLASS.search(claim.after) else None
+        return replace(claim, number=replace(n, unit=unit)) if unit else claim
 
     def _same(self, days: Sequence[Day], asked: Sequence[Day] | None) -> bool:
         """Whether a question's hour is meant as well: not where the answer speaks of now, or of another day."""

@@ -12,7 +12,17 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from runner.judges.groundedness.binding import Group, Run, before_at, bind, end_of, grouped, outside, runs_of
+from runner.judges.groundedness.binding import (
+    Group,
+    Run,
+    before_at,
+    bind,
+    end_of,
+    grouped,
+    outside,
+    runs_of,
+    spanned,
+)
 from runner.judges.groundedness.fields import Cue, ranked, read_cues
 from runner.judges.groundedness.numbers import Number, read_numbers
 from runner.judges.groundedness.times import Day, Hours, Mention, read_times
@@ -127,8 +137,14 @@ def places_in(text: str, names: Iterable[str]) -> list[Place]:
     return sorted(found, key=lambda p: p.start)
 
 
-def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] | None = None) -> Said:
-    """A text's numbers with what they are said of. `own`: the cues of quantities that only this world knows."""
+def read(
+    text: str,
+    places: Iterable[str] = (),
+    own: dict[str, re.Pattern[str]] | None = None,
+    codes: re.Pattern[str] | None = None,
+) -> Said:
+    """A text's numbers with what they are said of. `own`: the cues of quantities that only this world knows; `codes`:
+    what holds digits and is no number, such as the "BA 117" of a flight."""
     names = sorted(set(places))
     claims: list[Claim] = []
     clocks: list[Clock] = []
@@ -137,9 +153,11 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
     where: frozenset[str] | None = None
     for _, sentence in sentences(text):
         mentions = read_times(sentence)
-        numbers = read_numbers(sentence, [(m.start, m.end) for m in mentions])
+        masked = [(m.start, m.end) for m in mentions]
+        masked += [m.span() for m in codes.finditer(sentence)] if codes else []
+        numbers = read_numbers(sentence, masked)
         day_groups = grouped(sentence, [m for m in mentions if m.days])
-        hour_groups = grouped(sentence, [m for m in mentions if m.hours])
+        hour_groups = spanned(sentence, grouped(sentence, [m for m in mentions if m.hours]))
         place_groups = grouped(sentence, places_in(sentence, names))
         runs = runs_of(sentence, numbers)
         whole = [(g.start, g.end) for g in (*day_groups, *hour_groups)]
@@ -176,9 +194,9 @@ def read(text: str, places: Iterable[str] = (), own: dict[str, re.Pattern[str]] 
             )
             if number.word and number.unit is None and not number.decade and abs(number.value) < 13:
                 one = number.value == 1
-                claim = replace(
-                    claim, idle=one or claim.counted or not _VALUED.search(before) or _noun(after)
-                )
+                things = not one and any(p.match(after.lstrip()) for p in (own or {}).values())
+                idle = one or claim.counted or not _VALUED.search(before) or _noun(after)
+                claim = replace(claim, idle=idle and (claim.counted or not things))
             claims.append(claim)
         if day_groups:
             days = _days([m for g in day_groups for m in g.items])

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from runner.judges.groundedness.binding import grouped, spanned
 from runner.judges.groundedness.facts import Fact, Setting, Walk, arguments_of, setting_of
-from runner.judges.groundedness.fields import QUANTITIES, own_cue
+from runner.judges.groundedness.fields import CODE, QUANTITIES, own_cue
 from runner.judges.groundedness.numbers import Number
 from runner.judges.groundedness.reading import places_in, read, sentences
 from runner.judges.groundedness.times import Day, Hours, Mention, moment, read_times
@@ -32,9 +33,8 @@ _TODAY = re.compile(
 @dataclass(frozen=True)
 class Told:
     """`facts` are the tools'; `numbers`, `times` and `days` user's and system's. `words`: every word that stands
-    anywhere, plain; `spoken`: what
-    user and system said, `figures` the numbers in it. `asked`: what the last question names. `failed`: the
-    tools gave nothing but errors."""
+    anywhere, plain; `spoken`: what user and system said, `figures` the numbers in it and in codes; `codes`: where a
+    text says a code. `asked`: what the last question names. `failed`: the tools gave nothing but errors."""
 
     facts: tuple[Fact, ...]
     numbers: tuple[Number, ...]
@@ -44,6 +44,7 @@ class Told:
     figures: frozenset[str]
     places: frozenset[str]
     own: dict[str, re.Pattern[str]]
+    codes: re.Pattern[str] | None
     today: date | None
     asked_days: tuple[Day, ...] | None
     asked_hours: tuple[Hours, ...] | None
@@ -98,12 +99,14 @@ def told(probe: Probe, system: str | None = None) -> Told:
     people = [m.content or "" for m in messages if m.role in ("user", "system")]
     settings: dict[str, tuple[Setting, frozenset[str]]] = {}
     argued: list[Day] = []
+    values: list[Any] = []
     known: set[str] = set()
     for m in messages:
         for call in m.tool_calls:
             arguments = arguments_of(call.function.arguments)
             settings[call.id] = setting_of(arguments)
             known |= settings[call.id][1]
+            values += arguments.values()
             argued += [d for v in arguments.values() if isinstance(v, str) and (d := moment(v)[0])]
     facts: list[Fact] = []
     sizes: set[int] = set()
@@ -125,7 +128,8 @@ def told(probe: Probe, system: str | None = None) -> Told:
     last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
     asked = read_times(last)
     days = tuple(d for t in asked for d in t.days)
-    hours = tuple(t.hours for t in asked if t.hours)
+    spans = spanned(last, grouped(last, [t for t in asked if t.hours]))
+    hours = tuple(m.hours for g in spans for m in g.items if m.hours)
     hours = tuple(h for h in hours if h.exact) or hours
     named = frozenset(p.name for p in places_in(last, places))
     own = dict(
@@ -138,15 +142,18 @@ def told(probe: Probe, system: str | None = None) -> Told:
     texts += [json.dumps(t, ensure_ascii=False) for t in probe.tools]
     whole = " ".join(texts)
     spoken = " ".join(people)
+    may_be_codes = [f.text for f in facts] + [str(v) for v in values]
     return Told(
         facts=tuple(facts),
         numbers=tuple(c.number for t in people for c in read(t).claims if _free(c.number, c.after)),
         times=tuple(t for p in people for _, s in sentences(p) for t in read_times(s)),
         words=frozenset(words_in(whole.replace("_", " ").replace("\\n", " "))),
         spoken=spoken.casefold(),
-        figures=frozenset(re.findall(r"\d+(?:\.\d+)?", spoken)),
+        figures=frozenset(re.findall(r"\d+(?:\.\d+)?", spoken))
+        | {code[2] for t in may_be_codes if (code := CODE.fullmatch(t.strip()))},
         places=places,
         own=own,
+        codes=codes_of(may_be_codes),
         today=today,
         asked_days=None if not days or any(d.any for d in days) else days,
         asked_hours=hours or None,
@@ -155,6 +162,15 @@ def told(probe: Probe, system: str | None = None) -> Told:
         results=len(failed),
         failed=bool(failed) and all(failed),
     )
+
+
+def codes_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """Where a text says one of those of these that are codes ("BA 117", or BA117), whose digits are no numbers."""
+    codes = {tuple(m.groups()) for t in texts if (m := CODE.fullmatch(t.strip()))}
+    said = "|".join(
+        f"{re.escape(a)}[ -]?{re.escape(b)}" for a, b in sorted(codes, key=lambda c: (-len(c[1]), c))
+    )
+    return re.compile(rf"(?<!\w)(?:{said})(?![\w%°]|[.,]\d)") if codes else None
 
 
 def _free(number: Number, after: str) -> bool:
