@@ -88,6 +88,25 @@ def test_differences(text: str, right: bool) -> None:
     assert (faults(PAIR, text) == []) == right
 
 
+CITIES = {
+    "cities": [{"city": "Visby", "temp": 11}, {"city": "Lund", "temp": 4}, {"city": "Ystad", "temp": 8}]
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Visby is 7 degrees warmer than Lund.", True),
+        ("It is 7 degrees colder in Lund than in Visby.", True),
+        ("Lund is 7 degrees warmer than Visby.", False),
+        ("It is 7 degrees warmer in Lund than in Visby.", False),
+        ("Visby is 4 degrees warmer than Lund.", False),
+    ],
+)
+def test_differences_of_places(text: str, right: bool) -> None:
+    assert (faults(CITIES, text) == []) == right
+
+
 def test_many_differences_in_a_long_series_take_little_time() -> None:
     hours = [
         {"time": f"2026-03-{2 + i // 24:02}T{i % 24:02}:00"} | {f"field_{k}": i % 17 + k for k in range(8)}

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.numbers import Number
-from runner.judges.groundedness.reading import Claim, Said, paired
+from runner.judges.groundedness.reading import Claim, Said, paired, places_in
 from runner.judges.groundedness.times import Day, read_times
 from runner.judges.groundedness.units import UNITS, converted, said_as, scaled
 
@@ -33,7 +33,7 @@ _CHANGED = re.compile(
     r"(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
     re.IGNORECASE,
 )
-_THAN = re.compile(r"\bthan\s+(?:(?:on|for|it\s+(?:is|was)|that\s+of)\s+)*", re.IGNORECASE)
+_THAN = re.compile(r"\bthan\s+(?:(?:on|in|at|for|it\s+(?:is|was)|that\s+of)\s+)*", re.IGNORECASE)
 _UP = re.compile(r"warmer|hotter|higher|more|faster|stronger|wetter|dearer", re.IGNORECASE)
 _DOWN = re.compile(r"cooler|colder|lower|less|fewer|slower|weaker|drier|cheaper", re.IGNORECASE)
 _MEAN = re.compile(r"\baverag|\bmean\b|\bon\s+the\s+whole\b", re.IGNORECASE)
@@ -77,6 +77,7 @@ class Derived:
 
     def __init__(self, facts: Sequence[Fact], on: On) -> None:
         self.on = on
+        self.places = {name for f in facts for _, name in f.places}
         self.cells: dict[tuple[str | None, str | None], list[Fact]] = {}
         self.series: dict[tuple[object, ...], list[Fact]] = {}
         for f in sorted(facts, key=lambda f: f.value or 0.0):
@@ -109,7 +110,7 @@ class Derived:
     def _difference(self, claim: Claim) -> bool:
         n = claim.number
         days = days_of(claim.sentence)
-        order = direction(claim, days)
+        ordered = self._order(claim, days)
         pairs = 0
         for (measure, _), all_facts in self.cells.items():
             unit = None if n.unit is None or n.unit == "°" else n.unit
@@ -126,13 +127,22 @@ class Derived:
                         pairs += 1
                         if pairs > MOST_PAIRS:
                             return False
-                        if (
-                            _comparable(a, b, fits, other)
-                            and _ordered(order, fits, other)
-                            and _apart(n, a, b)
-                        ):
+                        if _comparable(a, b, fits, other) and ordered(a, b) and _apart(n, a, b):
                             return True
         return False
+
+    def _order(self, claim: Claim, days: Sequence[Day]) -> Callable[[Fact, Fact], bool]:
+        """Whether the lower of two facts is that of the day, or the place, which is told to be the lower."""
+        mentions = [t for t in read_times(claim.sentence) if t.days]
+        if order := direction(claim, [[t.start for t in mentions if t.days == (d,)] for d in days]):
+            lower, higher = (days[i] for i in order)
+            return lambda low, high: self._fits(lower, low) and self._fits(higher, high)
+        found = places_in(claim.sentence, self.places)
+        names = list(dict.fromkeys(p.name for p in found))
+        if order := direction(claim, [[p.start for p in found if p.name == name] for name in names]):
+            below, above = (names[i] for i in order)
+            return lambda low, high: _called(low, below) and _called(high, above)
+        return lambda low, high: True
 
     def _fits(self, day: Day, f: Fact) -> bool:
         key = (day, f.day, f.now, f.field.quantity)
@@ -141,32 +151,27 @@ class Derived:
         return self.fits[key]
 
 
+def _called(f: Fact, name: str) -> bool:
+    return any(name == own for _, own in f.places)
+
+
 @lru_cache(maxsize=512)
 def days_of(sentence: str) -> tuple[Day, ...]:
     return tuple(dict.fromkeys(d for t in read_times(sentence) for d in t.days if not d.any))
 
 
-def direction(claim: Claim, days: Sequence[Day]) -> tuple[int, int] | None:
-    """Which of two days is the lower and which the higher: "Tuesday is 3 degrees cooler than Monday" (0, 1). None where
-    the sentence has other than two days, or compares otherwise."""
+def direction(claim: Claim, rivals: Sequence[Sequence[int]]) -> tuple[int, int] | None:
+    """Which of two days or places is the lower and which the higher: "Tuesday is 3 degrees cooler than Monday" (0, 1).
+    `rivals`: where the sentence names each. None where they are not two, or it does not say which."""
     thans = list(_THAN.finditer(claim.sentence))
     told = _MORE.match(claim.after) or _BY.search(claim.before)
-    if len(days) != 2 or len(thans) != 1 or not told:
+    if len(rivals) != 2 or len(thans) != 1 or not told:
         return None
     up, down = bool(_UP.search(told.group())), bool(_DOWN.search(told.group()))
-    after = [t for t in read_times(claim.sentence) if t.days and not any(d.any for d in t.days)]
-    after = [t for t in after if t.start >= thans[0].end()]
-    if up == down or not after or len(after[0].days) != 1 or after[0].days[0] not in days:
+    after = [i for i, starts in enumerate(rivals) if thans[0].end() in starts]
+    if up == down or len(after) != 1:
         return None
-    if after[0].start > thans[0].end():  # "warmer than Oslo on Tuesday"
-        return None
-    than = days.index(after[0].days[0])
-    return (than, 1 - than) if up else (1 - than, than)
-
-
-def _ordered(order: tuple[int, int] | None, fits: Sequence[bool], other: Sequence[bool]) -> bool:
-    """Whether the lower of two facts is that of the day which is told to be the lower."""
-    return order is None or (fits[order[0]] and other[order[1]])
+    return (after[0], 1 - after[0]) if up else (1 - after[0], after[0])
 
 
 def _windows(n: Number, f: Fact) -> list[tuple[float, float]]:
