@@ -77,6 +77,8 @@ PAIR = {"days": [{"day": "Monday", "high": 20, "low": 10}, {"day": "Tuesday", "h
         ("It is 3 degrees cooler on Tuesday than on Monday.", False),
         ("Monday is 3 degrees warmer than Tuesday.", False),
         ("Tuesday is 8 degrees warmer than Monday.", False),
+        ("It is colder on Monday than on Tuesday by 3 degrees.", True),
+        ("It is colder on Monday than on Tuesday by 8 degrees.", False),
         ("The high rises by 3 degrees on Tuesday.", True),
         ("The low rises by 14 degrees on Tuesday.", False),
         ("The high climbed by 23 degrees on Tuesday.", False),

@@ -24,8 +24,9 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _BY = re.compile(
-    r"\b(?:difference|swing|gap|range|up|down|warmer|cooler|colder|hotter|higher|lower|"
-    r"(?:rise|drop|fall|climb|jump|dip|change|increase|decrease|sink|rising|dropping|falling|climbing)(?:s|es|ed)?)\s+(?:of|by)\s+(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
+    r"(?:\b(?:difference|swing|gap|range|up|down|warmer|cooler|colder|hotter|higher|lower|(?:rise|drop|fall|climb|jump|dip|change|"
+    r"increase|decrease|sink|rising|dropping|falling|climbing)(?:s|es|ed)?)\s+(?:of|by)|\bthan\s[^,;.]{1,30}\sby)\s+"
+    r"(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
     re.IGNORECASE,
 )
 _CHANGED = re.compile(
