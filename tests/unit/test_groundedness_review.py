@@ -83,6 +83,10 @@ PAIR = {"days": [{"day": "Monday", "high": 20, "low": 10}, {"day": "Tuesday", "h
         ("The low rises by 14 degrees on Tuesday.", False),
         ("The high climbed by 23 degrees on Tuesday.", False),
         ("The high climbed by 23 on Tuesday.", False),
+        ("The low goes up by 14 degrees on Tuesday.", False),
+        ("The low goes up by 4 degrees on Tuesday.", True),
+        ("Tuesday has a rise of 14 degrees.", False),
+        ("Tuesday has a swing of 9 degrees.", True),
         ("Tuesday ranges from 14 to 23 degrees.", True),
     ],
 )

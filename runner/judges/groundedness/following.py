@@ -30,7 +30,8 @@ _BY = re.compile(
     re.IGNORECASE,
 )
 _CHANGED = re.compile(
-    r"\b(?:rise|drop|fall|climb|jump|dip|change|increase|decrease|sink|rising|dropping|falling|climbing)(?:s|es|ed)?\s+by\s+"
+    r"\b(?:(?:(?:rise|drop|fall|climb|jump|dip|change|increase|decrease|sink|rising|dropping|falling|climbing)(?:s|es|ed)?|up|down|"
+    r"warmer|cooler|colder|hotter|higher|lower)\s+by|(?:difference|swing|gap|jump|change|rise|increase|decrease)\s+of)\s+"
     r"(?:about\s+|around\s+|some\s+|only\s+|just\s+)?(?:a\s+)?$",
     re.IGNORECASE,
 )
