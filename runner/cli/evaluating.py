@@ -28,7 +28,9 @@ from runner.errors import safe
 @click.option(
     "--system", metavar="TEXT", help="System message of probes that have none. Default: a run's own."
 )
-@click.option("--name", metavar="RUN", help="The run's name. Default: made of MODEL's last part and a digest of it.")
+@click.option(
+    "--name", metavar="RUN", help="The run's name. Default: made of MODEL's last part and a digest of it."
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=17, show_default=True)
 @ALLOW
 @PROFILE
