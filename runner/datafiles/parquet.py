@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from runner.datafiles.footer import survived
 from runner.datafiles.opened import LONGEST, Bad, Unreadable
 
 AT_ONCE = 64 << 20
@@ -28,6 +29,9 @@ def parquet_rows(file: BinaryIO, check: Callable[[list[str]], object]) -> Iterat
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not survived(file):
+        raise Unreadable("is no Parquet that can be read: its footer is damaged")
+    file.seek(0)
     number = 0
     try:
         table = pq.ParquetFile(file, buffer_size=1 << 20)
