@@ -250,7 +250,7 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
     if low > high:
         what = f"the fewest words, {low}, are more than the most, {high}"
         yield doc.problem(("perplexity", "words"), what, at_value=True)
-    for what in alike_in(suite):
+    for what in (*alike_in(suite), *gatechecks.taken_twice(suite, workspace)):
         yield doc.problem(("name",), what)
     if common.probes is None and common.lm_eval is None and common.perplexity is None:
         what = "the suite judges nothing: give probes and a judge, lm_eval, or perplexity"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from runner import recipe as r
@@ -93,10 +93,32 @@ def names_of(suite: Suite, workspace: Workspace) -> Names:
             out.open.add(suite.task_metric(task, ""))
         else:
             out.known |= {suite.task_metric(task, name) for name in metrics}
-    for group in suite.common.perplexity.texts if suite.common.perplexity else []:
+    for group in _groups(suite):
         out.known.add(suite.loss_metric(group))
         out.weights.add(suite.loss_metric(group))
     return out
+
+
+def taken_twice(suite: Suite, workspace: Workspace) -> Iterator[str]:
+    """Names of metrics that two parts of a suite would share: its judge, its tasks, its groups of texts. What of a task
+    only the run will tell may be any name that begins as its metrics do."""
+    judge = plugins("judge")[suite.judge.plugin].names(suite.judge.options) if suite.judge else None
+    taken = {f"{suite.metric_name}.{name}": "its judge" for name in judge or ()}
+    taken |= {suite.loss_metric(g): f"its group {g!r}" for g in _groups(suite)}
+    for task in suite.common.lm_eval.tasks if suite.common.lm_eval else []:
+        begin, metrics = suite.task_metric(task, ""), _task_metrics(task, workspace)
+        names = sorted(
+            name
+            for name in taken
+            if (name.startswith(begin) if metrics is None else name.removeprefix(begin) in metrics)
+        )
+        if names:
+            may = "may have" if metrics is None else "has"
+            yield f"its task {task!r} {may} the metric {names[0]}, as has {taken[names[0]]}; rename the task"
+
+
+def _groups(suite: Suite) -> Iterable[str]:
+    return suite.common.perplexity.texts if suite.common.perplexity else ()
 
 
 def _task_metrics(task: str, workspace: Workspace) -> set[str] | None:

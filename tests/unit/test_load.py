@@ -259,6 +259,35 @@ def test_suites_that_would_fail_late(home: Path, suite: str, said: str) -> None:
         load_suite("mine", Workspace(home))
 
 
+TASK = "dataset_path: json\n"
+LISTED = TASK + "metric_list:\n  - metric: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "more", "said"),
+    [
+        ("detector", LISTED.format("n"), "", "its task 'detector' has the metric mine.detector.n, as has its judge"),
+        ("detector", TASK, "", "its task 'detector' may have the metric mine.detector.accuracy, as has its judge"),
+        ("a-b", LISTED.format("perplexity"), "perplexity: {texts: {a_b: [a.txt]}}\n",
+         "its task 'a-b' has the metric mine.a_b.nats, as has its group 'a_b'"),
+        ("detector", LISTED.format("acc"), "", ""),
+        ("other", TASK, "perplexity: {texts: {a_b: [a.txt]}}\n", ""),
+    ],
+)  # fmt: skip
+def test_a_task_cannot_have_a_metric_that_the_suite_has_already(
+    home: Path, task: str, text: str, more: str, said: str
+) -> None:
+    write(f"evals/tasks/{task}.yaml", text)
+    write("a.txt", "Text.")
+    judge = "probes: probes/refusals.jsonl\njudge: {refusal: {}}\n"
+    write("evals/suites/mine.yaml", f"suite: 1\nname: mine\n{judge}lm_eval: {{tasks: [{task}]}}\n{more}")
+    if not said:
+        load_suite("mine", Workspace(home))
+        return
+    with pytest.raises(RecipeError, match=said):
+        load_suite("mine", Workspace(home))
+
+
 def test_two_suites_of_one_metric_name_are_refused(home: Path) -> None:
     for name in ("a-b", "a_b"):
         write(f"evals/suites/{name}.yaml", f"suite: 1\nname: {name}\nlm_eval: {{tasks: [everyday_facts]}}\n")
