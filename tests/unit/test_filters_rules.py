@@ -363,7 +363,7 @@ def test_toxicity_grades_counts_shares_and_lists() -> None:
 
 
 def test_toxicity_options_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.toxicity.installed", lambda: True)
+    monkeypatch.setattr("runner.toxicity.options.installed", lambda: True)
     assert wrong("toxicity") == []
     assert wrong("toxicity", at_least=1.5)[0][0] == ("at_least",)
     assert wrong("toxicity", words={"allow": ["Fool"], "deny": ["fool"]})[0][0] == ("words", "deny")

@@ -130,7 +130,7 @@ def test_toxicity_options_are_checked() -> None:
 
 
 def test_toxicity_by_detoxify(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.toxicity.installed", lambda: True)
+    monkeypatch.setattr("runner.toxicity.options.installed", lambda: True)
     monkeypatch.setattr(
         "runner.judges.toxicity.classified", lambda texts, model: [(0.7, "insult")] * len(texts)
     )
