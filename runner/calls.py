@@ -17,6 +17,7 @@ import re
 from typing import Any, Literal, NoReturn
 
 from runner.record import FunctionCall, Message, ToolCall
+from runner.toolschema import once
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 Form = Literal["hermes", "mistral", "granite", "llama"]
@@ -117,7 +118,7 @@ def _json(text: str) -> tuple[Any, str]:
     """The JSON value that `text` starts with, and what follows it, without the blanks around."""
     body = text.lstrip()
     try:
-        value, end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(body)
+        value, end = _decoder().raw_decode(body)
     except json.JSONDecodeError as e:
         raise ValueError(f"not JSON: {e.msg} at character {e.pos + 1}") from e
     return value, body[end:].strip()
@@ -131,7 +132,7 @@ def _call(text: str) -> tuple[FunctionCall, str]:
     """
     body = text.lstrip()
     try:
-        value, end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(body)
+        value, end = _decoder().raw_decode(body)
     except json.JSONDecodeError as e:
         if CLOSE not in body:
             raise ValueError(f"no {CLOSE}") from e
@@ -153,6 +154,10 @@ def _function(value: Any, key: str = "arguments") -> FunctionCall:
     text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     (name + text).encode()  # a lone surrogate ("\ud800") could never be written to a file
     return FunctionCall(name, text)
+
+
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=once)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -41,7 +41,7 @@ def _call(name: str, arguments: str, tools: dict[str, dict[str, Any]]) -> str | 
 
     try:
         values = json.loads(
-            arguments, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once
+            arguments, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=toolschema.once
         )
     except ValueError as e:
         return f"arguments of {name} are not JSON: {e}"
@@ -71,16 +71,6 @@ def _finite(text: str) -> float:
     if math.isinf(number := float(text)):
         raise ValueError(f"{text[:40]} is too large a number")
     return number
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a name that is there twice, a template says the last value only."""
-    out: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in out:
-            raise ValueError(f"{key[:40]!r} is there twice")
-        out[key] = value
-    return out
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ letters hang a run); its `$ref`s find only what is in it, so that nothing is fet
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,18 @@ from typing import Any
 
 class Unsafe(ValueError):
     """A pattern that cannot be run in linear time, such as one with look-around; `str()` says which."""
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `object_pairs_hook`: an object none of whose names is there twice. Raises ValueError.
+
+    Of two, readers take the last, or the first, or both: nobody can say what was meant.
+    """
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"{twice[:40]!r} is there twice")
+    return out
 
 
 @lru_cache(maxsize=4096)

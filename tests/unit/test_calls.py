@@ -78,6 +78,8 @@ GOOD = '<tool_call>{"name":"f","arguments":{}}</tool_call>'
         ('<tool_call>{"name":"f","arguments":{"x":NaN}}</tool_call>', "call 1: NaN is not JSON"),
         ('<tool_call>{"name":"f","arguments":{"x":1e999}}</tool_call>', "call 1: a number too"),
         ('<tool_call>{"name":"f","arguments":{"x":"\\ud800"}}</tool_call>', "call 1: half a"),
+        ('<tool_call>{"name":"f","arguments":{"x":1,"x":2}}</tool_call>', "call 1: 'x' is there twice"),
+        ('<tool_call>{"name":"f","name":"g","arguments":{}}</tool_call>', "call 1: 'name' is there twice"),
         ("<tool_call>" + "[" * 200_000, "call 1: "),
         ('<tool_call>{"name":"f","arguments":{"x":' + "9" * 5000, "call 1: a number with"),
     ],

@@ -193,6 +193,21 @@ def test_a_number_too_large_is_a_fault_of_the_call(number: str, why: str) -> Non
     assert schema_fault(FunctionCall("f", f'{{"n": {number}}}'), schema) == why
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ('{"city": "Oslo", "city": "Hannibal", "day": "today"}', "city"),
+        ('{"city": "Hannibal", "city": "Hannibal", "day": "today"}', "city"),
+        ('{"city": "Hannibal", "day": "today", "at": {"h": 1, "h": 2}}', "h"),
+    ],
+)
+def test_an_argument_that_is_there_twice_is_no_json(arguments: str, name: str) -> None:
+    verdict = judge(called(("get_weather", arguments)))
+    for metric in ("schema_ok", "valid_call", "ast_match", "right_call"):
+        assert values(verdict)[metric] == 0
+        assert reason(verdict, metric) == f"arguments: not JSON ('{name}' is there twice)"
+
+
 def test_half_a_character_can_be_written() -> None:
     text = '{"city": "\\ud800", "day": "today", "\\ud800": 1}'
     for score in judge(called(("get_weather", text))).scores:

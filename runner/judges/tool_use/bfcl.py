@@ -19,6 +19,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from runner import toolschema
 from runner.record import FunctionCall
 
 Tools = Mapping[str, Mapping[str, Any]]  # name → schema of its parameters
@@ -90,7 +91,9 @@ def call_fault(call: FunctionCall, expected: ExpectedCall, schema: Mapping[str, 
 
 
 def read_arguments(call: FunctionCall) -> Any:
-    """A call's arguments. Raises ValueError where they are no JSON, RecursionError where nested too deep."""
+    """A call's arguments. Raises ValueError where they are no JSON or name one twice (what is trained may not do so
+    either, see runner/contract.py; BFCL's checker sees only what Python's reader left), RecursionError where nested too
+    deep."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
@@ -100,7 +103,9 @@ def read_arguments(call: FunctionCall) -> Any:
             raise ValueError(f"{clip(text)} is too large a number")
         return number
 
-    return json.loads(call.arguments, parse_constant=refuse, parse_float=finite)
+    return json.loads(
+        call.arguments, parse_constant=refuse, parse_float=finite, object_pairs_hook=toolschema.once
+    )
 
 
 def value_fault(value: Any, accepted: Sequence[Any], schema: Any) -> str:
