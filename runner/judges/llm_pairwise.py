@@ -15,15 +15,16 @@ from msgspec import Meta
 from runner.errors import StepError
 from runner.judging.admission import Bars, credit, examine_comparing
 from runner.judging.agreement import share
-from runner.judging.asking import Budget
-from runner.judging.bench import (
-    Bench,
+from runner.judging.bench import Bench
+from runner.judging.options import (
     MaxTokens,
     Model,
+    OptionalBudget,
     Pairs,
     Rubrics,
     Service,
     Structured,
+    about_bars,
     names,
     options_wrong,
     problems,
@@ -56,10 +57,8 @@ def llm_pairwise(
     service: Service = "judge",
     structured: Structured = "probe",
     max_tokens: MaxTokens = 512,
-    budget: Annotated[Budget | None, Meta(description="What may be spent; the rest is missing.")] = None,
-    bars: Annotated[
-        Bars | None, Meta(description="What the judge must reach before its verdicts count.")
-    ] = None,
+    budget: OptionalBudget = None,
+    bars: Annotated[Bars | None, about_bars("verdicts")] = None,
 ) -> Verdict:
     """Which of two arms' answers is the better one by rubrics: 1, 0, or 0.5 for a tie, from a model behind an
     OpenAI-compatible endpoint, asked in both orders and first examined by answers of known order."""

@@ -12,15 +12,16 @@ from msgspec import Meta
 
 from runner.judging.admission import ORDERS, Bars, examine_grading
 from runner.judging.agreement import share, spread
-from runner.judging.asking import Budget
-from runner.judging.bench import (
-    Bench,
+from runner.judging.bench import Bench
+from runner.judging.options import (
     MaxTokens,
     Model,
+    OptionalBudget,
     Pairs,
     Rubrics,
     Service,
     Structured,
+    about_bars,
     names,
     options_wrong,
     problems,
@@ -58,10 +59,8 @@ def llm_rubric(
             description="Grades of each answer, averaged; every second one reads the scale downwards.",
         ),
     ] = 1,
-    budget: Annotated[Budget | None, Meta(description="What may be spent; the rest is missing.")] = None,
-    bars: Annotated[
-        Bars | None, Meta(description="What the judge must reach before its grades count.")
-    ] = None,
+    budget: OptionalBudget = None,
+    bars: Annotated[Bars | None, about_bars("grades")] = None,
 ) -> Verdict:
     """Grades from 1 to 5 with reasons, by rubrics, from a model behind an OpenAI-compatible endpoint. It is first
     examined by answers of known order; where it fails, all grades are missing."""

@@ -2,5 +2,6 @@
 
 `rubrics` and `pairs` are the data (evals/rubrics, evals/probes/judge-*.jsonl), `prompts` writes questions, `replies`
 reads answers, `asking` goes to the endpoint, `agreement` has the numbers, `admission` decides whether a judge's scores
-count, `bench` is what both judges share. No network here: asking is done through what runner/services.py hands over.
+count; `options` and `bench` are what both judges take and do. No network here: asking is done through what
+runner/services.py hands over.
 """

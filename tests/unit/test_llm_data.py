@@ -15,7 +15,8 @@ from runner import library
 from runner.errors import RecipeError
 from runner.judging import pairs, rubrics
 from runner.judging.agreement import kappa, share, spread
-from runner.judging.bench import names, same_model
+from runner.judging.bench import same_model
+from runner.judging.options import names
 from runner.judging.prompts import compared, graded
 from runner.load import load_recipe, load_suite
 from runner.plan import plan
