@@ -134,6 +134,9 @@ Said = bool | str | Record | Edited
 """What a filter says of a record: True keeps it, a reason drops it, a Record or Edited takes its place."""
 JudgeFn = Callable[..., Verdict]
 CheckFn = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], str]]]
+AsksFn = Callable[[Mapping[str, Any]], "str | bool"]
+"""Options → the name of the service that is asked, empty where none is. A bare True says no name, so that nobody can
+tell before the run whether it is set."""
 MetricNames = tuple[str, ...] | Callable[[Mapping[str, Any]], Iterable[str]]
 LookFn = Callable[[Mapping[str, Mapping[str, Path]]], Iterable[Problem]]
 """Files that options name, by option and name → what is wrong in them."""
@@ -163,7 +166,7 @@ class Plugin:
     fetches: Callable[[Mapping[str, Any]], bool] = _always
     check: CheckFn = _nothing
     needs: tuple[str, ...] = ()
-    asks: Callable[[Mapping[str, Any]], bool] = _never
+    asks: AsksFn = _never
     reads: tuple[str, ...] = ()
     look: LookFn = _nothing
     metrics: MetricNames = ()
@@ -171,6 +174,11 @@ class Plugin:
     def names(self, options: Mapping[str, Any]) -> frozenset[str] | None:
         """What gates may name of a judge with these options; None where it does not say."""
         return frozenset(self.metrics(options) if callable(self.metrics) else self.metrics) or None
+
+    def service(self, options: Mapping[str, Any]) -> str:
+        """Which service of the user's settings it asks; empty where it asks none, or does not say which."""
+        said = self.asks(options)
+        return said if isinstance(said, str) else ""
 
     @cached_property
     def doc(self) -> str:
@@ -264,7 +272,7 @@ def _register(
     fetches: Callable[[Mapping[str, Any]], bool] = _always,
     check: CheckFn = _nothing,
     needs: tuple[str, ...] = (),
-    asks: Callable[[Mapping[str, Any]], bool] = _never,
+    asks: AsksFn = _never,
     reads: tuple[str, ...] = (),
     look: LookFn = _nothing,
     metrics: MetricNames = (),
@@ -311,7 +319,7 @@ def filter(
     libraries: tuple[str, ...] = (),
     check: CheckFn = _nothing,
     needs: tuple[Literal["tokens"], ...] = (),
-    asks: Callable[[Mapping[str, Any]], bool] = _never,
+    asks: AsksFn = _never,
 ) -> Callable[[F], F]:
     """Register a filter, written in one of three ways:
 
@@ -322,8 +330,8 @@ def filter(
     What it says of a record must not hang on other records: batches are cut where it suits. `check` is for what types
     cannot say, as with sources. `needs=("tokens",)`: it runs once the model's own tokens are counted, and finds the
     number in `meta["tokens"]`; it keeps or drops, but cannot edit, and a recipe without a model cannot use it. `asks`
-    says of the options whether it asks a service of the user's settings: it is then written `f(records, ask, *,
-    options…)`, and `ask(service, body, read)` posts JSON to that service and gives its answer as `read` reads it
+    says of the options which service of the user's settings it asks ("" for none): it is then written `f(records, ask,
+    *, options…)`, and `ask(service, body, read)` posts JSON to that service and gives its answer as `read` reads it
     (runner/services.py); it is kept for ever.
     """
     if needs and asks is not _never:
@@ -337,17 +345,18 @@ def judge(
     version: int,
     libraries: tuple[str, ...] = (),
     check: CheckFn = _nothing,
-    asks: Callable[[Mapping[str, Any]], bool] = _never,
+    asks: AsksFn = _never,
     reads: tuple[Literal["split"], ...] = (),
     look: LookFn = _nothing,
     metrics: MetricNames = (),
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that scores every answer and returns a Verdict.
 
-    `check` is for what types cannot say, as with sources. `asks` says of the options whether it asks a service of the
-    user's settings, and `reads=("split",)` that it looks into what was trained on: the context then holds the means,
-    and what is read is a need of the judge's step, so that other data are judged anew. `look` looks into the files
-    that its options name, which are read hours later, so that `recipe check` says what is wrong with them. `metrics`
+    `check` is for what types cannot say, as with sources. `asks` says of the options which service of the user's
+    settings it asks ("" for none), and `reads=("split",)` that it looks into what was trained on: the context then
+    holds the means, and what is read is a need of the judge's step, so that other data are judged anew. `look` looks
+    into the files that its options name, which are read hours later, so that `recipe check` says what is wrong with
+    them. `metrics`
     are the names of all that it may score and of all facts that it states, or a function of the options that gives
     them: gates on any other name are then refused before the run. A judge that declares none is open to any.
     """

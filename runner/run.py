@@ -22,7 +22,7 @@ from runner.status import status
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, place, write_atomic
 from runner.trouble import os_error
-from runner.wording import nearest
+from runner.unset import of_plan
 from runner.yaml12 import dump
 
 if TYPE_CHECKING:
@@ -169,10 +169,11 @@ def run(
     store = Store(plan.workspace.root)
     with store.locked():
         settings = settings or load_settings()
+        _all_set(plan, store, to, settings)
         walk = _Walk(plan, store, tell, settings)
         walk.fetch(settings, refresh)
         plan = walk.plan
-        _known(plan, store, settings, to)
+        _all_set(plan, store, to, settings)  # what was fetched anew is judged anew
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
                 break
@@ -195,17 +196,10 @@ def run(
         return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
 
 
-def _known(plan: Plan, store: Store, settings: Settings, to: Stage) -> None:
-    """Raises StepError for an endpoint that is to answer and stands in no setting: now, not when all is trained."""
-    for step in plan.steps:
-        name = step.details.get("endpoint")
-        if not name or STAGES.index(step.stage) > STAGES.index(to) or name in settings.endpoints:
-            continue
-        if store.get(step.fingerprint, verify=False) is None:
-            what = (
-                f"the recipe names the endpoint {name!r}; say where it is: setting endpoints, as {name}=URL"
-            )
-            raise StepError(step.name, what + nearest(name, settings.endpoints))
+def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings) -> None:
+    """Raises StepError for services that are to be asked and stand in no setting: now, not when all is trained."""
+    if found := of_plan(plan, store, to, settings):
+        raise StepError(found[0].step, "; ".join(u.what for u in found))
 
 
 def _make(

@@ -28,6 +28,13 @@ _PATHS = {"moderation": "/moderations", "judge": "/chat/completions", "teacher":
 _MOST = 4 << 20  # bytes of an answer
 
 
+def unset(settings: Settings, service: str) -> str:
+    """Which setting is to say where a service is; empty where one does. Raises UsageError."""
+    if service in _PATHS:
+        return "" if settings[f"{service}_url"] else f"setting {service}_url"
+    return "" if service in settings.endpoints else f"setting endpoints, as {service}=URL"
+
+
 def _place(settings: Settings, service: str, step: str) -> tuple[str, str]:
     """Where a service is asked, and with which key: one that has settings of its own, or an endpoint of the table."""
     known = service in _PATHS
@@ -37,8 +44,7 @@ def _place(settings: Settings, service: str, step: str) -> tuple[str, str]:
         else settings.endpoints.get(service, ("", ""))
     )
     if not url:
-        where = f"setting {service}_url" if known else f"setting endpoints, as {service}=URL"
-        raise StepError(step, f"names the service {service!r}; say where it is: {where}")
+        raise StepError(step, f"names the service {service!r}; say where it is: {unset(settings, service)}")
     return url + _PATHS.get(service, "/chat/completions"), key
 
 

@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 @command
 def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
     """Check recipes; report every error at its file, line and column."""
+    import msgspec
+
     from runner.licences import licences, terms
+    from runner.unset import Unset, of_recipe
 
     code, found = errors.OK, []
     mixed: dict[str, dict[str, list[str]]] = {}
+    unset: dict[str, list[Unset]] = {}
     for recipe in recipes:
         try:
             loaded, place = load(recipe, workspace, trust)
@@ -47,15 +51,20 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
                 click.echo(safe(str(e)), err=True)
         else:
             mixed[str(recipe)] = licences(loaded.recipe, place)
+            unset[str(recipe)] = of_recipe(loaded)
             if not as_json:
                 click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
                 for name, what in mixed[str(recipe)].items():
                     click.echo(safe(f"  {name}: {', '.join(what)}"))
                 for said in terms(mixed[str(recipe)]):
                     click.echo(safe(f"  {said}"))
+                for one in unset[str(recipe)]:
+                    click.echo(safe(f"  not set here: {one.what}"))
     if as_json:
         asked = {name: terms(under) for name, under in mixed.items()}
-        emit({"ok": not code, "exit": code, "errors": found, "licences": mixed, "terms": asked})
+        missing = {name: [msgspec.to_builtins(u) for u in some] for name, some in unset.items()}
+        whole = {"ok": not code, "exit": code, "errors": found}
+        emit(whole | {"licences": mixed, "terms": asked, "unset": missing})
     return code
 
 
@@ -86,12 +95,14 @@ def plan(
     from runner.sensitivity import sensitivity
     from runner.status import status
     from runner.store import Store
+    from runner.unset import of_plan
 
     planned = planned_of(recipe, workspace, trust, profile)
     rows = status(planned, Store(workspace), before(planned))
     fetches = [
         {"fetch": f.source.name, "run": f.items is None, "items": len(f.items or ())} for f in planned.fetches
     ]
+    unset = of_plan(planned, Store(workspace))
     if as_json:
         steps = [
             {"step": s.name, "stage": s.stage, "fingerprint": s.fingerprint, "run": not made, "why": why}
@@ -101,6 +112,7 @@ def plan(
         foreseen = forecast(planned, gpu)
         sees = [msgspec.to_builtins(s) for s in sensitivity(planned)]
         ahead = {"forecast": foreseen.data() if foreseen else None, "suites_see": sees}
+        ahead["unset"] = [msgspec.to_builtins(u) for u in unset]
         emit(whole | {"fetches": fetches, "steps": steps} | ahead)
         return
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
@@ -111,6 +123,8 @@ def plan(
     for s, made, why in rows:
         click.echo(safe(f"  {'skip' if made else 'run '}  {s.name:<{width}}  {why}".rstrip()))
     click.echo(f"{sum(not made for _, made, _ in rows)} of {len(rows)} steps to run")
+    for one in unset:
+        click.echo(safe(f"not set here, so that a run stops before its first step: {one.what}"))
     for line in seen_lines(sensitivity(planned)):
         click.echo(safe(line))
     if (foreseen := forecast(planned, gpu, lambda said: click.echo(said, err=True))) is not None:

@@ -42,7 +42,7 @@ Arm = Annotated[str, Meta(min_length=1, max_length=100, description="An arm of t
     version=1,
     libraries=("jsonschema",),
     check=options_wrong,
-    asks=lambda options: True,
+    asks=lambda options: str(options["service"]),
     look=problems,
     metrics=lambda options: names(options, "_win", ("swap_consistency", "wins", "ties", "losses")),
 )

@@ -38,7 +38,7 @@ from runner.registry import JudgeContext, judge
     version=1,
     libraries=("jsonschema",),
     check=options_wrong,
-    asks=lambda options: True,
+    asks=lambda options: str(options["service"]),
     look=problems,
     metrics=lambda options: names(options, ""),
 )

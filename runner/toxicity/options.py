@@ -57,8 +57,9 @@ def enough(hits: int, words: int, at_least: float | None) -> bool:
     return bool(hits) and hits >= (least if least >= 1 else least * words)
 
 
-def asks_endpoint(options: Mapping[str, Any]) -> bool:
-    return bool(options["by"] == "moderation")
+def asks_endpoint(options: Mapping[str, Any]) -> str:
+    """The service that is asked; empty where none is."""
+    return "moderation" if options["by"] == "moderation" else ""
 
 
 def options_wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

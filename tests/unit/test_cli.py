@@ -73,6 +73,7 @@ def test_check() -> None:
         "errors": [],
         "licences": mixed,
         "terms": {"r.yaml": []},
+        "unset": {"r.yaml": []},
     }
     Path("bad.yaml").write_text("recipe: 1\nname: b\nseed: x\nsources:\n  - text: {files: [none]}\n")
     done = recipe("check", "r.yaml", "bad.yaml", "gone.yaml")

@@ -100,6 +100,58 @@ def test_the_model_that_is_judged_is_not_the_judge(tmp_path: Path, house: Endpoi
     assert done.exit_code == 3 and "would judge itself; name another" in done.output
 
 
+RECIPE = """recipe: 1
+name: r
+sources: [{jsonl: {files: [d.jsonl]}}]
+filters: [{toxicity: {by: moderation}}]
+model: {base: embedded/smollm2-135m-instruct}
+evaluate:
+  suites: [few, other]
+  arms: {rival: {endpoint: hous, model: big}, fine: {endpoint: house, model: big}}
+"""
+
+
+def test_what_is_not_set_is_said_before_the_first_step(
+    tmp_path: Path, house: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SUITE.replace("name: few", "name: other").replace("{model: judge-1", "{service: jury, model: j")
+    (tmp_path / "evals/suites/other.yaml").write_text(other)
+    (tmp_path / "d.jsonl").write_text(
+        '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}'
+    )
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    monkeypatch.setenv("MIREPOIX_JUDGE_URL", "")
+    said = [
+        "the filter toxicity names the service 'moderation'; say where it is: setting moderation_url",
+        "the recipe names the endpoint 'hous'; say where it is: setting endpoints, as hous=URL (did you mean house?)",
+        "the suite 'few' names the service 'judge'; say where it is: setting judge_url",
+        "the suite 'other' names the service 'jury'; say where it is: setting endpoints, as jury=URL (known: house)",
+    ]
+
+    def recipe(*argv: str) -> Result:
+        return CliRunner().invoke(
+            main, [argv[0], str(tmp_path / "r.yaml"), "--workspace", str(tmp_path), *argv[1:]]
+        )
+
+    done = recipe("check")
+    assert done.exit_code == 0 and [f"not set here: {one}" in done.output for one in said] == [True] * 4
+    found = json.loads(recipe("check", "--json").stdout)["unset"][str(tmp_path / "r.yaml")]
+    assert [u["what"] for u in found] == said
+    assert [u["step"] for u in found] == ["filter", "answers.rival.few", "judge.few", "judge.other"]
+    done = recipe("plan")
+    assert done.exit_code == 0 and all(one in done.output for one in said)
+    assert json.loads(recipe("plan", "--json").stdout)["unset"] == found
+    done = recipe("run")
+    assert done.exit_code == 3 and done.output == f"error: filter: {'; '.join(said)}\n"
+    assert not (tmp_path / ".mirepoix/artifacts").exists() and not house.asked
+    done = recipe("run", "--to", "prepare")  # what no step of it asks need not be set
+    assert done.exit_code == 3 and done.output == f"error: filter: {said[0]}\n"
+    monkeypatch.setenv("MIREPOIX_JUDGE_URL", house.url)
+    monkeypatch.setenv("MIREPOIX_MODERATION_URL", house.url)
+    monkeypatch.setenv("MIREPOIX_ENDPOINTS", f"house={house.url},hous={house.url},jury={house.url}")
+    assert "not set" not in recipe("check").output + recipe("plan").output
+
+
 def test_an_endpoint_that_is_down_is_one_sentence(tmp_path: Path, house: Endpoint, monkeypatch: Any) -> None:
     monkeypatch.setenv("MIREPOIX_JUDGE_URL", "")
     done = evaluated(tmp_path)
