@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
+from runner.judges.groundedness.days import Hours
 from runner.judges.groundedness.numbers import Number, joined
-from runner.judges.groundedness.times import Hours, Mention
+from runner.judges.groundedness.times import Mention
 
 _THAN = re.compile(
     r"\b(?:than|unlike|compared\s+(?:to|with)|versus|vs\.?|against|instead\s+of|(?:down|up)\s+from)\s+(?:on\s+|in\s+|the\s+|about\s+)*$",

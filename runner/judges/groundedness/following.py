@@ -7,10 +7,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from runner.judges.groundedness.days import Day
 from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.numbers import Number
 from runner.judges.groundedness.reading import Claim, Said, paired, places_in
-from runner.judges.groundedness.times import Day, read_times
+from runner.judges.groundedness.times import read_times
 from runner.judges.groundedness.units import UNITS, converted, said_as, scaled
 
 _MORE = re.compile(

@@ -6,21 +6,21 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from runner.judges.groundedness.days import Day, Hours, agree
 from runner.judges.groundedness.facts import Fact
-from runner.judges.groundedness.fields import QUANTITIES
+from runner.judges.groundedness.figures import Figures
 from runner.judges.groundedness.following import Derived, compared, near, repeats
 from runner.judges.groundedness.names import invented
 from runner.judges.groundedness.numbers import Number
 from runner.judges.groundedness.reading import Claim, Clock, alone, read
 from runner.judges.groundedness.telling import Told, coming
-from runner.judges.groundedness.times import Day, Hours, agree, read_times
-from runner.judges.groundedness.units import converted, measures, otherwise, said_as
+from runner.judges.groundedness.times import read_times
+from runner.judges.groundedness.units import converted, otherwise, said_as
 
 _FREEZING = re.compile(
     r"\s*(?:degrees?\s*(?:Celsius|C|Fahrenheit|F)?\s*)?(below|above)\s+freezing", re.IGNORECASE
 )
 _GLASS = re.compile(r"\bpressure|\bbarometer|\bmercury|\bglass\b", re.IGNORECASE)
-_OTHER_END = "that is the other end of the range"
 
 
 @dataclass
@@ -38,17 +38,8 @@ class Check:
 
     def __init__(self, told: Told) -> None:
         self.told = told
-        self.figures = [f for f in told.facts if f.value is not None]
-        worth = [f for f in self.figures if not f.field.plain]  # no ids, no coordinates
-        self.derived = Derived(worth, self._on)
-        self.measured = {f.measure for f in self.figures if f.measure and not f.field.plain}
-        self.places = {f.places for f in self.figures}
-        self.named = {f.field.quantity for f in self.figures}
-        self.present = {f.field.quantity for f in self.figures if f.now}
-        self.hourly = {f.field.quantity for f in self.figures if f.hours is not None}
-        self.ends: dict[tuple[object, ...], set[str | None]] = {}
-        for f in self.figures:
-            self.ends.setdefault((f.day, f.places, f.field.quantity), set()).add(f.field.aspect)
+        self.figures = Figures(told)
+        self.derived = Derived(self.figures.worth, self.figures.on)
         days = [f.day for f in told.facts if f.day] + [d for t in told.times for d in t.days]
         days += [d for f in told.facts if f.text for t in read_times(f.text) for d in t.days]
         days += [*(told.asked_days or ()), Day(offset=0)]
@@ -113,11 +104,11 @@ class Check:
         if compared(n):
             follows = self.derived.follows(n)
             return [], "" if follows else "no such difference in the tool's result"
-        able = list(self._measurable(n))
+        able = list(self.figures.measurable(n))
         by_value = [f for f in able if self._equal(n.number, f, said_as)]
         by_value = by_value or [f for f in able if self._equal(n.number, f, otherwise)]
         kept, why = by_value, ""
-        for test, reason in self._tests(n):
+        for test, reason in self.figures.tests(n):
             left = [f for f in kept if test(f)]
             if not left and kept:
                 why = reason
@@ -150,9 +141,9 @@ class Check:
     def _meant(self, claim: Claim) -> Claim:
         """The claim with the unit that its words mean here: pounds of money, inches of mercury."""
         n, unit = claim.number, None
-        if n.unit == "lb" and "pounds" in self.measured and "mass" not in self.measured:
+        if n.unit == "lb" and "pounds" in self.figures.measured and "mass" not in self.figures.measured:
             unit = "£" if "pound" in n.text.lower() else None
-        if n.unit == "in" and "pressure" in self.measured and 25 <= n.value <= 33:
+        if n.unit == "in" and "pressure" in self.figures.measured and 25 <= n.value <= 33:
             unit = "inHg" if _GLASS.search(claim.before) or _GLASS.search(claim.after) else None
         return replace(claim, number=replace(n, unit=unit)) if unit else claim
 
@@ -162,86 +153,9 @@ class Check:
             return False
         return not asked or any(agree(d, a, self.told.today) is not False for d in days for a in asked)
 
-    def _measurable(self, claim: Claim) -> Iterator[Fact]:
-        """Facts of a kind that the number can be: by its unit, or by what it is called."""
-        wanted = set(measures(claim.number.unit)) if claim.number.unit else set()
-        if "direction" in wanted:
-            wanted.add("degrees")
-        if not wanted:
-            wanted = {m for q in claim.quantities if q in QUANTITIES for m in QUANTITIES[q].measures}
-        for f in self.figures:
-            if f.field.plain:
-                if claim.number.unit == f.unit and all(q.startswith("key ") for q in claim.quantities):
-                    yield f
-            elif not wanted or wanted & _kinds(f) or not (_kinds(f) or wanted & self.measured):
-                yield f
-
     def _equal(self, number: Number, f: Fact, ways: Callable[..., Iterator[float]]) -> bool:
         assert f.value is not None
         return any(near(number, v, f.measure) for v in ways(f.value, f.unit, number.unit, f.measure))
-
-    def _tests(self, claim: Claim) -> Iterator[tuple[Callable[[Fact], bool], str]]:
-        if claim.places:
-            where = claim.places
-            kinds = {kind for some in self.places for kind, name in some if name in where}
-            yield (lambda f: not _elsewhere(f, kinds, where)), "that is another place's"
-        if claim.days:
-            days = claim.days
-            yield (lambda f: f.day is None or self._on(days, f)), "that is another day's"
-        if claim.hours:
-            hours = claim.hours
-            yield (lambda f: self._at(hours, claim, f)), "that is another hour's"
-        if claim.quantities:
-            said = claim.quantities
-            yield (lambda f: self._named(said, f)), "that is the number of something else"
-        if claim.aspects and len(claim.aspects) == 1:
-            aspects = claim.aspects
-            yield (
-                (
-                    lambda f: (
-                        f.field.aspect is None or f.field.aspect in aspects or f.field.quantity == "chance"
-                    )
-                ),
-                _OTHER_END,
-            )
-        if claim.end and not claim.aspects and claim.days and len(claim.days) == 1 and not claim.days[0].any:
-            end = claim.end
-            yield (lambda f: f.field.aspect in (None, end) or not self._both_ends(f)), _OTHER_END
-
-    def _both_ends(self, f: Fact) -> bool:
-        """Whether a fact's day has a highest and a lowest of it."""
-        return {"max", "min"} <= self.ends[f.day, f.places, f.field.quantity]
-
-    def _on(self, days: Sequence[Day], f: Fact) -> bool:
-        assert f.day is not None
-        for day in days:
-            if day.now and not f.now and f.field.quantity in self.present:
-                continue
-            if agree(day, f.day, self.told.today) is not False:
-                return True
-        return False
-
-    def _at(self, hours: Sequence[Hours], claim: Claim, f: Fact) -> bool:
-        if f.hours is not None:
-            return any(h.meets(f.hours) for h in hours)
-        exact = any(h.exact for h in hours)
-        return not exact or bool(claim.aspects) or f.field.quantity not in self.hourly
-
-    def _named(self, said: frozenset[str], f: Fact) -> bool:
-        q = f.field.quantity
-        if f.field.plain:
-            return True
-        if q in said or q is None:
-            own = {s for s in said if s.startswith("key ")}
-            return q in said or not own or any(s[4:] in w for s in own for w in f.field.words)
-        family = {"temperature", "apparent", "dew point"}
-        if q in family and said <= family:
-            return not said & self.named
-        if {q} | said <= {"precipitation", "snow", "chance"}:
-            return not said & self.named
-        return {q} | said <= {"wind", "gusts"} and not said & self.named
-
-    # -- what follows otherwise -------------------------------------------------------------------
 
     def _people(self, number: Number, strict: bool = False) -> bool:
         """Whether user or system said this number, of the same kind."""
@@ -280,7 +194,7 @@ class Check:
             kept = [f for f in named if hours.meets(Hours(f.clock or 0, f.clock or 0))]
             if not kept:
                 return [], "not in the tool's result"
-            kept = [f for f in kept if not days or f.day is None or self._on(days, f)]
+            kept = [f for f in kept if not days or f.day is None or self.figures.on(days, f)]
             return kept, "" if kept else "that is another day's"
         kept = [f for f in told if hours.meets(Hours(f.clock or 0, f.clock or 0))]
         others = [f.hours for f in self.told.facts if f.hours]
@@ -299,19 +213,6 @@ class Check:
             if not number and len(word) > 2 and word not in self.told.spoken and _stands(word, flat):
                 out.append(f)
         return out
-
-
-def _elsewhere(f: Fact, kinds: set[str], where: frozenset[str]) -> bool:
-    """Whether a fact is that of another place (or title) of the same kind."""
-    names = {name for kind, name in f.places if kind in kinds}
-    return bool(names) and not names & where
-
-
-def _kinds(f: Fact) -> frozenset[str]:
-    """What a fact may measure; empty where nothing tells."""
-    if f.measure:
-        return frozenset({f.measure})
-    return QUANTITIES[f.field.quantity].measures if f.field.quantity in QUANTITIES else frozenset()
 
 
 def _stands(word: str, text: str) -> bool:

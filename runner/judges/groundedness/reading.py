@@ -23,9 +23,10 @@ from runner.judges.groundedness.binding import (
     runs_of,
     spanned,
 )
+from runner.judges.groundedness.days import Day, Hours
 from runner.judges.groundedness.fields import Cue, ranked, read_cues
 from runner.judges.groundedness.numbers import Number, read_numbers
-from runner.judges.groundedness.times import Day, Hours, Mention, read_times
+from runner.judges.groundedness.times import Mention, read_times
 from runner.judges.groundedness.units import measures
 
 _ENDS = re.compile(r"(?<=[.!?…])[\"”’)*]*\s+(?=[\"“(*\[]*[A-Z0-9À-Þ—-])|\s*\n+\s*")

@@ -11,11 +11,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from runner.judges.groundedness.binding import grouped, spanned
-from runner.judges.groundedness.facts import Fact, Setting, Walk, arguments_of, setting_of
+from runner.judges.groundedness.days import Day, Hours
+from runner.judges.groundedness.facts import Fact
 from runner.judges.groundedness.fields import CODE, QUANTITIES, own_cue
 from runner.judges.groundedness.numbers import Number
 from runner.judges.groundedness.reading import places_in, read, sentences
-from runner.judges.groundedness.times import Day, Hours, Mention, moment, read_times
+from runner.judges.groundedness.settings import Setting, arguments_of, setting_of
+from runner.judges.groundedness.times import Mention, moment, read_times
+from runner.judges.groundedness.walk import Walk
 from runner.record import Message, Probe
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
