@@ -13,6 +13,7 @@ from runner import recipe as r
 from runner.errors import Problem
 from runner.judging.bench import same_model
 from runner.record import Probe
+from runner.recorded import World
 from runner.registry import plugins
 from runner.sourcechecks import guard
 from runner.suite import Suite, alike, alike_in
@@ -305,6 +306,10 @@ def _probes(name: str, workspace: Workspace) -> Iterator[Problem]:
                 continue
             if not probe.messages:
                 yield Problem(shown, n, 1, "", "not a probe: no messages")
+            try:
+                World(probe.world)
+            except ValueError as e:
+                yield Problem(shown, n, 1, "", f"the world of {probe.id!r} is none: {e}")
             if probe.id in seen:
                 yield Problem(shown, n, 1, "", f"the id {probe.id!r} is there twice")
             seen.add(probe.id)

@@ -89,8 +89,19 @@ class Rejected(Struct, frozen=True):
     origin: str = ""
 
 
+class Recorded(Struct, frozen=True, forbid_unknown_fields=True):
+    """One call of a tool and what it gave: any JSON, an object with "error" for one that failed."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+
+
 class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A held-out prompt. `expect` is what the judge of its suite compares with; its shape is the judge's.
+
+    Where it has a `world`, that answers the model's calls, and the model goes on; `then` is what the user says next,
+    each once the model has answered in words.
 
     Probes of one `family` (the same question in other words, several on one text) are counted on together: what they
     say is worth less than as many that have nothing to do with each other. One without is its own.
@@ -102,13 +113,21 @@ class Probe(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     tags: dict[str, str] = field(default_factory=dict)
     expect: dict[str, Any] = field(default_factory=dict)
     family: str = ""
+    world: list[Recorded] = field(default_factory=list)
+    then: list[str] = field(default_factory=list)
+
+    @property
+    def talks(self) -> bool:
+        """Whether one answer may not be all that is said."""
+        return bool(self.world or self.then)
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
     """What one arm said to one probe. `raw` is the text as generated, special tokens taken off;
     `message` is it parsed, absent (with `parse_error`) where it cannot be; `finish` is stop or length.
     `repeat` counts the answers to one probe where several are sampled. `failed` says why there is no answer at
-    all: such a one is counted and never judged, so `raw` is empty."""
+    all: such a one is counted and never judged, so `raw` is empty. `talk` is what was said before the last message:
+    earlier calls, what the probe's world gave for them, what the user said then."""
 
     id: str
     arm: str
@@ -118,11 +137,19 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     parse_error: str | None = None
     repeat: int = 0
     failed: str | None = None
+    talk: list[Message] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        """What was said in words: the text beside tool calls, or the raw text where no message was read."""
-        return (self.message.content or "") if self.message else self.raw
+        """What the model said in words: the text beside tool calls, or the raw text where no message was read."""
+        last = (self.message.content or "") if self.message else self.raw
+        return "\n".join([m.content for m in self.talk if m.role == "assistant" and m.content] + [last])
+
+    @property
+    def calls(self) -> list[FunctionCall]:
+        """All calls that the model made, in order."""
+        said = [m for m in self.talk if m.role == "assistant"] + ([self.message] if self.message else [])
+        return [c.function for m in said for c in m.tool_calls]
 
 
 class Score(Struct, frozen=True, omit_defaults=True):

@@ -3,8 +3,8 @@
     [{"name": "get_weather", "arguments": {"city": "Oslo"}, "result": {"temp": 14}}, …]
 
 The same call is the same however it is written: keys in any order, 3 or 3.0, "oslo " or "Oslo", an argument that is
-null or left out. A call that was not recorded gets an error as a tool's result, never a guess. Pure functions: who
-generates appends what `answered` returns and lets the model go on.
+null or left out. A call that was not recorded gets an error as a tool's result, never a guess. Pure functions: `Talk`
+(runner/jobs/talking.py) lets the model go on with what `answered` returns.
 """
 
 from __future__ import annotations
@@ -13,17 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
-from runner.record import FunctionCall, Message
-
-
-class Recorded(Struct, frozen=True, forbid_unknown_fields=True):
-    """One call and what it gave: any JSON, an object with "error" for one that failed."""
-
-    name: str
-    arguments: dict[str, Any]
-    result: Any
+from runner.record import FunctionCall, Message, Recorded
 
 
 class World:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runner import evaluate, fetch, fetching, ledger, prepare, report, train
 from runner.errors import StepError
+from runner.evaluate.answers import ANSWERS
 from runner.making import Maker, Making, read_rows
 from runner.plan import plan as make_plan
 from runner.pool import WorkerLost, seldom_collected
@@ -274,9 +275,8 @@ def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
         if name == "filter":  # rows that a filter failed on; no source's name begins so
             files["rejected/_filters.jsonl"] = (name, "rejected.jsonl")
         if name.startswith("answers."):
-            arm = name.split(".")[1]
-            answers = [n for n in made[name].manifest.files if n.endswith(".jsonl")]
-            files |= {f"answers/{arm}/{n}": (name, n) for n in answers}
+            _, arm, suite = name.split(".", 2)
+            files[f"answers/{arm}/{suite}.jsonl"] = (name, ANSWERS)
     for target in ("adapter", "model", "answers", "rejected"):
         shutil.rmtree(out / target, ignore_errors=True)
     for target, (step, file) in files.items():

@@ -80,6 +80,14 @@ class SuiteCommon(Part, frozen=True, kw_only=True):
     max_new_tokens: Annotated[int, Meta(ge=1, le=100_000, description="Longest answer.")] = 128
     limit: Annotated[Count | None, Meta(description="Only the first so many probes.")] = None
     decoding: Decoding = Decoding()
+    rounds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="How often, in each of the user's turns, a probe's world answers calls before the talk ends.",
+        ),
+    ] = 4
     lm_eval: LmEval | None = None
     perplexity: Perplexity | None = None
 

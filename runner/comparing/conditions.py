@@ -28,6 +28,7 @@ WORDS = {
     "plugin_version": "the judge's version",
     "probes": "the probes",
     "profile": "the hardware profile",
+    "rounds": "how often a world answers",
     "seed": "the seed",
     "suites": "what is read",
     "system": "the system message",

@@ -1,6 +1,7 @@
 """Steps `answers.ARM.SUITE`: what one arm says to the probes of one suite.
 
-Each is an artifact of its own, so that a changed suite makes no model speak again about another. A model is loaded
+Each is an artifact of its own, so that a changed suite makes no model speak again about another; suites that ask the
+same in the same way share one, whatever they judge. A model is loaded
 once all the same: whichever step comes first has the probes of all others that the same weights are to answer (other
 suites; arms that differ in what they are asked) answered by its own job. Their answers wait in their work folders,
 where they also outlive a kill.
@@ -20,19 +21,15 @@ from runner.steps import Step
 from runner.store import Store, place
 from runner.suite import Suite
 
-FACTS = "facts.json"
+ANSWERS, FACTS = "answers.jsonl", "facts.json"
 
 
 def answers(m: Making) -> None:
     """One arm's answers to the probes of one suite, and facts about who answered and how."""
-    name = m.step.details["suite"].common.name
     folder = m.work / "answers"
-    if not (folder / f"{name}.jsonl").is_file():
+    if not (folder / ANSWERS).is_file():
         _generate(m, _to_make(m))
-    for file in (
-        f"{name}.jsonl",
-        FACTS,
-    ):  # not moved: until the artifact is whole, what is in here is all there is
+    for file in (ANSWERS, FACTS):  # not moved: until the artifact is whole, what is in here is all there is
         place(folder / file, m.out / file)
 
 
@@ -46,12 +43,9 @@ def _to_make(m: Making) -> list[Step]:
     others = [
         s
         for s in m.plan.steps
-        if s.kind == m.step.kind
-        and s.name != m.step.name
-        and who(s) == who(m.step)
-        and store.get(s.fingerprint, verify=False) is None
+        if s.kind == m.step.kind and who(s) == who(m.step) and store.get(s.fingerprint, verify=False) is None
     ]
-    return [m.step, *others]
+    return list({s.fingerprint: s for s in [m.step, *others]}.values())
 
 
 def _generate(m: Making, steps: list[Step]) -> None:
@@ -69,7 +63,7 @@ def _generate(m: Making, steps: list[Step]) -> None:
     elif details["engine"] == "vllm":
         asking.of_vllm(m, details["weights"], sets, total)
     else:
-        only = ("arm", "probes", "out", "max_new_tokens", "temperature", "top_p", "repeats")
+        only = ("arm", "probes", "out", "max_new_tokens", "temperature", "top_p", "repeats", "rounds")
         local = [{key: one[key] for key in only} for one in sets]
         job = {"sets": local, "batch": jobs.BATCH, "progress": str(m.work / "progress.jsonl")}
         jobs.on_weights(m, "generate", job, total)
@@ -81,11 +75,12 @@ def _set(m: Making, step: Step, work: Path) -> tuple[dict[str, Any], int]:
     common, arm = suite.common, step.details["arm"]
     (file,) = step.details["files"]
     rows = [asked(p, m.plan.loaded.recipe.evaluate, arm) for p in probes(file.path, common.limit)]
-    write_rows(work / f"{common.name}.probes.jsonl", rows)
+    write_rows(work / "probes.jsonl", rows)
     one = {
         "arm": arm,
-        "probes": str(work / f"{common.name}.probes.jsonl"),
-        "out": str(work / "answers" / f"{common.name}.jsonl"),
+        "probes": str(work / "probes.jsonl"),
+        "out": str(work / "answers" / ANSWERS),
         "max_new_tokens": common.max_new_tokens,
+        "rounds": common.rounds,
     } | msgspec.to_builtins(common.decoding)
     return one, len(rows) * common.decoding.repeats

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 from runner import metrics
+from runner.calls import CLOSE, OPEN
+from runner.evaluate.answers import ANSWERS
 from runner.evaluate.probes import asked_with
 from runner.evaluate.probes import probes as read_probes
 from runner.making import Making, read_rows, write_json, write_rows
@@ -32,7 +34,7 @@ def judge(m: Making) -> None:
     recipe = m.plan.loaded.recipe
     name = suite.common.name
     steps = {arm: m.inputs[f"answers.{arm}.{name}"] for arm in m.step.details["arms"]}
-    answers = [a for step in steps.values() for a in read_rows(step.file(f"{name}.jsonl"), Answer)]
+    answers = [a for step in steps.values() for a in read_rows(step.file(ANSWERS), Answer)]
     there, failed = [a for a in answers if not a.failed], [a for a in answers if a.failed]
     if not there:
         raise m.fail(f"nothing was answered, so there is nothing to judge: {failed[0].failed}")
@@ -123,7 +125,7 @@ def samples(
             "id": p.id,
             **({"family": p.family} if p.family else {}),
             "prompt": [msgspec.to_builtins(x) for x in p.messages],
-            "answers": {arm: said[p.id][arm].raw for arm in arms if arm in said.get(p.id, {})},
+            "answers": {arm: shown(said[p.id][arm]) for arm in arms if arm in said.get(p.id, {})},
             "scores": {
                 m: {arm: _mean(s) for arm, s in by_arm.items()} for m, by_arm in found.get(p.id, {}).items()
             },
@@ -134,6 +136,15 @@ def samples(
         }
         for p in probes
     ]
+
+
+def shown(answer: Answer) -> str:
+    """An answer for people: of a talk, all that was said since the probe."""
+    lines = []
+    for m in answer.talk:
+        called = [f"{OPEN}{c.function.name} {c.function.arguments}{CLOSE}" for c in m.tool_calls]
+        lines.append(" ".join([f"{m.role}:", *filter(None, (m.content,)), *called]))
+    return "\n\n".join([*lines, f"assistant: {answer.raw}"]) if lines else answer.raw
 
 
 def _mean(scores: list[Score]) -> float | None:

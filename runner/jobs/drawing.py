@@ -22,9 +22,11 @@ class Draw(NamedTuple):
     seed: int
 
 
-def seed_of(seed: int, id: str, repeat: int) -> int:
-    """The seed of one answer. Arms share it, so that a pair of answers differs by the models and not by the dice."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{id}/{repeat}".encode()).digest()[:8], "big")
+def seed_of(seed: int, id: str, repeat: int, turn: int = 0) -> int:
+    """The seed of one answer, in a talk of its `turn`. Arms share it, so that a pair of answers differs by the models
+    and not by the dice."""
+    key = f"{seed}/{id}/{repeat}" + (f"/{turn}" if turn else "")
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 
 def drawing(draws: Sequence[Draw] | None) -> Any:

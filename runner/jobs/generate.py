@@ -23,13 +23,15 @@ from runner.jobs.drawing import Draw, drawing, seed_of
 from runner.jobs.job import Job, command, progress, read_rows
 from runner.jobs.journal import Journal, line_key
 from runner.jobs.loading import Loaded, load
+from runner.jobs.talking import Talk, rehearsed
 from runner.record import Answer, Probe
 from runner.store import write_atomic
 
 
 class ProbeSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`probes` is a JSONL file of Probe; `out` the file of their answers, each set's in a folder of its own; `arm` is
-    written into every answer. With a `temperature`, answers are drawn, `repeats` of them to each probe."""
+    written into every answer. With a `temperature`, answers are drawn, `repeats` of them to each probe. A probe's world
+    answers calls `rounds` times at most."""
 
     arm: str
     probes: str
@@ -38,6 +40,7 @@ class ProbeSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     temperature: Annotated[float, Meta(ge=0)] = 0.0
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
     repeats: Annotated[int, Meta(ge=1)] = 1
+    rounds: Annotated[int, Meta(ge=1)] = 4
 
 
 class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,26 +63,50 @@ def generate(job: GenerateJob) -> None:
     prompts = {s.out: encoded(loaded, s, probes[s.out]) for s in job.sets}
     for wanted in job.sets:
         journal, ids = journals[wanted.out], prompts[wanted.out]
-        drawn = {line_key(p.id, n): (p.id, n) for p in probes[wanted.out] for n in range(wanted.repeats)}
-        for keys in batches({key: len(ids[id]) for key, (id, _) in drawn.items()}, job.batch):
+        drawn = {line_key(p.id, n): (p, n) for p in probes[wanted.out] for n in range(wanted.repeats)}
+        for keys in batches({key: len(ids[p.id]) for key, (p, _) in drawn.items()}, job.batch):
             if all(key in journal.done for key in keys):
                 continue
-            draws = [Draw(wanted.temperature, wanted.top_p, seed_of(job.seed, *drawn[key])) for key in keys]
-            sampled = draws if wanted.temperature else None
-            new = continue_batch(loaded, [ids[drawn[key][0]] for key in keys], wanted.max_new_tokens, sampled)
-            answers = {
-                key: answer(*drawn[key], wanted.arm, said, loaded)
-                for key, said in zip(keys, new, strict=True)
-            }
-            journal.append({key: msgspec.json.encode(a) for key, a in answers.items()})
+            asked = [drawn[key] for key in keys]
+            answers = converse(loaded, wanted, asked, [ids[p.id] for p, _ in asked], job.seed)
+            journal.append({k: msgspec.json.encode(a) for k, a in zip(keys, answers, strict=True)})
             progress(job.progress, sum(len(j.done) for j in journals.values()), total)
         write_facts(Path(wanted.out), wanted.arm, loaded, decoding(wanted, job.seed))
         journal.finish(list(drawn))
 
 
+def converse(
+    loaded: Loaded, wanted: ProbeSet, asked: list[tuple[Probe, int]], prompts: list[list[int]], seed: int
+) -> list[Answer]:
+    """The answer to each probe, of which a world and a user may make a talk: then all that are not at an end yet go on
+    together. A talk that outgrows the model ends as one that was cut off."""
+    talks = [Talk(p, wanted.rounds) for p, _ in asked]
+    answers: dict[int, Answer] = {}
+    going = list(range(len(asked)))
+    while going:
+        draws = [
+            Draw(wanted.temperature, wanted.top_p, seed_of(seed, asked[i][0].id, asked[i][1], talks[i].asked))
+            for i in going
+        ]
+        drawn = draws if wanted.temperature else None
+        new = continue_batch(loaded, [prompts[i] for i in going], wanted.max_new_tokens, drawn)
+        for i, ids in zip(going, new, strict=True):
+            answers[i] = talks[i].heard(answer(asked[i][0].id, asked[i][1], wanted.arm, ids, loaded))
+        going = [i for i in going if talks[i].goes_on(answers[i])]
+        for i in going:
+            prompts[i] = encode(loaded, talks[i].probe)
+        for i in [i for i in going if len(prompts[i]) + wanted.max_new_tokens > loaded.limit]:
+            answers[i] = msgspec.structs.replace(answers[i], finish="length")
+            going.remove(i)
+    return [answers[i] for i in range(len(asked))]
+
+
 def encoded(loaded: Loaded, wanted: ProbeSet, probes: Sequence[Probe]) -> dict[str, list[int]]:
     """Each probe's token ids by its id. Raises StepError for one that leaves no room for its answer."""
     prompts = {p.id: encode(loaded, p) for p in probes}
+    for probe in probes:
+        if probe.world:  # rather now than when the first talk gets there
+            encode(loaded, rehearsed(probe))
     for key, ids in prompts.items():
         if len(ids) + wanted.max_new_tokens > loaded.limit:
             raise StepError(

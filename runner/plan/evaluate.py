@@ -12,7 +12,7 @@ from runner.fetching import InputFile
 from runner.load import Loaded
 from runner.plan.planner import Planner, digests, of_plugin, versions
 from runner.registry import plugins
-from runner.steps import ARMS, JUDGING, arms, version
+from runner.steps import ARMS, JUDGING, RENDERING, arms, version
 from runner.store import digest
 from runner.suite import Suite
 from runner.workspace import Workspace
@@ -73,6 +73,28 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
         _judge(p, suite, files[suite.common.name], who)
 
 
+def askable(p: Planner, model: r.Model) -> None:
+    """The step that renders all probes, as each arm of the recipe's own template is asked them; before training."""
+    named = p.recipe.evaluate.arms
+    asked = {"tuned": None} | {name: arm.system for name, arm in named.items() if not arm.endpoint}
+    probes = [
+        (s, f) for s in p.suites if s.common.probes for f in p.workspace.inputs("evals", s.common.probes)
+    ]
+    if not probes:
+        return
+    options = {
+        "model": p.base_model(model),
+        "template": digest(p.template),
+        "end_of_turn": model.end_of_turn,
+        "libraries": versions(RENDERING),
+        "system": p.recipe.evaluate.system,
+        "asked": asked,
+        "probes": {s.common.name: [f.sha256, s.common.limit, s.common.max_new_tokens] for s, f in probes},
+    }
+    needs = ["model"] if "model" in p.steps else []
+    p.add("askable", "askable", "train", needs, options, probes=probes, arms=list(asked))
+
+
 def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> None:
     """The step that looks for probes in the data of a recipe that has them not taken out.
 
@@ -104,8 +126,9 @@ def _answers(
     options: dict[str, Any] = {
         "arm": arm,
         "system": p.recipe.evaluate.system,
-        "probes": digests({suite.common.name: files}),
+        "probes": digests({"probes": files}),
         "max_new_tokens": suite.common.max_new_tokens,
+        "rounds": suite.common.rounds,
         "limit": suite.common.limit,
         "decoding": msgspec.to_builtins(how) | ({"seed": seed} if how.temperature else {}),
         "engine": engine,

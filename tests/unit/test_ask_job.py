@@ -15,7 +15,9 @@ import msgspec
 import pytest
 
 from runner.errors import StepError
-from runner.jobs.ask import KEY, AskJob, ask
+from runner.jobs.ask import ask
+from runner.jobs.completion import AskJob
+from runner.jobs.endpoint import KEY
 from runner.record import Answer
 
 QUICK = {"connect": 2.0, "read": 1.0, "think": 1.0, "attempts": 3, "first_wait": 0.01, "longest_wait": 0.05,
@@ -402,7 +404,7 @@ def test_an_arm_is_answered_by_an_endpoint_of_the_settings(
     out = answered(
         endpoints=f"other=http://127.0.0.1:1, house={stub.url}/", endpoint_keys="house=k3y", pace="1000"
     )
-    (answer,) = [json.loads(x) for x in (out / "two.jsonl").read_bytes().splitlines()]
+    (answer,) = [json.loads(x) for x in (out / "answers.jsonl").read_bytes().splitlines()]
     assert (answer["arm"], answer["raw"]) == ("rival", "Hello.")
     assert json.loads((out / "facts.json").read_text())["decoding"]["engine"] == "endpoint house: big"
     asked = [[m["role"] for m in b["messages"]] for b in stub.asked]

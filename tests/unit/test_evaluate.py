@@ -125,7 +125,7 @@ def test_the_same_weights_are_loaded_once_for_all_suites_and_arms(
             m = making(made, name)
             MAKERS["generate"](Making(m.step, made, {}, out, m.work, m.log, m.progress))
         folder = store.path(step.fingerprint)
-        rows = [json.loads(x) for x in (folder / f"{name[-3:]}.jsonl").read_bytes().splitlines()]
+        rows = [json.loads(x) for x in (folder / "answers.jsonl").read_bytes().splitlines()]
         said[name] = [(x["id"], x["arm"]) for x in rows]
         assert json.loads((folder / "facts.json").read_bytes())["arm"] == name.split(".")[1]
     assert said == {n: [(f"{n[-3:]}{i}", n.split(".")[1]) for i in range(5)] for n in names}
@@ -136,7 +136,8 @@ def test_the_same_weights_are_loaded_once_for_all_suites_and_arms(
     again = planned(home)
     MAKERS["generate"](making(again, "answers.base.two"))
     assert [s["arm"] for s in jobs[1]["sets"]] == ["base", "prompted"]
-    assert all(s["out"].endswith("two.jsonl") for s in jobs[1]["sets"])
+    two = {again.step(f"answers.{arm}.two").fingerprint for arm in ("base", "prompted")}
+    assert {Path(s["out"]).parts[-3] for s in jobs[1]["sets"]} == {Store(home).work(x).name for x in two}
 
 
 # -- answers that failed ----------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def answered(root: Path, made: Plan, rows: dict[str, list[Answer]]) -> dict[str,
     for arm, answers in rows.items():
         folder = root / "answers" / arm
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "one.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in answers))
+        (folder / "answers.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in answers))
         (folder / "facts.json").write_text(json.dumps({"decoding": {"engine": arm}}))
         inputs[f"answers.{arm}.one"] = Artifact(folder, None)  # type: ignore[arg-type]
     return inputs
@@ -302,7 +303,7 @@ def test_a_server_is_started_on_each_models_own_weights(
     for arm, more in (("base", {}), ("prompted", {}), ("tuned", inputs)):
         m = making(made, f"answers.{arm}.one", more)
         MAKERS["generate"](m)
-        rows = [json.loads(x) for x in (m.out / "one.jsonl").read_bytes().splitlines()]
+        rows = [json.loads(x) for x in (m.out / "answers.jsonl").read_bytes().splitlines()]
         assert [(x["id"], x["arm"]) for x in rows] == [(f"one{n}", arm) for n in range(5)]
         said[arm] = [x["raw"] for x in rows]
         facts = json.loads((m.out / "facts.json").read_bytes())

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.record import FunctionCall, Message, ToolCall
-from runner.recorded import Recorded, World
+from runner.record import FunctionCall, Message, Recorded, ToolCall
+from runner.recorded import World
 
 OSLO = Recorded("get_forecast", {"city": "Oslo", "days": 3, "unit": None}, {"days": [14, 15, 16]})
 LOST = Recorded("get_forecast", {"city": "Blorptown", "days": 1}, {"error": "unknown place"})

@@ -1,37 +1,49 @@
 """Judge `groundedness`: does an answer say only what the tools' results, the user or the system text say?
 
-Probes hold the conversation up to the result; the answer is what the model then says. Every number, time, date and name
-in it must stand there, or follow by rounding or by a conversion of units, and a number must be told of the day, hour,
-place and quantity that it is the number of. What a sentence means beyond its numbers and names is not judged, nor
-whether a sky called clear is clear.
+Probes hold the conversation up to the result, and the answer is what the model then says; or they have a recorded
+world, and the answer is a talk, each message of which is judged by what was told before it. Every number, time, date
+and name in it must stand there, or follow by rounding or by a conversion of units, and a number must be told of the
+day, hour, place and quantity that it is the number of. What a sentence means beyond its numbers and names is not judged,
+nor whether a sky called clear is clear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from runner.errors import Problem, RecipeError
 from runner.judges.groundedness.claims import claimed
 from runner.judges.groundedness.grounding import Check, Findings, told_by
 from runner.judges.groundedness.names import small_words
 from runner.judges.groundedness.telling import Told, told, words_in
-from runner.record import Answer, Metric, Probe, Score, Verdict
+from runner.record import Answer, FunctionCall, Message, Metric, Probe, Score, ToolCall, Verdict
+from runner.recorded import World
 from runner.registry import JudgeContext, judge
 
 LONGEST = 6_000  # characters; an answer on the weather has some hundreds
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True):
-    """What `expect` of a probe may hold: the fields of the result that the answer must tell, by their keys."""
+    """What `expect` of a probe may hold: the fields of the result that the answer must tell, by their keys. `calls` and
+    `turns` are for the judge tool_use, which may have the same probes."""
 
     tells: list[str] = []
+    calls: list[Any] | None = None
+    turns: list[list[Any]] | None = None
+
+    @property
+    def no_call(self) -> bool:
+        """Whether it is said that nothing is to be called: then there is nothing that only a tool could tell."""
+        return self.calls == [] or (self.turns is not None and not any(self.turns))
 
 
-@judge("groundedness", version=2)
+@judge("groundedness", version=3)
 def groundedness(
     context: JudgeContext,
     *,
@@ -47,7 +59,7 @@ def groundedness(
     only a tool said; where the probe names fields, those), after_error (nothing told where tools only failed), and
     truncated. Wrong and truncated answers count as 0, missing ones as missing."""
     expected = _expectations(context.probes)
-    worlds = {p.id: told(p, context.system) for p in context.probes}
+    worlds = {p.id: told(foreseen(p), context.system) for p in context.probes}
     common = small_words(
         [a.text for a in context.answers] + [m.content or "" for p in context.probes for m in p.messages]
     )
@@ -56,14 +68,19 @@ def groundedness(
     faults = 0
     for probe, arm, answer in context.said("groundedness"):
         world = worlds[probe.id]
-        metrics = ["grounded", *(["after_error"] if world.failed else ["used_output"] if world.facts else [])]
+        use = "after_error" if world.failed else "used_output"
+        told_of = (world.failed or world.facts) and not (probe.talks and expected[probe.id].no_call)
+        metrics = ["grounded", use] if told_of else ["grounded"]
         missing = "no answer" if answer is None else answer.failed or ""
         if answer is None or missing:
             scores += [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")]
             continue
         cut = answer.finish == "length"
         unfit = _unfit(answer)
-        found = Findings() if unfit else Check(world).answer(answer.text, common, world.words | allowed)
+        found = Findings()
+        for heard, text in () if unfit else _said(probe, answer, world, context.system):
+            one = Check(heard).answer(text, common, heard.words | allowed)
+            found = Findings([*found.faults, *one.faults], [*found.used, *one.used])
         faults += len(found.faults)
         reasons = {
             "grounded": unfit or "; ".join(found.faults),
@@ -77,6 +94,30 @@ def groundedness(
     failed = sum(w.failed for w in worlds.values())
     facts = {"probes_after_an_error": float(failed), "inventions": float(faults)}
     return Verdict(scores, facts, {"truncated": Metric(better="lower")})
+
+
+def foreseen(probe: Probe) -> Probe:
+    """The probe with all that its world could answer: what there is to be told, if the model asks for it."""
+    calls = [
+        ToolCall(f"world_{n}", FunctionCall(r.name, json.dumps(r.arguments)))
+        for n, r in enumerate(probe.world)
+    ]
+    if not calls:
+        return probe
+    said = Message("assistant", None, calls)
+    return replace(probe, messages=[*probe.messages, said, *World(probe.world).answered(said)])
+
+
+def _said(probe: Probe, answer: Answer, world: Told, system: str | None) -> Iterator[tuple[Told, str]]:
+    """What the model said in words, each with all that had been told by then."""
+    if not probe.talks:
+        yield world, answer.text
+        return
+    last = answer.message or Message("assistant", answer.raw)
+    for n, m in enumerate([*answer.talk, last]):
+        if m.role == "assistant" and (m.content or "").strip():
+            before = replace(probe, messages=[*probe.messages, *answer.talk[:n]])
+            yield told(before, system), m.content or ""
 
 
 def _expectations(probes: Sequence[Probe]) -> dict[str, Expect]:
@@ -100,8 +141,9 @@ def _unfit(answer: Answer) -> str:
         return "truncated"
     if answer.parse_error:
         return f"does not parse: {answer.parse_error}"
-    if not answer.text.strip():
-        calls = answer.message.tool_calls if answer.message else []
+    message = answer.message
+    if not (message.content or "" if message else answer.raw).strip():
+        calls = message.tool_calls if message else []
         return (
             f"called {', '.join(c.function.name for c in calls)} instead of answering"
             if calls

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -43,25 +43,45 @@ def match_fault(calls: Sequence[FunctionCall], expected: Sequence[ExpectedCall],
     """Why the calls are not the expected ones, or empty. Order does not count."""
     if len(calls) != len(expected):
         return f"made {len(calls)} calls, expected {len(expected)}"
-    faults = [[call_fault(c, e, tools.get(c.name, {})) for e in expected] for c in calls]
-    holder: dict[int, int] = {}  # expected call → the call that it is matched with
+    if len(calls) == 1:
+        return call_fault(calls[0], expected[0], tools.get(calls[0].name, {}))
+    at = _unmatched(len(calls), len(expected), _fits(calls, expected, tools))
+    return (
+        ""
+        if at is None
+        else f"call {at + 1} ({short(calls[at].name)}) matches none of the expected that is left"
+    )
 
-    def place(call: int, tried: set[int]) -> bool:
-        for e in range(len(expected)):
-            if faults[call][e] or e in tried:
+
+def missing_fault(calls: Sequence[FunctionCall], expected: Sequence[ExpectedCall], tools: Tools) -> str:
+    """Which of the expected calls was not made, or empty. Other calls may be there as well."""
+    fits = _fits(calls, expected, tools)
+    at = _unmatched(len(expected), len(calls), lambda e, c: fits(c, e))
+    return "" if at is None else f"did not call {expected[at].name} as expected"
+
+
+def _fits(
+    calls: Sequence[FunctionCall], expected: Sequence[ExpectedCall], tools: Tools
+) -> Callable[[int, int], bool]:
+    good = [[not call_fault(c, e, tools.get(c.name, {})) for e in expected] for c in calls]
+    return lambda c, e: good[c][e]
+
+
+def _unmatched(many: int, others: int, fits: Callable[[int, int], bool]) -> int | None:
+    """The first of `many` for which no partner is left, however they are matched; None where each finds one."""
+    holder: dict[int, int] = {}
+
+    def place(one: int, tried: set[int]) -> bool:
+        for other in range(others):
+            if other in tried or not fits(one, other):
                 continue
-            tried.add(e)
-            if e not in holder or place(holder[e], tried):
-                holder[e] = call
+            tried.add(other)
+            if other not in holder or place(holder[other], tried):
+                holder[other] = one
                 return True
         return False
 
-    for i, call in enumerate(calls):
-        if not place(i, set()):
-            if len(calls) == 1:
-                return faults[0][0]
-            return f"call {i + 1} ({short(call.name)}) matches none of the expected that is left"
-    return ""
+    return next((one for one in range(many) if not place(one, set())), None)
 
 
 def call_fault(call: FunctionCall, expected: ExpectedCall, schema: Mapping[str, Any]) -> str:
