@@ -69,6 +69,15 @@ def tokenizer_of(plan: Plan, made: Artifact | None, step: str) -> Tokenizer:
     return Tokenizer(place, model.revision, plan.template, model.end_of_turn, model.base, step, learnt(plan))
 
 
+def positions(m: Making) -> int | None:
+    """The most tokens that the base model can hold; None where its config does not say."""
+    from transformers import AutoConfig
+
+    who = tokenizer(m)
+    config = AutoConfig.from_pretrained(who.model, revision=who.revision, trust_remote_code=False)
+    return int(getattr(config, "max_position_embeddings", 0) or 0) or None
+
+
 def learnt(plan: Plan) -> chat.Learnt:
     """Which turns the recipe has trained."""
     train = plan.loaded.recipe.train

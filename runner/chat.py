@@ -182,6 +182,20 @@ class Renderer:
         except (TemplateError, TypeError, ValueError, KeyError) as e:
             raise Unrenderable(str(e).splitlines()[0] if str(e) else type(e).__name__) from None
 
+    def prompt(self, messages: Sequence[Message], tools: list[dict[str, Any]]) -> list[int]:
+        """Token ids of a conversation up to where the assistant goes on. Raises Unrenderable, or Lost where the model
+        would not see what the system or the user says, or one of the tools."""
+        asked = [for_template(m) for m in messages]
+        text = self._text(asked, tools or None, prompt=True)
+        for n, message in enumerate(messages, 1):
+            if message.role in ("system", "user") and not _holds(text, (message.content or "").strip()):
+                raise Lost(f"the {message.role} text (message {n})")
+        without = self._text(asked, None, prompt=True) if tools else text
+        for name in [tool["function"]["name"] for tool in tools]:
+            if text.count(name) <= without.count(name):
+                raise Lost(f"the tool {name!r}")
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def render(self, record: Record) -> Rendered:
         """Render and mark one record. Raises Unrenderable, or Lost where a part of it is missing."""
         messages, tools = [for_template(m) for m in record.messages], record.tools or None

@@ -7,6 +7,7 @@ Answers are artifacts of their own, so a changed judge never makes a model speak
 from __future__ import annotations
 
 from runner.evaluate.answers import answers
+from runner.evaluate.askable import askable
 from runner.evaluate.contaminated import contaminated
 from runner.evaluate.judging import judge
 from runner.evaluate.lmeval import lm_eval
@@ -15,6 +16,7 @@ from runner.evaluate.result import result, verdict
 from runner.making import Maker
 
 MAKERS: dict[str, Maker] = {
+    "askable": askable,
     "contaminated": contaminated,
     "generate": answers,
     "judge": judge,
