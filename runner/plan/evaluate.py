@@ -95,28 +95,6 @@ def askable(p: Planner, model: r.Model) -> None:
     p.add("askable", "askable", "train", needs, options, probes=probes, arms=list(asked))
 
 
-def askable(p: Planner, model: r.Model) -> None:
-    """The step that renders all probes, as each arm of the recipe's own template is asked them; before training."""
-    named = p.recipe.evaluate.arms
-    asked = {"tuned": None} | {name: arm.system for name, arm in named.items() if not arm.endpoint}
-    probes = [
-        (s, f) for s in p.suites if s.common.probes for f in p.workspace.inputs("evals", s.common.probes)
-    ]
-    if not probes:
-        return
-    options = {
-        "model": p.base_model(model),
-        "template": digest(p.template),
-        "end_of_turn": model.end_of_turn,
-        "libraries": versions(RENDERING),
-        "system": p.recipe.evaluate.system,
-        "asked": asked,
-        "probes": {s.common.name: [f.sha256, s.common.limit, s.common.max_new_tokens] for s, f in probes},
-    }
-    needs = ["model"] if "model" in p.steps else []
-    p.add("askable", "askable", "train", needs, options, probes=probes, arms=list(asked))
-
-
 def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> None:
     """The step that looks for probes in the data of a recipe that has them not taken out.
 
