@@ -34,6 +34,9 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
     "PYTHONHASHSEED": "0",
+    # `python -m` would look for modules in the current folder first: a workspace that somebody shared may hold a
+    # torch.py (Python 3.10 does not know this: hence 3.11).
+    "PYTHONSAFEPATH": "1",
 }
 
 

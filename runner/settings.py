@@ -84,10 +84,7 @@ def _file(environ: Mapping[str, str]) -> Path:
 
 
 def _read(path: Path, named: bool) -> dict[str, Any]:
-    try:
-        import tomllib
-    except ImportError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]
+    import tomllib
 
     try:
         return dict(tomllib.loads(path.read_text(encoding="utf-8")))

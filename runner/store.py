@@ -60,14 +60,7 @@ def digest(data: Any) -> str:
 def file_digest(path: Path) -> str:
     """sha256 of a file's bytes."""
     with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow(f)
-
-
-def _slow(f: Any) -> str:  # Python 3.10 has no hashlib.file_digest
-    h = hashlib.sha256()
-    while block := f.read(1 << 20):
-        h.update(block)
-    return h.hexdigest()
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def fsync(path: Path) -> None:

@@ -230,7 +230,7 @@ async def _stream(turn: Turn, about: dict[str, Any]) -> AsyncIterator[str]:
         while True:
             try:
                 said = await asyncio.wait_for(turn.said.get(), IDLE)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 yield ": waiting\n\n"  # a comment, which clients skip: it shows them that we are there
                 continue
             if isinstance(said, Refused):

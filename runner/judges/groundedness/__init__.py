@@ -3,8 +3,8 @@
 Probes hold the conversation up to the result, and the answer is what the model then says; or they have a recorded
 world, and the answer is a talk, each message of which is judged by what was told before it. Every number, time, date
 and name in it must stand there, or follow by rounding or by a conversion of units, and a number must be told of the
-day, hour, place and quantity that it is the number of. What a sentence means beyond its numbers and names is not judged,
-nor whether a sky called clear is clear.
+day, hour, place and quantity that it is the number of. What a sentence means beyond its numbers and names is not
+judged, nor whether a sky called clear is clear.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def moment(value: object) -> tuple[Day | None, Hours | None]:
     if isinstance(value, (int, float)):
         if not 6e8 < value < 5e9:
             return None, None
-        when = dt.datetime.fromtimestamp(value, dt.timezone.utc)
+        when = dt.datetime.fromtimestamp(value, dt.UTC)
         return dated(when.date()), Hours(when.hour * 60 + when.minute, when.hour * 60 + when.minute)
     if not isinstance(value, str) or len(value) > 60:
         return None, None
