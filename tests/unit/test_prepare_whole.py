@@ -46,7 +46,7 @@ def filter_of_a_third_party() -> Iterator[None]:
     registry.filter("test_shout", version=1)(shout)
     recipe_schema.cache_clear()
     yield
-    del registry._plugins["filter", "test_shout"]
+    del registry.declare.DECLARED["filter", "test_shout"]
     recipe_schema.cache_clear()
 
 
