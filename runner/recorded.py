@@ -10,18 +10,21 @@ null or left out. A call that was not recorded gets an error as a tool's result,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from runner.record import FunctionCall, Message, Recorded
+from msgspec.structs import replace
+
+from runner.record import FunctionCall, Message, Probe, Recorded, ToolCall
 
 
 class World:
-    """Recorded calls, to be asked. Raises ValueError where one call has two results."""
+    """Recorded calls, to be asked; `tools` are names that are known besides, though nothing is recorded of them.
+    Raises ValueError where one call has two results."""
 
-    def __init__(self, recorded: Sequence[Recorded]) -> None:
+    def __init__(self, recorded: Sequence[Recorded], tools: Iterable[str] = ()) -> None:
         self.results: dict[str, str] = {}
-        self.names = {r.name for r in recorded}
+        self.names = {r.name for r in recorded} | set(tools)
         for r in recorded:
             key, text = canonical(r.name, r.arguments), json.dumps(r.result, ensure_ascii=False)
             if self.results.setdefault(key, text) != text:
@@ -47,6 +50,22 @@ class World:
             Message("tool", self.result(c.function), tool_call_id=c.id, name=c.function.name)
             for c in message.tool_calls
         ]
+
+
+def call_id(n: int) -> str:
+    """The id of the nth call of a conversation: nine letters and digits, since Mistral's templates take no other."""
+    return f"call{n:05}"
+
+
+def rehearsed(probe: Probe) -> Probe:
+    """The probe as it would stand after one call and its result, for whoever asks whether a template renders such."""
+    if not probe.world:
+        return probe
+    first = probe.world[0]
+    call = FunctionCall(first.name, json.dumps(first.arguments, ensure_ascii=False))
+    before = sum(len(m.tool_calls) for m in probe.messages)
+    said = Message("assistant", None, [ToolCall(call_id(before + 1), call)])
+    return replace(probe, messages=[*probe.messages, said, *World(probe.world).answered(said)])
 
 
 def canonical(name: str, arguments: Mapping[str, Any]) -> str:

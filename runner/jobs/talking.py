@@ -6,8 +6,10 @@ import json
 
 from msgspec.structs import replace
 
-from runner.record import Answer, FunctionCall, Message, Probe, ToolCall
-from runner.recorded import World
+from runner.record import Answer, Message, Probe, ToolCall
+from runner.recorded import World, call_id, rehearsed
+
+__all__ = ["Talk", "rehearsed"]
 
 
 class Talk:
@@ -19,7 +21,9 @@ class Talk:
     def __init__(self, probe: Probe, rounds: int) -> None:
         """Raises ValueError where the probe's world contradicts itself."""
         self.probe, self.rounds = probe, rounds
-        self.world = World(probe.world)
+        functions = [t.get("function") for t in probe.tools]
+        names = [str(f.get("name")) for f in functions if isinstance(f, dict)]
+        self.world = World(probe.world, names)
         self._before = len(probe.messages)
         self._calls = sum(len(m.tool_calls) for m in probe.messages)
         self._then, self._left, self.asked = list(probe.then), rounds, 0
@@ -29,7 +33,7 @@ class Talk:
         message = said.message
         if message is not None and message.tool_calls and self.probe.talks:
             calls = [
-                ToolCall(f"call_{self._calls + n}", c.function) for n, c in enumerate(message.tool_calls, 1)
+                ToolCall(call_id(self._calls + n), c.function) for n, c in enumerate(message.tool_calls, 1)
             ]
             self._calls += len(calls)
             message = replace(message, tool_calls=calls)
@@ -59,14 +63,3 @@ def _whole(call: ToolCall) -> bool:
         return isinstance(json.loads(call.function.arguments), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def rehearsed(probe: Probe) -> Probe:
-    """The probe as it would stand after one call and its result, for whoever asks whether a template renders such."""
-    if not probe.world:
-        return probe
-    first = probe.world[0]
-    call = FunctionCall(first.name, json.dumps(first.arguments, ensure_ascii=False))
-    said = Message("assistant", None, [ToolCall("call_1", call)])
-    messages = [*probe.messages, said, *World(probe.world).answered(said)]
-    return replace(probe, messages=messages)

@@ -41,12 +41,6 @@ def test_an_artifact_has_a_manifest_of_its_files(tmp_path: Path) -> None:
     assert everything(tmp_path / ".mirepoix" / "tmp") == []
 
 
-def test_the_slow_digest_of_old_pythons_is_the_same(tmp_path: Path) -> None:
-    (tmp_path / "f").write_bytes(os.urandom(3_000_000))
-    with (tmp_path / "f").open("rb") as f:
-        assert stores._slow(f) == stores.file_digest(tmp_path / "f")
-
-
 class Killed(BaseException):
     """As a kill: nothing after it runs, not even clean-up (rmtree is undone by the test)."""
 

@@ -67,13 +67,20 @@ def judged(asked: Probe, answer: Answer, judge: str = "tool_use", **options: Any
 def test_the_world_answers_and_the_model_goes_on() -> None:
     answer = played(probe(), [called("Oslo"), called("Oslo"), words("It is 14 degrees.")])
     assert [m.role for m in answer.talk] == ["assistant", "tool"] * 2
-    assert [m.tool_calls[0].id for m in answer.talk[::2]] == ["call_1", "call_2"], (
+    assert [m.tool_calls[0].id for m in answer.talk[::2]] == ["call00001", "call00002"], (
         "results belong to one call"
     )
-    assert [m.tool_call_id for m in answer.talk[1::2]] == ["call_1", "call_2"]
+    assert [m.tool_call_id for m in answer.talk[1::2]] == ["call00001", "call00002"]
     assert json.loads(answer.talk[1].content or "") == {"city": "Oslo", "temperature": 14}
     assert answer.text == "It is 14 degrees." and len(answer.calls) == 2
     assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
+
+
+def test_a_tool_that_is_declared_is_known_though_nothing_is_recorded_of_it() -> None:
+    other = probe(world=[Recorded("get_tide", {"harbour": "Oslo"}, {"time": "17:42"})])
+    for name, says in (("get_weather", "has nothing for these arguments"), ("get_moon", "unknown tool")):
+        answer = played(other, [called("Oslo", name=name), words("No idea.")])
+        assert says in (answer.talk[1].content or "")
 
 
 @pytest.mark.parametrize(
