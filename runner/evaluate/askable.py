@@ -12,6 +12,7 @@ from runner import basemodel, chat
 from runner.evaluate.probes import asked, probes
 from runner.making import Making, write_json
 from runner.record import Probe
+from runner.recorded import rehearsed
 from runner.suite import Suite
 
 NAMED = 8
@@ -46,6 +47,9 @@ def _faults(suite: Suite, every: Iterator[Probe], renderer: chat.Renderer, most:
     for probe in every:
         try:
             tokens = len(renderer.prompt(probe.messages, probe.tools))
+            if probe.world:
+                after = rehearsed(probe)
+                renderer.prompt(after.messages, after.tools)
         except chat.Unrenderable as e:
             yield f"it refuses it ({' '.join(str(e).split())[:200]})"
         except chat.Lost as e:

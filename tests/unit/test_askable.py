@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
+from runner import library
+from runner.chat import Renderer
+from runner.checks import templates
 from runner.errors import StepError
-from runner.load import load_recipe
+from runner.evaluate.probes import probes
+from runner.load import load_recipe, load_suite, suite_names
 from runner.plan import plan
+from runner.record import Message
+from runner.recorded import rehearsed
 from runner.run import run
 from runner.steps import Plan
 from runner.workspace import Workspace
@@ -156,6 +162,22 @@ def test_only_what_the_recipes_own_template_is_asked(home: Path) -> None:
 
 
 OPEN = ("source.talk", "filter", "dedup", "decontaminate", "render", "mix", "split", "askable")
+
+
+@pytest.mark.parametrize("template", sorted(templates()))
+def test_every_shipped_template_asks_every_shipped_probe(tiny: Path, template: str) -> None:
+    text = library.shelf("recipes").parent.joinpath(templates()[template]).read_text(encoding="utf-8")
+    renderer = Renderer(str(tiny), revision=None, template=text, end_of_turn="<|im_end|>")
+    place, asked = Workspace(tiny), 0
+    for name in set(suite_names(place)) - {"held-out-books"}:  # whose texts the workspace brings
+        common = load_suite(name, place).common
+        for probe in probes(place.find(f"evals/{common.probes}") or Path(), None) if common.probes else ():
+            system = [] if probe.messages[0].role == "system" else [Message("system", "Be a captain.")]
+            for one in (probe, rehearsed(probe)):
+                for messages in (one.messages, [*system, *one.messages]):
+                    renderer.prompt(messages, one.tools)
+                    asked += 1
+    assert asked > 1000
 
 
 def test_what_decides_the_step(home: Path) -> None:
