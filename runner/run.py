@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from runner import evaluate, fetch, fetching, ledger, prepare, report, train
-from runner.errors import StepError
+from runner.errors import StepError, UsageError
 from runner.evaluate.answers import ANSWERS
 from runner.making import Maker, Making, read_rows
 from runner.plan import plan as make_plan
 from runner.pool import WorkerLost, seldom_collected
 from runner.record import Record
 from runner.services import asking
+from runner.serving import engines
 from runner.settings import Settings
 from runner.settings import load as load_settings
 from runner.status import status
@@ -198,9 +199,19 @@ def run(
 
 
 def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings) -> None:
-    """Raises StepError for services that are to be asked and stand in no setting: now, not when all is trained."""
+    """Raises StepError for services that are to be asked and stand in no setting, and for a vLLM that is not here:
+    now, not when all is trained."""
     if found := of_plan(plan, store, to, settings):
         raise StepError(found[0].step, "; ".join(u.what for u in found))
+    for step in plan.steps:
+        late = STAGES.index(step.stage) > STAGES.index(to)
+        if late or step.details.get("engine") != "vllm" or store.get(step.fingerprint, verify=False):
+            continue
+        try:
+            engines.choose("vllm", plan.profile == "gpu", settings["vllm_python"])
+        except UsageError as e:
+            raise StepError(step.name, f"evaluate.engine is vllm: {e}") from None
+        return
 
 
 def _make(

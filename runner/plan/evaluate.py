@@ -134,7 +134,7 @@ def _answers(
         "engine": engine,
     }
     if engine == "vllm":
-        options["vllm"] = version("vllm")
+        options["vllm"] = p.vllm
     if named.system:
         options["asked"] = named.system
     if named.endpoint:

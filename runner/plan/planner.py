@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any
 
-from runner import checks, library
+from runner import checks, installed, library, settings
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.hardware import Profile, profile
@@ -84,6 +85,11 @@ class Planner:
                 files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
                 self.base = {"files": {p.name: file_digest(p) for p in files}}
         return self.base
+
+    @cached_property
+    def vllm(self) -> dict[str, str]:
+        """The vLLM that answers, wherever it lives, and what decides its answers: distribution → version."""
+        return installed.vllm(settings.load()["vllm_python"], installed.DECIDES)
 
     def learnt(self) -> list[Any]:
         """Whose turns are trained, and which of them."""

