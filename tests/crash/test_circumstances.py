@@ -1,0 +1,116 @@
+"""Disks that are full or closed, other locales, other years: clear words, nothing harmed, the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# In a user namespace: mount a disk of its own at $1, fill it with the workspace, go on with what follows.
+ON_A_DISK = """
+set -e
+mount -t tmpfs -o "size=$2" tmpfs "$1"
+cp talk.jsonl r.yaml "$1"
+cd "$1"
+run() { "$PYTHON" -c 'from runner.cli import main; main()' run r.yaml --to prepare; }
+"""
+
+
+def on_a_disk(place: Any, size: str, script: str) -> subprocess.CompletedProcess[str]:
+    unshare = shutil.which("unshare")
+    disk = place.root / "disk"
+    disk.mkdir()
+    able = unshare and not subprocess.run(
+        [unshare, "-rm", "mount", "-t", "tmpfs", "tmpfs", str(disk)], capture_output=True
+    ).returncode  # fmt: skip
+    if not able:
+        pytest.skip("a disk cannot be mounted here")
+    argv = ["unshare", "-rm", "bash", "-c", ON_A_DISK + script, "bash", str(disk), size]
+    return subprocess.run(
+        argv, cwd=place.root, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, timeout=120
+    )  # fmt: skip
+
+
+def test_a_disk_that_fills_up_and_has_room_again(place: Any) -> None:
+    script = """
+run && exit 90 || test $? = 3 || exit 91
+cmp talk.jsonl ../talk.jsonl
+mount -o remount,size=8m "$1"
+run
+"""
+    done = on_a_disk(place, "64k", script)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    (error,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
+    assert "no space left" in error and "--workspace" in error
+    assert "Traceback" not in done.stderr
+
+
+def test_a_workspace_that_cannot_be_written_to(place: Any) -> None:
+    script = """
+mount -o remount,ro "$1"
+"$PYTHON" -c 'from runner.cli import main; main()' check r.yaml
+"$PYTHON" -c 'from runner.cli import main; main()' plan r.yaml
+run && exit 90 || test $? = 3
+"""
+    done = on_a_disk(place, "8m", script)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    (error,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
+    assert "Read-only file system" in error
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C", "TZ": "Asia/Kathmandu"}, {"LC_ALL": "tr_TR.UTF-8"}])
+def test_another_locale_gives_the_same_bytes(
+    place: Any, whole: dict[str, str], locale: dict[str, str]
+) -> None:
+    done = place.run(**locale)
+    assert done.returncode == 0, done.stderr
+    assert place.files() == whole
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+int clock_gettime(clockid_t c, struct timespec *t) {
+  static int (*real)(clockid_t, struct timespec *);
+  if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+  int r = real(c, t);
+  if (c == CLOCK_REALTIME || c == CLOCK_REALTIME_COARSE) t->tv_sec += atol(getenv("CLOCK_OFF"));
+  return r;
+}
+time_t time(time_t *p) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t); if (p) *p = t.tv_sec; return t.tv_sec; }
+int gettimeofday(struct timeval *v, void *z) {
+  struct timespec t; clock_gettime(CLOCK_REALTIME, &t); v->tv_sec = t.tv_sec; v->tv_usec = t.tv_nsec / 1000; return 0;
+}
+"""
+TEN_YEARS = 315_360_000
+
+
+@pytest.mark.parametrize("off", [TEN_YEARS, -TEN_YEARS])
+def test_ten_years_off_gives_the_same_bytes(
+    place: Any, whole: dict[str, str], tmp_path: Path, off: int
+) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("no C compiler to make a clock with")
+    (tmp_path / "clock.c").write_text(CLOCK)
+    library = tmp_path / "clock.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "clock.c", "-ldl"], check=True)
+    clock = {"LD_PRELOAD": str(library), "CLOCK_OFF": str(off)}
+    year = subprocess.run(
+        [sys.executable, "-c", "import time; print(time.time())"], env=os.environ | clock, capture_output=True, text=True
+    )  # fmt: skip
+    now = float(subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True).stdout)
+    assert abs(float(year.stdout) - now - off) < 1000, "the clock was not moved"
+    done = place.run(**clock)
+    assert done.returncode == 0, done.stderr
+    assert place.files() == whole
+    assert "0 steps executed, 5 kept" in place.run().stdout, "back in our own time, nothing is made again"

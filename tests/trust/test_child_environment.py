@@ -1,0 +1,41 @@
+"""What a job may know of the user's environment: the allow-list of `runner.process`, and no secret beside it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import process
+
+SECRETS = (
+    "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "WANDB_API_KEY", "MIREPOIX_JUDGE_KEY", "MIREPOIX_HUB_TOKEN",
+    "SSH_AUTH_SOCK", "GITHUB_TOKEN",
+)  # fmt: skip
+STEERING = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "LD_PRELOAD", "BASH_ENV")
+
+
+def test_a_job_sees_no_secret_and_nothing_that_steers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, f"canary-of-{name}")
+    for name in STEERING:
+        monkeypatch.setenv(name, "/nowhere/canary")
+    code = "import json, os; open('seen.json', 'w').write(json.dumps(dict(os.environ)))"
+    process.run([sys.executable, "-c", code], log=tmp_path / "log", cwd=tmp_path)
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert not [name for name, value in seen.items() if "canary" in value]
+    # The C library's own LC_CTYPE is set by Python itself, where the locale is C.
+    assert seen.keys() <= {*process.ALLOWED, *process.QUIET, "LC_CTYPE"}
+
+
+def test_what_a_job_is_given_besides_is_what_its_step_names(tmp_path: Path) -> None:
+    code = "import os; print(os.environ['GIVEN'])"
+    process.run(
+        [sys.executable, "-c", code], log=tmp_path / "log", cwd=tmp_path, more={"GIVEN": "by the step"}
+    )
+    assert "by the step" in (tmp_path / "log").read_text()
+    assert "GIVEN" not in process.environment()
