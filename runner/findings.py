@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from runner.metrics import Measured, lm_eval_results, measured
+from runner.lmresults import LmResults
+from runner.metrics import Measured, measured
 from runner.record import Score
 from runner.suite import Suite
 
@@ -22,11 +23,12 @@ Steps = Mapping[str, Path]
 @dataclass(frozen=True)
 class Findings:
     """One suite. `judged` is what its judge left (suite.json), None where it has none; `parts` are its metrics by the
-    step that made them: judge, lm-eval, perplexity."""
+    step that made them: judge, lm-eval, perplexity. `engine` says what computed lm-eval's numbers, by arm."""
 
     suite: Suite
     judged: dict[str, Any] | None
     parts: dict[str, list[Measured]]
+    engine: dict[str, str] = field(default_factory=dict)
 
     @property
     def measured(self) -> list[Measured]:
@@ -38,6 +40,8 @@ class Findings:
         out: dict[str, Any] = {"facts": {}, "samples": [], **(self.judged or {})}
         out |= {"name": common.name, "description": common.description}
         out["metrics"] = [m.row() for m in self.measured]
+        if self.engine:
+            out["lm_eval_engine"] = self.engine
         if out["samples"]:
             out["best"], out["worst"] = extremes(self.measured, [s["id"] for s in out["samples"]])
         return out
@@ -49,7 +53,7 @@ def findings(suites: Sequence[Suite], steps: Steps, seed: int) -> list[Findings]
     return [_of(suite, steps, tasks, losses, seed) for suite in suites]
 
 
-def _of(suite: Suite, steps: Steps, tasks: Any, losses: list[Score], seed: int) -> Findings:
+def _of(suite: Suite, steps: Steps, tasks: LmResults, losses: list[Score], seed: int) -> Findings:
     folder = steps.get(f"judge.{suite.common.name}")
     whole: dict[str, Any] | None = None
     parts: dict[str, list[Measured]] = {}
@@ -59,7 +63,8 @@ def _of(suite: Suite, steps: Steps, tasks: Any, losses: list[Score], seed: int) 
         parts["judge"] = list(_judged(suite, folder, whole, seed))
     parts["lm-eval"] = list(_task_metrics(suite, tasks, seed))
     parts["perplexity"] = list(_loss_metrics(suite, losses, seed))
-    return Findings(suite, whole, parts)
+    engine = tasks.engine if suite.common.lm_eval else {}
+    return Findings(suite, whole, parts, engine)
 
 
 def _judged(suite: Suite, folder: Path, whole: Mapping[str, Any], seed: int) -> Iterator[Measured]:
@@ -71,24 +76,21 @@ def _judged(suite: Suite, folder: Path, whole: Mapping[str, Any], seed: int) -> 
         yield measured(row["metric"], row["unit"], row["better"], scores, name, families, seed)
 
 
-def _tasks(steps: Steps) -> dict[tuple[str, str], tuple[str, list[Score]]]:
-    """Task and metric → which way it is better, and its scores."""
-    found: dict[tuple[str, str], tuple[str, list[Score]]] = {}
+def _tasks(steps: Steps) -> LmResults:
+    found = LmResults()
     for name in [n for n in steps if n.startswith("lm-eval.")]:
-        results, _, better = lm_eval_results(steps[name], name.split(".")[1])
-        for key, scores in results.items():
-            found.setdefault(key, (better[key], []))[1].extend(scores)
+        found.read(steps[name], name.split(".")[1])
     return found
 
 
-def _task_metrics(
-    suite: Suite, tasks: Mapping[tuple[str, str], tuple[str, list[Score]]], seed: int
-) -> Iterator[Measured]:
+def _task_metrics(suite: Suite, tasks: LmResults, seed: int) -> Iterator[Measured]:
     wanted = suite.common.lm_eval.tasks if suite.common.lm_eval else []
-    for (task, metric), (better, scores) in sorted(tasks.items()):
-        if task in wanted:
-            unit = "nats" if metric.partition(".")[0] == "nats" else "share"
-            yield measured(suite.task_metric(task, metric), unit, better, scores, metric, seed=seed)
+    for (task, metric), one in sorted(tasks.metrics.items(), key=lambda item: item[0]):
+        name = suite.task_metric(task, metric)
+        if task in wanted and one.wholes:
+            yield Measured(name, one.unit, one.better, {}, wholes=one.wholes)
+        elif task in wanted:
+            yield measured(name, one.unit, one.better, one.scores, metric, seed=seed)
 
 
 def _losses(steps: Steps) -> list[Score]:

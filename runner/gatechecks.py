@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from runner import recipe as r
 from runner.errors import Problem, RecipeError
-from runner.metrics import NUMBERLESS, lm_eval_name
+from runner.lmresults import UNMADE, lm_eval_name
 from runner.registry import plugins
 from runner.suite import Suite
 from runner.wording import nearest
@@ -29,9 +29,9 @@ class Names:
         return name in self.known or any(name.startswith(prefix) for prefix in self.open)
 
     def numberless(self, name: str) -> bool:
-        """Whether it is one of an lm-eval task of which no document has a number."""
+        """Whether it is one of an lm-eval task of which there is no number."""
         return any(
-            name.removeprefix(prefix).partition(".")[0] in NUMBERLESS
+            name.removeprefix(prefix).partition(".")[0] in UNMADE
             for prefix in self.weights
             if name.startswith(prefix)
         )
@@ -54,9 +54,7 @@ def gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite], workspace: Works
             hint = nearest(suite, prefixes) if prefixes else " (the recipe names no suites)"
             what = f"no suite of this recipe has metrics called {suite}.…{hint}"
         elif any(n.numberless(metric) for n in names):
-            what = (
-                f"{metric} is no mean over documents, so no gate can rest on it; take one that is, like acc"
-            )
+            what = f"lm-eval makes no number of {metric} from a task that is a file; take another, like acc"
         elif not any(n.has(metric) for n in names):
             near = nearest(metric, [k for k in known if k.startswith(f"{suite}.")] or known)
             what = f"no metric is called {metric}{near}"
@@ -135,7 +133,7 @@ def _task_metrics(task: str, workspace: Workspace) -> set[str] | None:
     filters = data.get("filter_list") if isinstance(data, dict) else None
     if not isinstance(listed, list) or not all(isinstance(m, dict) and "metric" in m for m in listed):
         return None
-    names = {lm_eval_name(str(m["metric"])) for m in listed} - NUMBERLESS
+    names = {lm_eval_name(str(m["metric"]), m.get("aggregation")) for m in listed} - UNMADE
     if filters is None:
         return names
     if not isinstance(filters, list) or not all(isinstance(f, dict) and "name" in f for f in filters):

@@ -147,22 +147,20 @@ def _fact(case: _Case, value: float) -> None:
 
 def _value(case: _Case, found: Measured) -> None:
     arm = found.arms.get(found.judged)
-    if arm is None or not arm.values:
+    if arm is None or arm.value is None:
         _nothing(case, found, arm.missing if arm else 0)
         return
-    value = sum(arm.values.values()) / len(arm.values)
-    case.out |= {"value": value, "threshold": case.gate.margin}
-    _tested(case, arm.spread, arm.missing, arm.limits, len(arm.values))
+    case.out |= {"value": arm.value, "threshold": case.gate.margin}
+    _tested(case, arm)
 
 
-def _difference(case: _Case, found: Measured, pairs: stats.Pairs | None) -> None:
-    if pairs is None or not pairs.ids:
+def _difference(case: _Case, found: Measured, pairs: stats.Pairs | stats.WholePairs | None) -> None:
+    if pairs is None or not pairs.n:
         _nothing(case, found, pairs.missing if pairs else 0)
         return
-    n = len(pairs.ids)
-    value, reference = (sum(side[i] for i in pairs.ids) / n for side in (pairs.second, pairs.first))
+    reference, value = pairs.ends
     case.out |= {"value": value, "threshold": reference + case.gate.margin, "difference": value - reference}
-    _tested(case, pairs.spread, pairs.missing, pairs.limits, n)
+    _tested(case, pairs)
     # Pass and fail without a margin have an exact test; limits and test must both say so.
     if not case.gate.margin and (exact := pairs.better(case.gate.above)) is not None:
         case.passes = max(case.passes, exact)
@@ -177,15 +175,15 @@ def _nothing(case: _Case, found: Measured, missing: int) -> None:
     case.out |= {"why": what, "missing": missing}
 
 
-def _tested(
-    case: _Case, spread: stats.Spread | None, missing: int, limits: tuple[float, float] | None, n: int
-) -> None:
-    gate = case.gate
-    case.spread, case.missing, case.limits = spread, missing, limits
-    case.out |= {"n": n, "missing": missing}
+def _tested(case: _Case, found: stats.Arm | stats.Whole | stats.Pairs | stats.WholePairs) -> None:
+    gate, spread, n = case.gate, found.spread, found.n
+    case.spread, case.missing, case.limits = spread, found.missing, found.limits
+    case.out |= {"n": n, "missing": found.missing}
     if spread is None:
         why = f"{gate.metric} rests on a single prompt, which says nothing of the next"
-        if n > 1:
+        if isinstance(found, stats.Whole | stats.WholePairs):
+            why = f"{gate.metric} has no interval: {found.why}"
+        elif n > 1:
             why = f"{gate.metric} is the same on all of {n:,} prompts, and nothing tells how far others may differ"
         case.out |= {"verdict": "inconclusive", "why": why}
         return

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,16 +15,13 @@ from runner.record import Score
 TUNED = "tuned"
 REACH = {"share": (0.0, 1.0), "score": (0.0, 1.0), "grade": (1.0, 5.0)}
 """Units that have a least and a most."""
-NUMBERLESS = frozenset(
-    "acc_all bits_per_byte bleu brier_score bypass byte_perplexity chrf f1 mcc ter word_perplexity".split()
-)
-"""lm-eval's metrics that are no mean over documents: it keeps pairs of a document, not a number to be compared."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """One metric of one suite. `scores` holds each arm's, in the order in which arms are shown; `families` the family
-    of each sample that shares one with others."""
+    of each sample that shares one with others. Of a number that is made of all samples at once there are no scores, but
+    each arm's `wholes`."""
 
     name: str
     unit: str
@@ -34,11 +29,17 @@ class Measured:
     scores: Mapping[str, Sequence[Score]]
     families: Mapping[str, str] = field(default_factory=dict)
     seed: int = 17
+    wholes: Mapping[str, stats.Whole] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The arms, as they are shown."""
+        return list(self.wholes or self.scores)
 
     @property
     def judged(self) -> str:
         """The arm that the others are compared with: the tuned one, or the last where none is called so."""
-        return TUNED if TUNED in self.scores or not self.scores else list(self.scores)[-1]
+        return TUNED if TUNED in self.names or not self.names else self.names[-1]
 
     @cached_property
     def reach(self) -> tuple[float, float] | None:
@@ -50,7 +51,9 @@ class Measured:
         return (min(seen), max(seen)) if seen else None
 
     @cached_property
-    def arms(self) -> dict[str, stats.Arm]:
+    def arms(self) -> Mapping[str, stats.Arm | stats.Whole]:
+        if self.wholes:
+            return self.wholes
         every = sorted({s.id for rows in self.scores.values() for s in rows})
         return {
             a: stats.arm(rows, self.families, self.reach, every, self.unit in REACH)
@@ -58,8 +61,11 @@ class Measured:
         }
 
     @cached_property
-    def against(self) -> dict[str, stats.Pairs]:
+    def against(self) -> Mapping[str, stats.Pairs | stats.WholePairs]:
         """The judged arm minus each other one."""
+        if self.wholes:
+            mine_whole = self.wholes[self.judged]
+            return {a: stats.WholePairs(w, mine_whole) for a, w in self.wholes.items() if a != self.judged}
         mine = self.scores.get(self.judged, ())
         return {
             a: stats.pairs(rows, mine, self.families, self.reach, self.seed, self.unit in REACH)
@@ -85,15 +91,23 @@ class Measured:
         }
 
 
-def _arm(arm: stats.Arm) -> dict[str, Any]:
-    spread, values = arm.spread, list(arm.values.values())
-    found = stats.interval(spread) if spread else stats.estimate(values)
+def _arm(arm: stats.Arm | stats.Whole) -> dict[str, Any]:
+    spread = arm.spread
+    found = stats.interval(spread) if spread else stats.Interval(arm.value, None, None, arm.n)
     out: dict[str, Any] = msgspec.to_builtins(found)
+    if isinstance(arm, stats.Whole):
+        out["stderr"] = arm.stderr
     out["mde"] = stats.detectable(spread.error) if spread else None
     return out | _lost(arm.missing, arm.limits)
 
 
-def _difference(pairs: stats.Pairs) -> dict[str, Any]:
+def _difference(pairs: stats.Pairs | stats.WholePairs) -> dict[str, Any]:
+    if isinstance(pairs, stats.WholePairs):
+        difference, p = pairs.difference()
+        row: dict[str, Any] = msgspec.to_builtins(difference)
+        row |= {"p": p, "test": "bootstrap", "families": pairs.n, "missing": 0}
+        row["mde"] = stats.detectable(pairs.spread.error) if pairs.spread else None
+        return row | ({"why": pairs.why} if pairs.why else {})
     found = stats.compared(pairs)
     out: dict[str, Any] = msgspec.to_builtins(found.difference)
     out |= {"p": found.p_value, "test": found.test, "families": found.families}
@@ -133,32 +147,3 @@ def compare(
 ) -> dict[str, Any]:
     """One metric of all arms with intervals, and the paired differences: a row of the report."""
     return measured(name, unit, better, scores, metric, families).row()
-
-
-def lm_eval_name(metric: str) -> str:
-    """What a metric of lm-eval is called here. Of `perplexity` a document's value is its log-likelihood, so that the
-    mean over documents is one of nats."""
-    name, dot, chain = metric.partition(".")
-    return f"nats{dot}{chain}" if name == "perplexity" else metric
-
-
-def lm_eval_results(
-    folder: Path, arm: str
-) -> tuple[dict[tuple[str, str], list[Score]], Any, dict[tuple[str, str], str]]:
-    """Per task and metric one Score a document, the adapter's proof, and which way each metric is better, out of a
-    step's artifact."""
-    out: dict[tuple[str, str], list[Score]] = {}
-    better: dict[tuple[str, str], str] = {}
-    proof = None
-    for path in sorted(folder.glob("*/results.json")):
-        data = json.loads(path.read_bytes())
-        proof = data["adapter_proof"]
-        for result in data["results"]:
-            name = lm_eval_name(result["metric"])
-            loss = name != result["metric"]
-            key = result["task"], name
-            out[key] = [
-                Score(doc, arm, name, -value if loss else value) for doc, value in result["samples"].items()
-            ]
-            better[key] = "lower" if loss else result.get("better") or "higher"
-    return out, proof, better

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from runner import findings, gates, metrics, modelcard, modelfacts, page
+from runner import findings, gates, modelcard, modelfacts, page
+from runner.lmresults import LmResults
 from runner.making import Maker, Making, write_json
 from runner.steps import TRAINING, version
 from runner.yaml12 import dump
@@ -24,7 +25,7 @@ def _proof(m: Making) -> Any:
     proof = None
     for name, artifact in m.inputs.items():
         if name.startswith("lm-eval."):
-            proof = metrics.lm_eval_results(artifact.path, name)[1] or proof
+            proof = LmResults().read(artifact.path, name).proofs.get(name) or proof
     for step in [s for s in m.inputs if s.startswith("answers.tuned.")]:
         proof = _json(m, step, "facts.json").get("adapter_proof") or proof
     return proof

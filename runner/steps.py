@@ -22,7 +22,7 @@ ARMS = ("base", "tuned")
 VERSIONS = {
     "model": 1, "source": 6, "filter": 2, "dedup": 3, "decontaminate": 3, "render": 4, "mix": 2,
     "split": 4, "askable": 1, "rows": 3, "preprocess": 1, "proof": 3, "train": 3, "contaminated": 1, "generate": 5,
-    "judge": 3, "lm_eval": 4, "perplexity": 2, "report": 5,
+    "judge": 3, "lm_eval": 5, "perplexity": 2, "report": 5,
     "result": 1, "verdict": 2,
 }  # fmt: skip
 RENDERING = ("transformers", "tokenizers", "jinja2")

@@ -95,8 +95,14 @@ def _shared(
     """The metrics that both sides have, each with the two as its arms."""
     others = {m.name: m for m in theirs}
     for m in mine:
-        if m.name in others and first.arm in m.scores and second.arm in others[m.name].scores:
-            scores = {first.label: m.scores[first.arm], second.label: others[m.name].scores[second.arm]}
+        if m.name not in others or first.arm not in m.names or second.arm not in others[m.name].names:
+            continue
+        both, arms = (m, others[m.name]), ((first.label, first.arm), (second.label, second.arm))
+        if all(one.wholes for one in both):
+            wholes = {label: one.wholes[arm] for one, (label, arm) in zip(both, arms, strict=True)}
+            yield Measured(m.name, m.unit, m.better, {}, wholes=wholes)
+        elif not any(one.wholes for one in both):
+            scores = {label: one.scores[arm] for one, (label, arm) in zip(both, arms, strict=True)}
             yield Measured(m.name, m.unit, m.better, scores, m.families, m.seed)
 
 

@@ -59,7 +59,7 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: list[dict[str, Any]], total:
     these.
     """
     own = m.settings or settings.load()
-    served = _served(m, weights)
+    served = served_of(m, weights)
     arms = ("base", "tuned") if served.adapter else (weights,)
     m.progress(0, total, "starting vLLM")
     try:
@@ -77,7 +77,7 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: list[dict[str, Any]], total:
         raise StepError(m.step.name, e.message, e.log) from None
 
 
-def _served(m: Making, weights: jobs.Weights) -> Served:
+def served_of(m: Making, weights: jobs.Weights) -> Served:
     """The step's model as a server wants to know it."""
     recipe = m.plan.loaded.recipe
     assert recipe.model is not None

@@ -1,15 +1,21 @@
 """Run lm-eval on local tasks: `python -m runner.jobs.lm_eval JOB.json`, through its Python API.
 
-Written are `results.json` (per task and metric: value, stderr, n, and every document's value by its
-number, so that arms can be paired) and `samples.jsonl`. Both arms go through the same Transformers
-back end with the chat template on; the tuned arm is proved and merged as in `generate`. The numbers are
-those of `lm_eval --model hf --apply_chat_template` with `dtype=float32,softmax_dtype=float32`, to the last digit.
+Written are `results.json` (per task and metric: value, stderr, n, and what arms are paired by: every
+document's value by its number, or the metric's value on drawn documents) and `samples.jsonl`. Both arms go
+through the same back end with the chat template on. On Transformers the tuned arm is proved and merged as in
+`generate`, and the numbers are those of `lm_eval --model hf --apply_chat_template` with
+`dtype=float32,softmax_dtype=float32`, to the last digit. Where a `server` is named, it is asked instead, through
+lm-eval's own model for such: see `lm_served`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from contextlib import redirect_stderr
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +25,12 @@ import msgspec
 import msgspec.yaml
 from msgspec import Meta, Struct
 
+from runner.jobs import lm_served
 from runner.jobs.job import Job, command
+from runner.jobs.lm_draws import drawn
+from runner.jobs.lm_served import ServedProof, Server
 from runner.jobs.lm_tasks import read_task, sandbox
-from runner.jobs.loading import AdapterProof, load
+from runner.jobs.loading import AdapterProof, load, tokenizer_of
 
 
 class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,33 +51,45 @@ class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1)] | None = None
     fewshot: Annotated[int, Meta(ge=0)] | None = None
     multiturn: bool = True
+    server: Server | None = None
 
 
 class Result(Struct, frozen=True):
-    """One metric of one task; `samples` maps a document's number to its value. `better` is the task file's word, or
-    lm-eval's own of the metric."""
+    """One metric of one task, as lm-eval gives it. `better` is the task file's word, or lm-eval's own of the metric.
+
+    Of a mean over documents, `samples` maps a document's number to its value. Of anything else it is empty, and `draws`
+    are the metric's values on drawn documents (see `lm_draws`): those of two arms belong together where `documents` is
+    the same. `marks` are digests of what was kept of each document, by which it is seen where arms differ at all.
+    """
 
     task: str
     metric: str
-    value: float
+    value: float | None
     stderr: float | None
     n: int
     samples: dict[str, float]
     better: Literal["higher", "lower"] | None = None
+    aggregation: str = "mean"
+    draws: list[float | None] = []
+    documents: str = ""
+    marks: dict[str, str] = {}
 
 
 class Results(Struct, frozen=True):
+    """`engine` says what computed the numbers; `served` is there where a server of the merged model did."""
+
     arm: str
     adapter_proof: AdapterProof | None
     template_sha256: str
     lm_eval: str
+    engine: str
+    served: ServedProof | None
     results: list[Result]
 
 
 def evaluate(job: LmEvalJob) -> None:
     """Run the job and write its two files. Raises StepError."""
     import lm_eval
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     sandbox()
@@ -78,16 +99,10 @@ def evaluate(job: LmEvalJob) -> None:
         for name in job.tasks:  # lm-eval 0.4.11 logs the file of each task and dies where none is
             task = read_task(Path(job.task_folder), name, scratch)
             Path(scratch, f"{name}.yaml").write_bytes(msgspec.yaml.encode(task))
-        loaded = load(job)
-        model = HFLM(
-            pretrained=loaded.model,
-            tokenizer=loaded.tokenizer,
-            batch_size=job.batch,
-            softmax_dtype="float32",
-        )
-        with redirect_stderr(StringIO()):  # its progress bars cannot be turned off otherwise
+        # Its progress bars cannot be turned off otherwise.
+        with _asked(job) as asked, redirect_stderr(StringIO()):
             raw = lm_eval.simple_evaluate(
-                model=model,
+                model=asked.model,
                 tasks=job.tasks,
                 task_manager=TaskManager(include_path=scratch, include_defaults=False),
                 num_fewshot=job.fewshot,
@@ -105,8 +120,43 @@ def evaluate(job: LmEvalJob) -> None:
             for sample in raw["samples"][name]:
                 row = {"task": name, **sample_of(sample)}
                 file.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
-    whole = Results(job.arm, loaded.proof, loaded.template_sha256, lm_eval.__version__, found)
+    whole = Results(
+        job.arm, asked.proof, asked.template, lm_eval.__version__, asked.engine, asked.served, found
+    )
     (out / "results.json").write_bytes(msgspec.json.encode(whole) + b"\n")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """lm-eval's model, and what is written down of it."""
+
+    model: Any
+    engine: str
+    template: str
+    proof: AdapterProof | None
+    served: ServedProof | None = None
+
+
+@contextmanager
+def _asked(job: LmEvalJob) -> Iterator[_Asked]:
+    """Whom the tasks are asked: the model in this process, or the one that is served."""
+    if job.server is not None:
+        tokenizer = tokenizer_of(job)
+        digest = hashlib.sha256((tokenizer.chat_template or "").encode()).hexdigest()
+        expected, served = lm_served.prove(job.server) or (None, None)
+        model = lm_served.model(job.server, job, tokenizer, job.batch)
+        with lm_served.heard(job.server):
+            yield _Asked(model, job.server.engine, digest, expected.proof if expected else None, served)
+        return
+    import transformers
+    from lm_eval.models.huggingface import HFLM
+
+    loaded = load(job)
+    model = HFLM(
+        pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=job.batch, softmax_dtype="float32"
+    )
+    engine = f"Transformers {transformers.__version__}"
+    yield _Asked(model, f"{engine} in {job.dtype}", loaded.template_sha256, loaded.proof)
 
 
 def results_of(task: str, raw: dict[str, Any]) -> list[Result]:
@@ -116,18 +166,61 @@ def results_of(task: str, raw: dict[str, Any]) -> list[Result]:
         metric, _, chain = key.partition(",")
         if not chain or metric.endswith("_stderr") or not isinstance(value, int | float):
             continue
+        how = aggregation_of(metric, raw["configs"][task])
+        if how == "bypass":  # lm-eval's stand-in for no number at all
+            continue
         rows = [s for s in raw["samples"][task] if s.get("filter", "none") == chain]
-        samples = {str(s["doc_id"]): float(s[metric]) for s in rows if isinstance(s.get(metric), int | float)}
         stderr = raw["results"][task].get(f"{metric}_stderr,{chain}")
-        known = float(stderr) if isinstance(stderr, int | float) else None
-        name = metric if chain == "none" else f"{metric}.{chain}"
-        n = int(raw["n-samples"][task]["effective"])
         higher = (raw.get("higher_is_better", {}).get(task) or {}).get(metric)
-        better: Literal["higher", "lower"] | None = (
-            None if higher is None else "higher" if higher else "lower"
+        one = Result(
+            task,
+            metric if chain == "none" else f"{metric}.{chain}",
+            _finite(value),
+            _finite(stderr),
+            int(raw["n-samples"][task]["effective"]),
+            {},
+            None if higher is None else "higher" if higher else "lower",
+            how,
         )
-        found.append(Result(task, name, float(value), known, n, samples, better))
+        numbers = all(isinstance(s.get(metric), int | float) for s in rows)
+        if numbers and (how == "mean" or (metric, how) == ("perplexity", "perplexity")):
+            samples = {str(s["doc_id"]): float(s[metric]) for s in rows}
+            found.append(msgspec.structs.replace(one, samples=samples))
+        else:
+            found.append(_whole(one, metric, rows))
     return found
+
+
+def aggregation_of(metric: str, config: dict[str, Any]) -> str:
+    """What lm-eval calls the function that makes one number of all documents: the task's, else the metric's own."""
+    from lm_eval.api.registry import AGGREGATION_REGISTRY, get_metric_aggregation
+
+    for entry in config.get("metric_list") or []:
+        if entry.get("metric") == metric and entry.get("aggregation"):
+            return str(entry["aggregation"])
+    own, known = get_metric_aggregation(metric), list(AGGREGATION_REGISTRY.keys())
+    return next((str(name) for name in known if AGGREGATION_REGISTRY[name] is own), "mean")
+
+
+def _whole(one: Result, metric: str, rows: list[dict[str, Any]]) -> Result:
+    """The same with what two arms are compared by, where no document has a number of its own."""
+    from lm_eval.api.registry import get_aggregation
+
+    marks = {str(s["doc_id"]): _digest(s[metric]) for s in rows}
+    documents = _digest([[s["doc_id"], s.get("doc_hash"), s.get("target_hash")] for s in rows])
+    draws = []
+    if one.value is not None:
+        items = [s[metric] for s in rows]
+        draws = drawn(one.aggregation, items, one.value, get_aggregation(one.aggregation))
+    return msgspec.structs.replace(one, draws=draws, documents=documents, marks=marks)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, default=_plain).encode()).hexdigest()[:16]
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def sample_of(sample: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,18 @@ def beside(folder: Path, name: str, task: Path) -> str:
     return str(file)
 
 
+# What lm-eval keeps of a document for these metrics is a pair; for all others it is a number.
+PAIRS = frozenset("bits_per_byte bleu brier_score byte_perplexity chrf f1 mcc ter word_perplexity".split())
+OF_PAIRS = frozenset(
+    "bits_per_byte bleu brier_score chrf f1 matthews_corrcoef ter weighted_perplexity".split()
+)
+OF_NUMBERS = frozenset("mean median nanmean perplexity".split())
+UNMADE = frozenset(["acc_all", "bypass", "likelihood"])
+"""Metrics that lm-eval registers and makes no number of, from a task that is a file."""
+
+
 def check_metrics(path: Path, task: dict[str, Any]) -> None:
+    """Raises StepError where lm-eval would make no number, or none that means anything."""
     import lm_eval.api.metrics  # noqa: F401  (registers them)
     from lm_eval.api.registry import metric_registry
 
@@ -65,6 +76,15 @@ def check_metrics(path: Path, task: dict[str, Any]) -> None:
         name = entry.get("metric") if isinstance(entry, dict) else None
         if not isinstance(name, str) or name not in metric_registry or "hf_evaluate" in entry:
             raise StepError("lm_eval", f"{path}: {name!r} is not a metric of lm-eval's own")
+        if name in UNMADE:
+            raise StepError(
+                "lm_eval", f"{path}: lm-eval makes no number of {name!r} from a task that is a file"
+            )
+        how = entry.get("aggregation")
+        fits = OF_PAIRS if name in PAIRS else OF_NUMBERS
+        if how is not None and how not in fits:
+            what = f"the aggregation {how!r} is none that lm-eval has for {name!r}"
+            raise StepError("lm_eval", f"{path}: {what}; it has {', '.join(sorted(fits))}")
 
 
 def sandbox() -> None:

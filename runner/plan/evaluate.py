@@ -62,8 +62,12 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
                 "files": digests(task_inputs),
                 "lm_eval": version("lm-eval"),
                 "seed": p.recipe.seed,
+                "engine": p.recipe.evaluate.engine,
             }
+            if p.recipe.evaluate.engine == "vllm":
+                options["vllm"] = p.vllm
             details: dict[str, Any] = {"tasks": tasks, "arm": arm, "weights": weights}
+            details["engine"] = p.recipe.evaluate.engine
             p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", needs, options | common, **details)
         if texts:
             options = {"arm": arm, "files": digests(texts), "suites": wanted}

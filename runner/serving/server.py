@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,10 @@ def serving(
     port: int = 0,
     limit: int = 0,
     tell: Tell = lambda what: None,
+    dtype: str = "bfloat16",
 ) -> Iterator[Running]:
-    """A server for `arms` of a run, ended on leaving. `limit` is in tokens, 0 for as many as the model holds.
+    """A server for `arms` of a run, ended on leaving. `limit` is in tokens, 0 for as many as the model holds; `dtype`
+    is what vLLM computes in.
 
     Raises UsageError, or StepError with the log where the server does not come up.
     """
@@ -79,7 +82,7 @@ def serving(
     port = free_port(port)
     log = log_of(served)
     log.parent.mkdir(parents=True, exist_ok=True)  # what is to be served is written there first
-    make = _vllm if engine.name == "vllm" else _transformers
+    make = partial(_vllm, dtype=dtype) if engine.name == "vllm" else _transformers
     argv, more = make(served, engine, arms, port, limit, log, tell)
     child, begins = process.start(argv, log=log, cwd=served.folder.parent.parent, more=more)
     try:
@@ -163,11 +166,18 @@ def _transformers(
 
 
 def _vllm(
-    served: Served, engine: Engine, arms: tuple[str, ...], port: int, limit: int, log: Path, tell: Tell
+    served: Served,
+    engine: Engine,
+    arms: tuple[str, ...],
+    port: int,
+    limit: int,
+    log: Path,
+    tell: Tell,
+    *,
+    dtype: str,
 ) -> tuple[list[str], dict[str, str]]:
     folder = ready(served, tell)
     about = json.loads((folder / "about.json").read_bytes())
-    most = about["positions"] or USUAL
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     found = vllm.parser(served.base.template, template)
     if found is None:
@@ -178,9 +188,15 @@ def _vllm(
         )
     argv = vllm.argv(
         engine, served, ready=folder, port=port, arms=arms, r=about["rank"],
-        limit=limit or min(most, max(served.base.max_length, USUAL)), tool_parser=found,
+        limit=limit or length(served), tool_parser=found, dtype=dtype,
     )  # fmt: skip
     return argv, vllm.environment(engine)
+
+
+def length(served: Served) -> int:
+    """How many tokens vLLM makes room for, where nobody says: what was trained on or more, if the model holds it."""
+    about = json.loads((ready(served) / "about.json").read_bytes())
+    return int(min(about["positions"] or USUAL, max(served.base.max_length, USUAL)))
 
 
 def ready(served: Served, tell: Tell = lambda what: None) -> Path:

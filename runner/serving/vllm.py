@@ -50,6 +50,7 @@ def argv(
     r: int,
     limit: int,
     tool_parser: str | None,
+    dtype: str = "bfloat16",
 ) -> list[str]:
     """The command. `ready` is the folder that runner/jobs/for_vllm.py made; `limit` is in tokens."""
     own = ready / "model"
@@ -57,7 +58,7 @@ def argv(
     base = ["base"] if served.whole is None else ["tuned", served.name]
     out = [engine.python, "-m", "vllm.entrypoints.openai.api_server", "--model", model,
            "--host", "127.0.0.1", "--port", str(port), "--served-model-name", *base,
-           "--dtype", "bfloat16", "--max-model-len", str(limit),
+           "--dtype", dtype, "--max-model-len", str(limit),
            "--chat-template", str(ready / "chat_template.jinja"),
            "--generation-config", str(ready / "generation")]  # fmt: skip
     if not own.is_dir() and served.whole is None and served.base.revision:

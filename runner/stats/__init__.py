@@ -10,6 +10,7 @@ questions on one passage) are told by their `family`, and families, not samples,
 | a mean | Student's t, errors clustered by family | |
 | a difference of rates | Newcombe's; of families, a bootstrap that draws families | exact McNemar; the bootstrap |
 | a difference of means | Student's t, errors clustered by family | the same t |
+| a number of all samples at once (BLEU, F1) | a bootstrap that draws samples | the bootstrap |
 
 The sources stand in the modules.
 """
@@ -28,8 +29,9 @@ from runner.stats.spread import (
     interval,
     needed,
 )
+from runner.stats.wholes import Whole, WholePairs
 
 __all__ = [
-    "Arm", "Interval", "Paired", "Pairs", "Spread", "arm", "chance", "clears", "compared", "detectable", "estimate",
-    "foreseen", "holm", "interval", "mcnemar", "mean", "needed", "paired", "pairs", "wilson",
+    "Arm", "Interval", "Paired", "Pairs", "Spread", "Whole", "WholePairs", "arm", "chance", "clears", "compared",
+    "detectable", "estimate", "foreseen", "holm", "interval", "mcnemar", "mean", "needed", "paired", "pairs", "wilson",
 ]  # fmt: skip

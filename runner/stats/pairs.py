@@ -32,6 +32,14 @@ class Arm:
     reach: tuple[float, float] | None = None
     bounded: bool = True  # whether `reach` is the most there can be, and not merely what was seen
 
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def value(self) -> float | None:
+        return math.fsum(self.values.values()) / self.n if self.values else None
+
     @cached_property
     def spread(self) -> Spread | None:
         """The arm's mean; None where there are too few samples to say, or nothing tells how far they may differ."""
@@ -55,6 +63,16 @@ class Pairs:
     @cached_property
     def ids(self) -> list[str]:
         return sorted(self.first.keys() & self.second.keys())
+
+    @property
+    def n(self) -> int:
+        return len(self.ids)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The means of the first arm and of the second over the samples that both have, where there are any (`n`)."""
+        first, second = (math.fsum(side[i] for i in self.ids) / self.n for side in (self.first, self.second))
+        return first, second
 
     @cached_property
     def spread(self) -> Spread | None:

@@ -320,11 +320,11 @@ def test_vllms_command_for_a_base_and_for_an_adapter(home: Path, tiny: Path, lor
     engine, ready = Engine("vllm", "py", False, "vLLM"), home / "ready"
     ready.mkdir()
     how: dict[str, Any] = {"ready": ready, "port": 1, "r": 4, "limit": 512, "tool_parser": "hermes"}
-    base = asking._served(making(made, "answers.base.one"), "base")
+    base = asking.served_of(making(made, "answers.base.one"), "base")
     argv = vllm.argv(engine, base, arms=("base",), **how)
     assert argv[argv.index("--model") + 1] == str((home / "tiny").resolve())
     assert argv[argv.index("--served-model-name") + 1] == "base" and "--enable-lora" not in argv
-    tuned = asking._served(making(made, "answers.tuned.one", inputs), "tuned")
+    tuned = asking.served_of(making(made, "answers.tuned.one", inputs), "tuned")
     argv = vllm.argv(engine, tuned, arms=("base", "tuned"), **how)
     assert f"tuned={home / 'trained/adapter'}" in argv and "--enable-lora" in argv
     assert (
