@@ -1,7 +1,7 @@
 """A catalogue of Project Gutenberg in gutendex's shape: its pages and books read, matched and placed.
 
 The catalogue's own search is loose (any word in any title or name) and a stranger's server may answer, so
-nothing is believed that is not checked here. Pure functions.
+nothing is believed that is not checked here. Pure functions; `catalogue` and `mirror` ask for pages and texts.
 """
 
 from __future__ import annotations

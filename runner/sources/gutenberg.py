@@ -9,28 +9,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Annotated, Any
-from urllib.parse import urlencode, urlsplit
 
 from msgspec import Meta
 
 from runner import gutendex
-from runner.datafiles import jsontext
-from runner.fetching import Fetcher, Got, Item, Unfetched, failed
-from runner.gutendex.answers import no_text
+from runner.fetching import Fetcher, Item, Unfetched, failed
+from runner.gutendex.catalogue import Walk
+from runner.gutendex.mirror import texts
 from runner.gutendex.wanted import Wanted
-from runner.net.failures import TooMuch
 from runner.record import Document, Rejected
 from runner.registry import SourceContext, source
 
-_MOST_PAGES = 1000  # 32,000 books: no search needs more
-_LARGEST_PAGE = 8 << 20
-_LARGEST_TEXT = 20 << 20  # all of Mark Twain in one file is 16 MB
-_LONGEST_END = (
-    100_000  # characters from the mark that ends a book to the end of the file: a licence, of 20,000
-)
 _COPYRIGHTED = "copyrighted (see its Project Gutenberg header)"
 
 Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(min_length=1)]
@@ -59,78 +49,6 @@ Copyrighted = Annotated[
 ]
 
 
-@dataclass
-class _Walk:
-    """The catalogue's pages, walked query by query; what went wrong on the way stands in `failures`."""
-
-    net: Fetcher
-    failures: list[Item] = field(default_factory=list)
-
-    def books(self, label: str, params: dict[str, str]) -> Iterator[gutendex.Book]:
-        """All books of one query. A page that cannot be had ends it; what earlier pages held is kept."""
-        base = self.net.setting("gutendex_url") + "/books/"
-        url = base + "?" + urlencode({**params, "sort": "ascending"})
-        walked, seen, held = set[str](), set[int](), 0
-        count: int | None = None
-        while url:
-            key = f"catalogue, {label}, page {len(walked) + 1}"
-            try:
-                got = self._page(url, base, walked)
-                page = self._read(got, url)
-                ids = {entry["id"] for entry in page.results if isinstance(entry.get("id"), int)}
-                if ids and ids <= seen:
-                    self.net.forget(got)
-                    raise ValueError("it holds only books of earlier pages")
-            except Unfetched as error:
-                self.failures.append(failed(key, error))
-                return  # where the next page would be is not known
-            except ValueError as error:
-                self.failures.append(Item(key, error=f"the catalogue's page cannot be used: {error}"))
-                return
-            walked.add(url)
-            self.failures += [Item(f"{key}, {n}", error=said) for n, said in enumerate(page.faults, 1)]
-            held += len(page.results)
-            count = page.count if count is None else count
-            for number, entry in enumerate(page.results, 1):
-                try:
-                    book = gutendex.read_book(entry)
-                except ValueError as error:
-                    self.failures.append(Item(f"{key}, entry {number}", error=str(error)))
-                    continue
-                if book.id not in seen:
-                    seen.add(book.id)
-                    yield book
-            url = page.next
-        if count is not None and count != held:
-            said = f"the catalogue speaks of {count} books, its pages hold {held}"
-            self.failures.append(Item(f"catalogue, {label}", error=said))
-
-    def _read(self, got: Got, url: str) -> gutendex.Page:
-        try:
-            return gutendex.read_page(jsontext.parse(got.bytes()), url)
-        except ValueError:
-            self.net.forget(got)  # a catalogue that is well again is to be asked again
-            raise
-
-    def _page(self, url: str, base: str, walked: set[str]) -> Got:
-        if url in walked:
-            raise ValueError("it was read before: the catalogue's pages go in a circle")
-        if len(walked) >= _MOST_PAGES:
-            raise ValueError(f"there are more than {_MOST_PAGES} pages; ask for less at once")
-        if not _same_place(url, base):
-            raise ValueError("it would be at another address than the catalogue's")
-        return self.net.get(url, accept="application/json", most=_LARGEST_PAGE, robots=False)
-
-
-def _same_place(url: str, base: str) -> bool:
-    try:
-        a, b = urlsplit(url), urlsplit(base)
-    except ValueError:
-        return False
-    path, its = a.path.rstrip("/"), b.path.rstrip("/")  # with and without the slash it is the same list
-    return (a.scheme, a.netloc.lower(), path) == (b.scheme, b.netloc.lower(), its)
-
-
 def fetch(
     net: Fetcher,
     *,
@@ -147,7 +65,7 @@ def fetch(
     """
     numbers = sorted(set(ids or []))
     wanted = Wanted(authors or [], titles or [], languages or [], numbers, topic or "", copyrighted)
-    walk = _Walk(net)
+    walk = Walk(net)
     by_the_way: list[gutendex.Book] = []
     found: dict[int, tuple[gutendex.Book, str]] = {}
     for label, params in wanted.queries():
@@ -163,13 +81,19 @@ def fetch(
         yield Item(key, error=_not_found(name, wanted, by_the_way, unread=bool(walk.failures)))
     books = [found[i] for i in sorted(found)]
     taken = [(book, by) for book, by in books if not wanted.refused(book)][:at_most]
-    texts = _texts(net, taken)
+    had = texts(net, [book for book, _ in taken])
     last = taken[-1][0].id if at_most and len(taken) == at_most else None
     for book, by in books:
         if reason := wanted.refused(book):
             yield Item(str(book.id), meta=_meta(book, by), error=reason, left_out=True)
         else:
-            yield next(texts)
+            got = next(had)
+            meta = _meta(book, by)
+            yield (
+                failed(str(book.id), got, meta)
+                if isinstance(got, Unfetched)
+                else Item(str(book.id), got.sha256, meta)
+            )
         if book.id == last:
             break
 
@@ -184,74 +108,6 @@ def _not_found(name: str, wanted: Wanted, others: list[gutendex.Book], unread: b
         known = {gutendex.title_of(book) for book in others}
     near = difflib.get_close_matches(name.partition(" ")[2].strip("'\""), sorted(known), 1)
     return error + (f" (did you mean {near[0]!r}?)" if near else "")
-
-
-def _texts(net: Fetcher, books: list[tuple[gutendex.Book, str]]) -> Iterator[Item]:
-    """The books' texts from the user's mirror, in order; where one place has none, from the next."""
-    mirror = net.setting("gutenberg_mirror")
-    paths = [gutendex.text_paths(book) for book, _ in books]
-    firsts = net.get_all((mirror + p[0] for p in paths), accept="text/plain", most=_LARGEST_TEXT)
-    for n, ((_, got), (book, by)) in enumerate(zip(firsts, books, strict=True), 1):
-        rest = iter(paths[n - 1][1:])
-        first = got
-        # Only where there is no such text: after a time-out another edition would make other data of the same recipe.
-        # Nor after one that has no end: it would be brought once more from each place.
-        while (
-            isinstance(got, Unfetched)
-            and got.gone
-            and not isinstance(got, TooMuch)
-            and (path := next(rest, None))
-        ):
-            try:
-                got = net.get(mirror + path, accept="text/plain", most=_LARGEST_TEXT)
-            except Unfetched as error:
-                got = error
-        if isinstance(got, Got):
-            got = _fit(net, got)
-        meta = _meta(book, by)
-        if isinstance(got, Got):
-            yield Item(str(book.id), got.sha256, meta)
-        else:
-            nowhere = got.gone and not isinstance(got, TooMuch)
-            more = f", nor is its text at any of {len(paths[n - 1]) - 1} other places" if nowhere else ""
-            why = first if isinstance(first, Unfetched) and nowhere else got
-            yield failed(str(book.id), Unfetched(f"{why}{more}", gone=got.gone), meta)
-        net.progress(n, len(books), "books")
-
-
-def _fit(net: Fetcher, got: Got) -> Got | Unfetched:
-    """The answer, if it is a text and whole; else what is wrong with it, and it is asked for again next time."""
-    with got.path.open("rb") as file:
-        what = no_text(file.read(1024))
-    wrong = f"the mirror gave {what} instead of the text" if what else ""
-    if not wrong and not got.proven:
-        if _ends(got):
-            net.vouch(got)
-        else:
-            wrong = "the text may be cut off: its end was not announced, and no mark of Project Gutenberg's ends it"
-    if wrong:
-        net.forget(got)
-        return Unfetched(wrong, transient=True)
-    return got
-
-
-def _ends(got: Got) -> bool:
-    """Whether a mark of Project Gutenberg's ends the text: nothing of the book comes after it."""
-    from runner.booktext import Unusable, decode
-    from runner.booktext.marks import END, SOFT_END, START
-
-    try:
-        text, _ = decode(got.bytes())
-    except Unusable:
-        return False
-    lines = text[-_LONGEST_END:].split("\n")
-    for line, after in reversed(list(pairwise([*lines, ""]))):
-        whole = f"{line} {after}"  # marks wrap
-        if len(whole) < 1000 and (END.match(whole) or SOFT_END.match(whole)):
-            return True
-        if START.match(whole[:1000]):
-            return False  # another book begins after the last mark
-    return False
 
 
 def _meta(book: gutendex.Book, by: str) -> dict[str, str]:

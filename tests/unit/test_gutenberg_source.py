@@ -261,7 +261,7 @@ def test_null_in_an_entry_is_as_good_as_absent(tmp_path: Path) -> None:
 
 
 def test_pages_without_end_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.sources.gutenberg._MOST_PAGES", 5)
+    monkeypatch.setattr("runner.gutendex.catalogue._MOST_PAGES", 5)
     answers = {f"page {n}": page(book(n), next=next_page(n + 1)) for n in range(1, 9)}
     items = list(fetch(Net(tmp_path, answers | {at(n): b"x" for n in range(9)}), topic="ferries"))
     assert "more than 5 pages" in items[0].error
