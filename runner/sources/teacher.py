@@ -8,23 +8,22 @@ contract can be held against it later without asking again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from runner import contract, teaching
+from runner import teaching
 from runner.errors import StepError
-from runner.fetching import Fetcher, Item, Paid, Unfetched, failed
+from runner.fetching import Fetcher, Item, Unfetched, failed
 from runner.record import Record, Rejected
 from runner.registry import SourceContext, SourceName, ToolSetName, source
 from runner.teaching import Asked, Exchange, Format, Task, answers
+from runner.teaching.asking import Asker, recorded
 from runner.teaching.prompting import BadPrompt, Prompt
-from runner.teaching.spending import Budget, Price, Purse, Spent, estimate
+from runner.teaching.spending import Budget, Price, Purse, Spent
 
-MOST = 4 << 20  # bytes of an answer
 GIVE_UP = 5  # requests that fail one after the other: the endpoint is down, or will have nothing of us
 Variable = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=40)]
 Text = Annotated[str, Meta(min_length=1, max_length=20_000)]
@@ -60,7 +59,7 @@ def fetch(
     wanted = schema if schema is not None else teaching.schema_of(task, tools is not None)
     if not net.setting("teacher_url"):
         raise StepError(net.name, "no teacher is set; set teacher_url (MIREPOIX_TEACHER_URL), up to its /v1")
-    asker = _Asker(net, model, task, template, wanted, format, persona, system, temperature, max_tokens)
+    asker = Asker(net, model, task, template, wanted, format, persona, system, temperature, max_tokens)
     purse = Purse(budget or Budget(), price)
     rows = _rows(net, task, of, count, variables or {}, _definitions(net) if tools else [], samples)
     total = (count or 0) * samples or at_most or 0
@@ -178,7 +177,7 @@ def teacher(
         exchange = msgspec.json.decode(context.raw(item).read_bytes(), type=Exchange)
         id = f"{context.name}/{item.key}"
         try:
-            record = _record(task, exchange.asked, answers.reply(exchange.answer), wanted)
+            record = recorded(task, exchange.asked, answers.reply(exchange.answer), wanted)
         except answers.Unfit as e:
             yield Rejected(id, str(e), exchange.answer)
             continue
@@ -190,99 +189,6 @@ def teacher(
             "sha256": item.sha256,
         }
         yield msgspec.structs.replace(record, meta=record.meta | meta | own)
-
-
-def _record(task: Task, asked: Asked, reply: answers.Reply, schema: dict[str, Any]) -> Record:
-    """The record that an answer makes, without its own provenance. Raises Unfit."""
-    if reply.unfit:
-        raise answers.Unfit(reply.unfit)
-    messages = teaching.messages(task, asked, answers.parsed(reply.text, schema))
-    record = Record(messages, tools=asked.tools, tags=asked.tags | asked.variables, meta=asked.meta)
-    if reason := contract.broken(record):
-        raise answers.Unfit(reason)
-    return record
-
-
-@dataclass(frozen=True)
-class _Asker:
-    """Asks about one row at a time."""
-
-    net: Fetcher
-    model: str
-    task: Task
-    template: Prompt
-    schema: dict[str, Any]
-    format: Format
-    persona: str
-    system: str
-    temperature: float | None
-    max_tokens: int
-
-    def ask(self, asked: Asked, purse: Purse) -> Item:
-        """The row's item: the first answer, or where that is bad the second. Raises BadPrompt, Spent, Unfetched."""
-        prompt, note = self.template.render(asked.values(self.persona)), ""
-        meta = {"origin": self.model} | ({"of": asked.meta["id"]} if "id" in asked.meta else {})
-        counted = [0, 0]
-        for again in (0, 1):
-            body = teaching.request(
-                model=self.model,
-                prompt=prompt,
-                system=self.system,
-                schema=self.schema,
-                format=self.format,
-                note=note,
-                temperature=self.temperature,
-                max_tokens=self.max_tokens,
-                seed=teaching.draw(f"{self.net.seed}/{asked.key}/{again}") % 2**31,
-            )
-            try:
-                purse.reserve(len(body), self.max_tokens)
-                raw = self._post(body)
-            except (Spent, Unfetched):
-                if not again:
-                    raise
-                break  # a bad answer is there, and is kept
-            answer = raw.decode("utf-8", "backslashreplace")  # what is not UTF-8 is then no JSON either
-            reply = answers.reply(answer)
-            known = reply.tokens_in is not None and reply.tokens_out is not None
-            if known:
-                purse.learn(len(body), reply.tokens_in or 0)
-                spent = (reply.tokens_in or 0, reply.tokens_out or 0)
-            else:
-                said = reply.text.encode("utf-8", "backslashreplace") or raw
-                spent = (purse.prompt(len(body)), min(estimate(len(said)), self.max_tokens))
-            purse.spend(*spent)
-            counted = [a + b for a, b in zip(counted, spent, strict=True)]
-            kept = self.net.store([msgspec.json.encode(Exchange(asked, answer))])
-            tokens_in, tokens_out = counted
-            cost = purse.costs(tokens_in, tokens_out) if purse.price else None
-            meta |= Paid(1, tokens_in, tokens_out, cost).meta()
-            if not known:
-                meta["tokens_counted"] = "estimated"
-            try:
-                _record(self.task, asked, reply, self.schema)
-                break
-            except answers.Unfit as e:
-                if not again:
-                    meta["first_answer"] = str(e)[:200]
-                    note = f"An earlier answer could not be used ({_plain(str(e))}). Answer again, with the JSON alone."
-        return Item(asked.key, kept, meta)
-
-    def _post(self, body: bytes) -> bytes:
-        key = self.net.setting("teacher_key")
-        got = self.net.get(
-            self.net.setting("teacher_url") + "/chat/completions",
-            accept="application/json",
-            most=MOST,
-            robots=False,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            body=body,
-        )
-        return got.bytes()
-
-
-def _plain(reason: str) -> str:
-    return " ".join(reason.split())[:200]
 
 
 def _rows(
