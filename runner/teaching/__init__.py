@@ -1,4 +1,5 @@
-"""What is asked of a teacher model, and what its answers must be: presets, requests, checks. No network here.
+"""What is asked of a teacher model, and what its answers must be: presets, requests, checks. No network here: `asking`
+goes through what a fetch hands over.
 
 Answers are checked by us, whatever the endpoint claims to enforce: many ignore `response_format`, and a passage may
 hold words that talk the teacher into anything. What it says becomes a part of a record only where it meets the
