@@ -20,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from runner import process
 from runner.results import Run, find
 
+Way = Callable[[], dict[str, Any]]
 BATCH = 64
 SETS = (("weather-calls.jsonl", 56), ("persona-prompts.jsonl", 48))
 SHIPPED = Path(__file__).resolve().parents[2] / "evals"
@@ -127,6 +129,30 @@ class Bench:
         return {"seconds": seconds, "values": values}
 
 
+def paired(name: str, both: tuple[Way, Way], pairs: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Both ways so often, taking turns in who is first; each once before, so that files are in memory."""
+    for way in both:
+        way()
+    out = []
+    for n in range(pairs):
+        found = {id(way): way() for way in (both if n % 2 else both[::-1])}
+        ours, theirs = (found[id(way)] for way in both)
+        out.append((ours, theirs))
+        print(f"{name}: {ours['seconds']:.1f} s ours, {theirs['seconds']:.1f} s by hand", flush=True)
+    return out
+
+
+def summary(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    ours, theirs = ([round(p[side]["seconds"], 2) for p in pairs] for side in (0, 1))
+    ratio = statistics.median(p[0]["seconds"] / p[1]["seconds"] for p in pairs)
+    return {"ours": ours, "by_hand": theirs, "ratio": round(ratio, 3)}
+
+
+def likeness(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    same = sum(ours["said"][key].strip() == said.strip() for key, said in theirs["said"].items())
+    return {"tokens": theirs["tokens"], "answers": len(theirs["said"]), "the_same": same}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=3)
@@ -144,25 +170,11 @@ def main() -> None:
         }
         result: dict[str, Any] = {"cores": os.cpu_count(), "python": platform.python_version()}
         for name, both in ways.items():
-            for way in both:
-                way()  # files in memory, modules compiled
-            pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
-            for n in range(options.pairs):
-                order = both if n % 2 else both[::-1]
-                found = {id(way): way() for way in order}
-                pairs.append((found[id(both[0])], found[id(both[1])]))
-                ours, theirs = pairs[-1]
-                print(f"{name}: {ours['seconds']:.1f} s ours, {theirs['seconds']:.1f} s by hand", flush=True)
-            ratio = statistics.median(ours["seconds"] / theirs["seconds"] for ours, theirs in pairs)
-            result[name] = {
-                "ours": [round(p[0]["seconds"], 2) for p in pairs],
-                "by_hand": [round(p[1]["seconds"], 2) for p in pairs],
-                "ratio": round(ratio, 3),
-            }
+            pairs = paired(name, both, options.pairs)
             ours, theirs = pairs[0]
+            result[name] = summary(pairs)
             if name == "answers":
-                same = sum(ours["said"][key].strip() == said.strip() for key, said in theirs["said"].items())
-                result[name] |= {"tokens": theirs["tokens"], "answers": len(theirs["said"]), "the_same": same}
+                result[name] |= likeness(ours, theirs)
             else:
                 result[name] |= {"values": ours["values"], "by_hand_values": theirs["values"]}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
