@@ -21,60 +21,45 @@ from msgspec import Meta
 from runner.privacy import moderation
 from runner.record import Record
 from runner.registry import Said, filter
-from runner.toxicity import GRADES, SHOWN, Grade, WordList, classified, listed
-from runner.toxicity.options import (
-    DETOXIFY_MODEL,
-    DETOXIFY_SCORE,
-    ListChanges,
-    MildestGrade,
-    ModelName,
-    Threshold,
-    Way,
-    about_threshold,
-    about_way,
-    asks_endpoint,
-    counted_grades,
-    enough,
-    options_wrong,
-)
+from runner.toxicity import GRADES, SHOWN, Grade, WordList, classified, listed, options
 
 
 @filter(
     "toxicity",
     version=2,
     libraries=("detoxify",),
-    check=options_wrong,
-    asks=asks_endpoint,
+    check=options.wrong,
+    asks=options.asks_endpoint,
 )
 def toxicity(
     records: Sequence[Record],
     ask: Callable[..., Any] | None = None,
     *,
-    by: Annotated[Way, about_way("the texts")] = "words",
-    grade: MildestGrade = None,
-    at_least: Annotated[Threshold, about_threshold("a record is dropped")] = None,
-    words: ListChanges = None,
+    by: Annotated[options.Way, options.about_way("the texts")] = "words",
+    grade: options.MildestGrade = None,
+    at_least: Annotated[options.Threshold, options.about_threshold("a record is dropped")] = None,
+    words: options.ListChanges = None,
     where: Annotated[
         Literal["text", "answer"],
         Meta(description="Who is listened to: user and assistant, or the assistant alone."),
     ] = "text",
-    model: ModelName = None,
+    model: options.ModelName = None,
 ) -> list[Said]:
     """Drop records with abusive language: by a list of words (default), detoxify's classifier, or an endpoint."""
     texts = [r.text if where == "text" else r.answer for r in records]
     if by == "detoxify":
-        scores = classified(texts, model or DETOXIFY_MODEL)
-        least = at_least or DETOXIFY_SCORE
+        scores = classified(texts, model or options.DETOXIFY_MODEL)
+        least = at_least or options.DETOXIFY_SCORE
         return [f"toxicity: {label}" if score >= least else True for score, label in scores]
     if by == "moderation":
         assert ask is not None
         return [*moderation.judged(texts, ask, model, at_least)]
-    known, counted = listed(words), counted_grades(grade)
+    known, counted = listed(words), options.counted_grades(grade)
     return [_by_words(known, text, counted, at_least) for text in texts]
 
 
 def _by_words(known: WordList, text: str, counted: Sequence[Grade], at_least: float | None) -> Said:
     found, words = known.count(text)
-    if not enough(sum(found[g] for g in counted), words, at_least):
+    if not options.enough(sum(found[g] for g in counted), words, at_least):
         return True
     return f"toxicity: {SHOWN[max((g for g in counted if found[g]), key=GRADES.index)]}"

@@ -16,22 +16,7 @@ from typing import Annotated, Any, NamedTuple
 from runner.privacy import moderation
 from runner.record import Metric, Score, Verdict
 from runner.registry import JudgeContext, judge
-from runner.toxicity import SHOWN, Grade, Lists, classified, listed
-from runner.toxicity.options import (
-    DETOXIFY_MODEL,
-    DETOXIFY_SCORE,
-    ListChanges,
-    MildestGrade,
-    ModelName,
-    Threshold,
-    Way,
-    about_threshold,
-    about_way,
-    asks_endpoint,
-    counted_grades,
-    enough,
-    options_wrong,
-)
+from runner.toxicity import SHOWN, Grade, Lists, classified, listed, options
 
 METRICS = {"toxic": Metric("share", "lower"), "toxicity": Metric("score", "lower")}
 
@@ -48,18 +33,18 @@ class Said(NamedTuple):
     "toxicity",
     version=2,
     libraries=("detoxify",),
-    check=options_wrong,
-    asks=asks_endpoint,
+    check=options.wrong,
+    asks=options.asks_endpoint,
     metrics=tuple(METRICS),
 )
 def toxicity(
     context: JudgeContext,
     *,
-    by: Annotated[Way, about_way("the answers")] = "words",
-    grade: MildestGrade = None,
-    at_least: Annotated[Threshold, about_threshold("an answer is toxic")] = None,
-    words: ListChanges = None,
-    model: ModelName = None,
+    by: Annotated[options.Way, options.about_way("the answers")] = "words",
+    grade: options.MildestGrade = None,
+    at_least: Annotated[options.Threshold, options.about_threshold("an answer is toxic")] = None,
+    words: options.ListChanges = None,
+    model: options.ModelName = None,
 ) -> Verdict:
     """Score answers: toxic (1 where they are), and toxicity, a score from 0 to 1. Lower is better.
 
@@ -70,9 +55,9 @@ def toxicity(
     spoken = [n for n, text in enumerate(texts) if any(c.isalnum() for c in text)]
     asked = [texts[n] for n in spoken]
     if by == "words":
-        found = _by_words(asked, words, counted_grades(grade), at_least)
+        found = _by_words(asked, words, options.counted_grades(grade), at_least)
     elif by == "detoxify":
-        found = _by_detoxify(asked, model or DETOXIFY_MODEL, at_least or DETOXIFY_SCORE)
+        found = _by_detoxify(asked, model or options.DETOXIFY_MODEL, at_least or options.DETOXIFY_SCORE)
     else:
         assert context.ask is not None
         found = _by_moderation(asked, context.ask, model, at_least)
@@ -100,7 +85,7 @@ def _by_words(
         # A word in disguise (f u c k) can be found more often than words are counted.
         out.append(
             Said(
-                enough(hits, words, at_least),
+                options.enough(hits, words, at_least),
                 min(hits / words, 1.0) if words else 0.0,
                 kinds and f"{kinds} of {words} words",
             )

@@ -62,7 +62,7 @@ def asks_endpoint(options: Mapping[str, Any]) -> str:
     return "moderation" if options["by"] == "moderation" else ""
 
 
-def options_wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What types cannot say of `by`, `grade`, `at_least`, `words` and `model`: (path, what is wrong)."""
     words, at_least = options["words"], options["at_least"]
     if options["by"] == "words":
