@@ -39,3 +39,13 @@ def test_what_a_job_is_given_besides_is_what_its_step_names(tmp_path: Path) -> N
     )
     assert "by the step" in (tmp_path / "log").read_text()
     assert "GIVEN" not in process.environment()
+
+
+def test_a_job_imports_nothing_of_the_folder_that_it_works_in(tmp_path: Path) -> None:
+    """A workspace may come from a stranger: Python would look there first."""
+    for name in ("json.py", "torch.py", "runner.py"):
+        (tmp_path / name).write_text("open('PWNED', 'w')")
+    code = "import json, importlib.util as u; print(json.__file__, u.find_spec('runner').origin)"
+    process.run([sys.executable, "-c", code], log=tmp_path / "log", cwd=tmp_path)
+    assert not (tmp_path / "PWNED").exists()
+    assert str(tmp_path) not in (tmp_path / "log").read_text().splitlines()[-1]
