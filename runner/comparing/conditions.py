@@ -88,7 +88,7 @@ def _seen(key: str, suite: str, value: Any) -> Any:
     """A value as far as it concerns this suite: of files only the digests, whatever they are called."""
     if key in ("probes", "files") and isinstance(value, dict):
         # Probes stood under the suite's name once, and "probes" is a word that a suite may have as its name, too.
-        mine = value.get("probes", value.get(suite, value)) if key == "probes" else value
+        mine: Any = value.get("probes", value.get(suite, value)) if key == "probes" else value
         groups = {"": mine} if isinstance(mine, list) else mine
         return {name: sorted(sha for _, sha in files) for name, files in groups.items()}
     return value
