@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runner import hubcache
 from runner import plan as plans
 from runner import recipe as r
 from runner.errors import UsageError
@@ -59,7 +60,10 @@ def subject(model: str, endpoint: str | None, workspace: Path) -> Subject:
     if (workspace / "runs" / model / "recipe.yaml").is_file() and Path(model).name == model:
         return _run(model, workspace)
     if _HUB.fullmatch(model) and not (workspace / model).exists():
-        return Subject(_bare(model), ("base",))
+        commit = hubcache.commit(model)
+        if commit is None:
+            raise UsageError(f"the model {model!r} is not in the local cache; fetch it: hf download {model}")
+        return Subject(msgspec.structs.replace(_bare(model), revision=commit), ("base",))
     known = [p.parent.name for p in (workspace / "runs").glob("*/recipe.yaml")]
     what = f"no model {model!r}: no folder with a config.json, no hub id (OWNER/NAME), and no run"
     raise UsageError(what + nearest(model, known))

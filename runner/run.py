@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from runner import evaluate, fetch, fetching, ledger, prepare, report, train
 from runner.errors import StepError, UsageError
 from runner.evaluate.answers import ANSWERS
 from runner.making import Maker, Making, read_rows
+from runner.plan import moves
 from runner.plan import plan as make_plan
 from runner.pool import WorkerLost, seldom_collected
 from runner.record import Record
+from runner.resolving import resolve
 from runner.services import asking
 from runner.serving import engines
 from runner.settings import Settings
@@ -172,6 +176,7 @@ def run(
     with store.locked():
         settings = settings or load_settings()
         _all_set(plan, store, to, settings)
+        plan = _pinned(plan, refresh)
         walk = _Walk(plan, store, tell, settings)
         walk.fetch(settings, refresh)
         plan = walk.plan
@@ -196,6 +201,21 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
+
+
+def _pinned(plan: Plan, refresh: Refresh) -> Plan:
+    """The plan with its hub model at one commit: the locked one, or what the hub says now. Raises StepError."""
+    model = plan.loaded.recipe.model
+    said = plan.loaded.document.data.get("model")
+    if model is None or not isinstance(said, dict) or not any(s.stage == "prepare" for s in plan.steps):
+        return plan  # an evaluation without a recipe reads the cache, and knows the commit
+    named = msgspec.structs.replace(model, revision=said.get("revision"))
+    if not moves(named, plan.workspace) or (model != named and refresh != "all"):
+        return plan
+    log = folder(plan) / "logs" / "model-revision.log"
+    resolve(named, plan.workspace.root, log, f"logs/{log.name}")
+    loaded = replace(plan.loaded, recipe=msgspec.structs.replace(plan.loaded.recipe, model=named))
+    return make_plan(loaded, plan.workspace, plan.profile)
 
 
 def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from runner import axolotl
+from runner import axolotl, hubcache
 from runner.forecast import memory, parameters, schedule, shapes
 from runner.forecast.lengths import Lengths
 from runner.hardware import Profile
@@ -48,16 +47,9 @@ def shape_of(plan: Plan) -> shapes.Shape | None:
 
 
 def _cached(base: str, revision: str | None) -> shapes.Shape | None:
-    """From the hub's cache of this user (huggingface_hub's layout), where the model was fetched before."""
-    import os
-
-    home = os.environ.get("HF_HOME") or str(Path.home() / ".cache/huggingface")
-    root = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub") / f"models--{base.replace('/', '--')}"
-    try:
-        commit = revision or (root / "refs/main").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return shapes.read(root / "snapshots" / commit)
+    """From the hub's cache of this user, where the model was fetched before."""
+    commit = hubcache.commit(base, revision)
+    return shapes.read(hubcache.folder(base) / "snapshots" / commit) if commit else None
 
 
 def make(

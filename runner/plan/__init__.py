@@ -12,14 +12,14 @@ from runner.errors import RecipeError
 from runner.hardware import Profile
 from runner.load import Loaded
 from runner.plan.evaluate import askable, evaluate, report, task_files
-from runner.plan.planner import Planner, template_text
+from runner.plan.planner import Planner, hub_request, moves, template_text
 from runner.plan.prepare import prepare
 from runner.plan.train import train
 from runner.steps import Plan
 from runner.trainchecks import machine
 from runner.workspace import Workspace
 
-__all__ = ["evaluate", "plan", "task_files", "template_text"]
+__all__ = ["evaluate", "hub_request", "moves", "plan", "task_files", "template_text"]
 
 
 def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) -> Plan:
@@ -28,7 +28,7 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
     if loaded.recipe.model and (bad := list(machine(loaded.document, loaded.recipe.train, p.profile))):
         raise RecipeError(bad)
     data = prepare(p)
-    model = loaded.recipe.model
+    model = p.recipe.model
     if model:
         askable(p, model)  # first, so that nothing is trained that could not be judged
         train(p, model, data)
@@ -36,4 +36,4 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
             evaluate(p, model)
     report(p, loaded)
     fetches = tuple(p.fetches.values())
-    return Plan(loaded, workspace, p.profile, tuple(p.steps.values()), p.template, fetches)
+    return Plan(p.loaded, workspace, p.profile, tuple(p.steps.values()), p.template, fetches)

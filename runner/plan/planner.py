@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from runner import checks, installed, library, settings
+import msgspec
+
+from runner import checks, hubcache, installed, library, lock, settings
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.hardware import Profile, profile
 from runner.load import Loaded
 from runner.registry import Plugin
 from runner.steps import VERSIONS, Fetch, Stage, Step, version
-from runner.store import canonical, digest, file_digest
+from runner.store import Store, canonical, digest, file_digest
 from runner.workspace import Workspace
 
 
@@ -45,10 +48,35 @@ def template_text(model: r.Model, workspace: Workspace) -> str | None:
     return found.read_text(encoding="utf-8")
 
 
+def moves(model: r.Model, workspace: Workspace) -> bool:
+    """Whether a model is one of the hub's whose name stands for other bytes tomorrow."""
+    if model.base.startswith("embedded/") or hubcache.is_commit(model.revision):
+        return False
+    folder = workspace.find(model.base)
+    return folder is None or not folder.is_dir()
+
+
+def hub_request(model: r.Model) -> dict[str, Any]:
+    """What names the lock of such a model."""
+    return {"model": model.base, "revision": model.revision}
+
+
+def pinned(model: r.Model, workspace: Workspace) -> r.Model:
+    """The model at the commit that was locked for it, where there is one."""
+    if not moves(model, workspace):
+        return model
+    items = lock.read(Store(workspace.root).root, hub_request(model))
+    known = [i.key for i in items or () if hubcache.is_commit(i.key)]
+    return msgspec.structs.replace(model, revision=known[0]) if known else model
+
+
 class Planner:
     """The steps of a recipe so far, and what several stages ask of it."""
 
     def __init__(self, loaded: Loaded, workspace: Workspace, wanted: Profile | None) -> None:
+        if loaded.recipe.model is not None:
+            model = pinned(loaded.recipe.model, workspace)
+            loaded = replace(loaded, recipe=msgspec.structs.replace(loaded.recipe, model=model))
         self.loaded = loaded
         self.recipe, self.suites, self.workspace = loaded.recipe, loaded.suites, workspace
         self.profile = profile(wanted or loaded.recipe.compute.profile)
@@ -76,7 +104,8 @@ class Planner:
         return name
 
     def base_model(self, model: r.Model) -> dict[str, Any]:
-        """What names a base model for good: a hub id and revision, or the digests of a folder's files."""
+        """What names a base model for good: a hub id and commit, or the digests of a folder's files. Until a run has
+        looked it up, the commit is what the recipe says, if anything."""
         if self.base is None:  # three steps ask; weights are large
             folder = None if model.base.startswith("embedded/") else self.workspace.find(model.base)
             if folder is None or not folder.is_dir():

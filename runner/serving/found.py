@@ -62,7 +62,10 @@ def find(run: str, workspace: Path) -> Served:
     beside = adapter or folder / "model"
     about = _about(beside)
     place = Workspace(root, frozenset({"paths"}))
-    model = str(whole) if whole else _model(base, place, _made(root, about), run)
+    made = _made(root, about)
+    if base.revision is None and isinstance(trained_on := (made.get("model") or {}).get("revision"), str):
+        base = msgspec.structs.replace(base, revision=trained_on)  # what the hub's name stood for then
+    model = str(whole) if whole else _model(base, place, made, run)
     template = _template(beside, about)
     four_bits = _four_bits(about, recipe)
     system, sources = _system(recipe), _sources(recipe)
