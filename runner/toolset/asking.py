@@ -12,7 +12,8 @@ from typing import Any
 from runner.errors import StepError
 from runner.fetching import Fetcher, Got, Item, Keep, Unfetched, failed
 from runner.toolset import service
-from runner.toolset.form import Gen, ToolSet, as_gen
+from runner.toolset.form import ToolSet
+from runner.toolset.gen import Gen, as_gen
 from runner.toolset.words import compact
 from runner.toolset.world import Call
 

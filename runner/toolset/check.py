@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from runner.toolset.checkservice import service_mistakes
 from runner.toolset.checkshapes import Shapes
 from runner.toolset.checkvalues import circles, gen_mistakes, no_schema, phrase_mistakes, schema_mistakes
-from runner.toolset.form import ToolSet, as_gen
+from runner.toolset.form import ToolSet
+from runner.toolset.gen import as_gen
 from runner.toolset.values import NEIGHBOURS
 from runner.toolset.words import Mistake
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 
 from msgspec import UNSET
 
-from runner.toolset.form import Asked, Step, Take, Tool, ToolSet, as_gen
+from runner.toolset.form import Tool, ToolSet
+from runner.toolset.gen import as_gen
+from runner.toolset.requests import Asked, Step, Take
 from runner.toolset.service import NO_DATA, SERVICES
 from runner.toolset.values import required
 from runner.toolset.words import Mistake, Where, slots

@@ -9,7 +9,8 @@ from typing import Any
 
 from runner.toolset.checktexts import Known, Texts, meant
 from runner.toolset.checkvalues import examples, gen_mistakes
-from runner.toolset.form import Chain, Question, Tool, as_gen, said
+from runner.toolset.form import Chain, Question, Tool, said
+from runner.toolset.gen import as_gen
 from runner.toolset.phrases import NOTHING, RANKS, in_pairs
 from runner.toolset.values import DROPPED, leaves, required, shape
 from runner.toolset.words import Mistake, Voices, Where, slots

@@ -8,7 +8,8 @@ from functools import partial
 from itertools import product
 
 from runner.toolset.checkvalues import examples, gen_mistakes, no_digits
-from runner.toolset.form import Outcome, Question, Tool, ToolSet, as_gen, said
+from runner.toolset.form import Outcome, Question, Tool, ToolSet, said
+from runner.toolset.gen import as_gen
 from runner.toolset.phrases import Phrases
 from runner.toolset.values import leaves, required
 from runner.toolset.words import VOICES, Mistake, Voice, Voices, Where

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from runner.toolset.form import Gen, Tool, ToolSet, as_gen
+from runner.toolset.form import Tool, ToolSet
+from runner.toolset.gen import Gen, as_gen
 from runner.toolset.values import leaves
 from runner.toolset.words import VOICES, Definition, Mistake, Voices, Where, slots, unslotted
 

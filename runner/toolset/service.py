@@ -17,7 +17,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from runner.toolset.form import Asked, Step, Take, TakeRows, ToolSet
+from runner.toolset.form import ToolSet
+from runner.toolset.requests import Asked, Step, Take, TakeRows
 from runner.toolset.values import WEEKDAYS
 from runner.toolset.words import fill
 

@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import UNSET
 
 from runner.toolset.dice import Dice
-from runner.toolset.form import Between, Dates, Gen, Rows, ToolSet, Tree, as_gen
+from runner.toolset.form import ToolSet, Tree
+from runner.toolset.gen import Between, Dates, Gen, Rows, as_gen
 from runner.toolset.words import fill, fill_from
 
 NEIGHBOURS = 4

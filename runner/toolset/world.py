@@ -10,7 +10,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from runner.toolset.dice import Dice
-from runner.toolset.form import Gen, Outcome, Tool, ToolSet, as_gen
+from runner.toolset.form import Outcome, Tool, ToolSet
+from runner.toolset.gen import Gen, as_gen
 from runner.toolset.values import DROPPED, Drawer, Env, Value, leaves, plain, said_rows, shape
 from runner.toolset.words import compact
 

@@ -23,7 +23,7 @@ from runner.record import Record, Rejected
 from runner.registry import SourceContext, plugins
 from runner.toolset import ToolSet, load_toolset, service
 from runner.toolset.dice import Dice
-from runner.toolset.form import Step
+from runner.toolset.requests import Step
 from runner.toolset.values import Drawer, plain
 from runner.toolset.world import Call, Served
 

@@ -23,7 +23,7 @@ from runner.record import Message, Record
 from runner.registry import SourceContext, plugins
 from runner.toolset import ToolSet, load_toolset
 from runner.toolset.cast import WEIGHTS
-from runner.toolset.form import Gen, as_gen
+from runner.toolset.gen import Gen, as_gen
 from runner.toolset.words import Voice
 
 SETS = ("weather-api", "town-library")
