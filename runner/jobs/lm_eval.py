@@ -29,13 +29,14 @@ from runner.jobs import lm_served
 from runner.jobs.job import Job, command
 from runner.jobs.lm_draws import drawn
 from runner.jobs.lm_served import ServedProof, Server
-from runner.jobs.lm_tasks import read_task, sandbox
+from runner.jobs.lm_tasks import read_task, registered_task, sandbox
 from runner.jobs.loading import AdapterProof, load, tokenizer_of
 
 
 class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`tasks` are names of YAML files in `task_folder`; results go to the folder `out`. With `multiturn` each of the
-    `fewshot` solved examples is a turn of its own.
+    `fewshot` solved examples is a turn of its own. Those in `registered` are lm-eval's own, with the folder of their
+    data (`task_rows`).
 
     In bfloat16 a log-probability has steps of 0.06 and more, so that choices tie and the first
     wins: the default is float32.
@@ -46,6 +47,7 @@ class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     arm: str
     tasks: Annotated[list[str], Meta(min_length=1)]
     task_folder: str
+    registered: dict[str, str] = msgspec.field(default_factory=dict)
     out: str
     batch: Annotated[int, Meta(ge=1)] = 16
     limit: Annotated[int, Meta(ge=1)] | None = None
@@ -97,13 +99,15 @@ def evaluate(job: LmEvalJob) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="lm-eval-") as scratch:
         for name in job.tasks:  # lm-eval 0.4.11 logs the file of each task and dies where none is
-            task = read_task(Path(job.task_folder), name, scratch)
-            Path(scratch, f"{name}.yaml").write_bytes(msgspec.yaml.encode(task))
+            if name not in job.registered:
+                task = read_task(Path(job.task_folder), name, scratch)
+                Path(scratch, f"{name}.yaml").write_bytes(msgspec.yaml.encode(task))
+        own = {name: registered_task(name, Path(data), scratch) for name, data in job.registered.items()}
         # Its progress bars cannot be turned off otherwise.
         with _asked(job) as asked, redirect_stderr(StringIO()):
             raw = lm_eval.simple_evaluate(
                 model=asked.model,
-                tasks=job.tasks,
+                tasks=[own.get(name, name) for name in job.tasks],
                 task_manager=TaskManager(include_path=scratch, include_defaults=False),
                 num_fewshot=job.fewshot,
                 limit=job.limit,
@@ -232,8 +236,8 @@ def sample_of(sample: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """numpy's numbers, which some metrics keep of a sample, as Python's; of what else there may be, its words."""
-    return value.item() if hasattr(value, "item") else str(value)
+    """numpy's numbers and rows, which some metrics keep of a sample, as Python's; the words of what else there is."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def run(raw: bytes) -> None:

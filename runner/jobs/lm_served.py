@@ -24,6 +24,8 @@ from runner.jobs.lm_weights import Expected
 # Options of a task's generation_kwargs that vLLM's /v1/completions knows by the same name.
 KNOWN = frozenset("until do_sample max_gen_toks temperature top_p top_k min_p repetition_penalty".split())
 
+UNTOLD = "tells no log-probabilities of a prompt, which lm-eval's tasks need"
+
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the model is served: `url` up to /v1, `model` its name there, `engine` in words, `length` the most tokens
@@ -87,6 +89,13 @@ def _kind() -> Any:
                 raise StepError("lm_eval", f"{what}, or take evaluate.engine: transformers")
             kwargs["eos"] = self.eos_string
             return dict(super()._create_payload(messages, generate=True, gen_kwargs=how, **kwargs))
+
+        @staticmethod
+        def parse_logprobs(outputs: Any, **kwargs: Any) -> Any:
+            try:
+                return LocalCompletionsAPI.parse_logprobs(outputs, **kwargs)
+            except (LookupError, TypeError, ValueError):
+                raise StepError("lm_eval", f"the server {UNTOLD}") from None
 
         def _loglikelihood_tokens(self, requests: Any, **kwargs: Any) -> Any:
             for _, context, rest in requests:
@@ -170,8 +179,7 @@ def prove(server: Server) -> tuple[Expected, ServedProof] | None:
             served = [float(x) for x in logs[1 : len(expected.ids)]]
             merged, base = (_apart(served, known) for known in (expected.tuned, expected.base))
         except (LookupError, TypeError, ValueError):
-            what = "tells no log-probabilities of a prompt, which lm-eval's tasks need"
-            raise StepError("lm_eval", f"{server.engine} {what}") from None
+            raise StepError("lm_eval", f"{server.engine} {UNTOLD}") from None
     if not merged < base:  # NaN is refused too
         what = f"its log-probabilities are {merged:.3g} from the tuned model's and {base:.3g} from its base's"
         raise StepError("adapter", f"{server.engine} does not serve the tuned model: {what}")

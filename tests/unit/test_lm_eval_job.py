@@ -39,6 +39,14 @@ def folder(tmp_path: Path, text: str) -> Path:
         ("metric: acc\n", "metric: [acc]\n", "not a metric of lm-eval's own"),
         ("metric: acc\n", "metric: ./evil.py\n", "not a metric of lm-eval's own"),
         ("metric: acc\n", "metric: acc\n    hf_evaluate: true\n", "not a metric of lm-eval's own"),
+        ("metric: acc\n", "metric: likelihood\n", "makes no number of 'likelihood'"),
+        (
+            "aggregation: mean",
+            "aggregation: bleu",
+            "the aggregation 'bleu' is none that lm-eval has for 'acc'",
+        ),
+        ("aggregation: mean", "aggregation: own.py", "the aggregation 'own.py' is none"),
+        ("metric: acc\n", "metric: f1\n", "the aggregation 'mean' is none that lm-eval has for 'f1'"),
     ],
 )
 def test_task_files_are_data(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -89,9 +97,15 @@ def test_what_a_metric_keeps_of_a_sample_can_be_written() -> None:
     from runner.jobs.lm_eval import _plain, sample_of
 
     # As lm-eval's f1 leaves it: no number, but a pair of the right class and the one that numpy found likeliest.
-    row = sample_of({"metrics": ["f1"], "f1": (1, np.int64(0)), "doc_id": np.int64(3), "doc": {"x": {1}}})
+    kept = {
+        "metrics": ["f1", "brier_score"],
+        "f1": (1, np.int64(0)),
+        "brier_score": (0, np.array([0.5, 0.5])),
+    }
+    row = sample_of(kept | {"doc_id": np.int64(3), "doc": {"x": {1}}})
     assert json.loads(json.dumps(row, default=_plain)) == {
         "f1": [1, 0],
+        "brier_score": [0, [0.5, 0.5]],
         "doc_id": 3,
         "doc": {"x": "{1}"},
         "prompt": None,
