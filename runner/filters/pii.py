@@ -2,8 +2,9 @@
 
 What is found and what is not says `runner.privacy`. In a conversation that calls tools, the same value gets the same
 placeholder in what the user says, in arguments and in results, so that the call still follows from the words; other
-values of the same kind get numbered ones. Only text is changed: strings within JSON, never its numbers, and nothing
-of tools' schemas, tags and provenance. A record that could be redacted only by breaking that is dropped.
+values of the same kind get numbered ones. Of JSON its strings and its whole numbers are looked at; a number becomes a
+string. Nothing of tools' schemas, tags and provenance is changed: a record of which a schema has no room for that is
+dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from msgspec import Meta
 
 from runner import contract
 from runner.privacy import KINDS, SHOWN, Hit, Kind, find, look, may_hold
-from runner.privacy.structured import is_json, strings, without_strings
+from runner.privacy.structured import is_json, values, without_strings
 from runner.record import Edited, Message, Record
 from runner.registry import Said, filter
 
@@ -44,7 +45,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         yield ("kinds",), "name a kind, or set names to true"
 
 
-@filter("pii", version=1, check=_wrong)
+@filter("pii", version=2, check=_wrong)
 def pii(
     *,
     action: Annotated[
@@ -77,7 +78,7 @@ def pii(
         if not names and not may_hold("\n".join(_texts(record))):
             return True
         if action == "drop":
-            found = {hit.kind for text in _texts(record) for hit in look(text, wanted)}
+            found = {hit.kind for text in _texts(record) for hit in look(text, wanted, numbers=True)}
             return f"pii: {', '.join(SHOWN[k] for k in KINDS if k in found)}" if found else True
         return _Redaction(record, wanted, written).said()
 
@@ -138,11 +139,12 @@ class _Redaction:
         return msgspec.structs.replace(m, content=content, tool_calls=calls)
 
     def _text(self, text: str, known: frozenset[str]) -> str:
-        """The text redacted; of JSON text only the strings are, and everything else stays as it is written."""
+        """The text redacted; of JSON text only strings and whole numbers are, each as a string then, and everything
+        else stays as it is written."""
         if not is_json(text):
             return self._redact(text, find(text, self.wanted, known=known))
         out, end = [], 0
-        for start, stop, inner, lead in strings(text):
+        for start, stop, inner, lead in values(text):
             hits = find(inner, self.wanted, lead=lead, known=known)
             if hits:
                 out += [text[end:start], json.dumps(self._redact(inner, hits), ensure_ascii=False)]

@@ -21,8 +21,8 @@ def look(
     Places are the strings' and numbers' own."""
     if not is_json(text):
         return find(text, kinds, known=known)
-    values = _values(text) if numbers else strings(text)
-    return [hit for _, _, inner, lead in values for hit in find(inner, kinds, lead=lead, known=known)]
+    said = values(text) if numbers else strings(text)
+    return [hit for _, _, inner, lead in said for hit in find(inner, kinds, lead=lead, known=known)]
 
 
 def is_json(text: str) -> bool:
@@ -38,10 +38,10 @@ def is_json(text: str) -> bool:
 
 def strings(text: str) -> Iterator[tuple[int, int, str, str]]:
     """(start, end, what it says, the key before it) of each string in JSON text."""
-    return (value for value in _values(text) if text[value[0]] == '"')
+    return (value for value in values(text) if text[value[0]] == '"')
 
 
-def _values(text: str) -> Iterator[tuple[int, int, str, str]]:
+def values(text: str) -> Iterator[tuple[int, int, str, str]]:
     """The same of each string and each whole number of seven digits and more."""
     key = ""
     for match in _VALUE.finditer(text):

@@ -212,7 +212,47 @@ def test_pii_that_a_schema_or_a_number_cannot_do_without_drops_the_record() -> N
     record = called(
         "Call 415-555-2671", '{"number":4155552671}', "{}", "Done.", tool(number={"type": "integer"})
     )
+    assert said("pii", record) == "pii: a tool's schema allows no placeholder in its place"
+    record = called("Call 415-555-2671", '{"number":-4155552671}', "{}", "Done.", tool(number={}))
     assert said("pii", record) == "pii: it also stands in a number, which cannot hold a placeholder"
+
+
+CARD = "4111111111111111"
+
+
+def test_pii_that_is_a_number_of_json_becomes_a_string() -> None:
+    free = tool(phone={}, card={"type": ["integer", "string"]}, order={})
+    arguments = f'{{"phone": 4155552671, "card": {CARD}, "order": 4155552671234}}'
+    result = f'{{"cards": [ {CARD}, 5500005555555559], "phone_number":4155552671, "at": 1715940000.5, "ms": 1715940000123}}'
+    out = edited("pii", called("Ring him, and pay.", arguments, result, "Done.", free))
+    call, told = out.record.messages[1].tool_calls[0].function.arguments, out.record.messages[2].content or ""
+    assert call == '{"phone": "[PHONE]", "card": "[CARD]", "order": 4155552671234}'
+    assert (
+        told
+        == '{"cards": [ "[CARD]", "[CARD_2]"], "phone_number":"[PHONE]", "at": 1715940000.5, "ms": 1715940000123}'
+    )
+    assert json.loads(told)["cards"] == ["[CARD]", "[CARD_2]"] and contract.broken(out.record) is None
+    assert out.what == "pii: 3 card, 2 phone" and said("pii", out.record) is True
+
+
+@pytest.mark.parametrize("where", ["arguments", "result"])
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [('"phone": 4155552671', "phone"), (f'"card": {CARD}', "card"), ('"order": 4155552671', "")],
+)
+def test_pii_drops_what_stands_in_a_number_alone(where: str, field: str, kind: str) -> None:
+    said_in = ["{" + field + "}", "{}"][:: 1 if where == "arguments" else -1]
+    record = called(
+        "Ring him.", *said_in, "Done.", tool(phone={"type": "integer"}, card={"type": "integer"}, order={})
+    )
+    assert contract.broken(record) is None
+    assert said("pii", record, action="drop") == (f"pii: {kind}" if kind else True)
+    if where == "arguments" and kind:
+        assert said("pii", record) == "pii: a tool's schema allows no placeholder in its place"
+    elif kind:
+        assert edited("pii", record).record.messages[2].content == json.dumps({kind: f"[{kind.upper()}]"})
+    else:
+        assert said("pii", record) is True
 
 
 def test_pii_placeholders() -> None:
