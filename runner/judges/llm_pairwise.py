@@ -13,22 +13,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from runner.errors import StepError
+from runner.judging import options
 from runner.judging.admission import Bars, credit, examine_comparing
 from runner.judging.agreement import share
 from runner.judging.bench import Bench
-from runner.judging.options import (
-    MaxTokens,
-    Model,
-    OptionalBudget,
-    Pairs,
-    Rubrics,
-    Service,
-    Structured,
-    about_bars,
-    names,
-    options_wrong,
-    problems,
-)
 from runner.judging.prompts import Question, compared, conversation, spoken
 from runner.judging.replies import Said, one_line
 from runner.record import Probe, Score, Verdict
@@ -41,24 +29,24 @@ Arm = Annotated[str, Meta(min_length=1, max_length=100, description="An arm of t
     "llm_pairwise",
     version=1,
     libraries=("jsonschema",),
-    check=options_wrong,
-    asks=lambda options: str(options["service"]),
-    look=problems,
-    metrics=lambda options: names(options, "_win", ("swap_consistency", "wins", "ties", "losses")),
+    check=options.wrong,
+    asks=options.asked_service,
+    look=options.problems,
+    metrics=lambda chosen: options.names(chosen, "_win", ("swap_consistency", "wins", "ties", "losses")),
 )
 def llm_pairwise(
     context: JudgeContext,
     *,
-    model: Model,
-    rubrics: Rubrics,
-    pairs: Pairs,
+    model: options.Model,
+    rubrics: options.Rubrics,
+    pairs: options.Pairs,
     arm: Annotated[Arm, Meta(description="The arm that should win.")] = "tuned",
     against: Annotated[Arm, Meta(description="The arm that it is compared with.")] = "base",
-    service: Service = "judge",
-    structured: Structured = "probe",
-    max_tokens: MaxTokens = 512,
-    budget: OptionalBudget = None,
-    bars: Annotated[Bars | None, about_bars("verdicts")] = None,
+    service: options.Service = "judge",
+    structured: options.Structured = "probe",
+    max_tokens: options.MaxTokens = 512,
+    budget: options.OptionalBudget = None,
+    bars: Annotated[Bars | None, options.about_bars("verdicts")] = None,
 ) -> Verdict:
     """Which of two arms' answers is the better one by rubrics: 1, 0, or 0.5 for a tie, from a model behind an
     OpenAI-compatible endpoint, asked in both orders and first examined by answers of known order."""

@@ -10,22 +10,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from runner.judging import options
 from runner.judging.admission import ORDERS, Bars, examine_grading
 from runner.judging.agreement import share, spread
 from runner.judging.bench import Bench
-from runner.judging.options import (
-    MaxTokens,
-    Model,
-    OptionalBudget,
-    Pairs,
-    Rubrics,
-    Service,
-    Structured,
-    about_bars,
-    names,
-    options_wrong,
-    problems,
-)
 from runner.judging.prompts import Question, conversation, graded, spoken
 from runner.judging.replies import Said
 from runner.judging.rubrics import GRADES
@@ -37,20 +25,20 @@ from runner.registry import JudgeContext, judge
     "llm_rubric",
     version=1,
     libraries=("jsonschema",),
-    check=options_wrong,
-    asks=lambda options: str(options["service"]),
-    look=problems,
-    metrics=lambda options: names(options, ""),
+    check=options.wrong,
+    asks=options.asked_service,
+    look=options.problems,
+    metrics=lambda chosen: options.names(chosen, ""),
 )
 def llm_rubric(
     context: JudgeContext,
     *,
-    model: Model,
-    rubrics: Rubrics,
-    pairs: Pairs,
-    service: Service = "judge",
-    structured: Structured = "probe",
-    max_tokens: MaxTokens = 512,
+    model: options.Model,
+    rubrics: options.Rubrics,
+    pairs: options.Pairs,
+    service: options.Service = "judge",
+    structured: options.Structured = "probe",
+    max_tokens: options.MaxTokens = 512,
     repeats: Annotated[
         int,
         Meta(
@@ -59,8 +47,8 @@ def llm_rubric(
             description="Grades of each answer, averaged; every second one reads the scale downwards.",
         ),
     ] = 1,
-    budget: OptionalBudget = None,
-    bars: Annotated[Bars | None, about_bars("grades")] = None,
+    budget: options.OptionalBudget = None,
+    bars: Annotated[Bars | None, options.about_bars("grades")] = None,
 ) -> Verdict:
     """Grades from 1 to 5 with reasons, by rubrics, from a model behind an OpenAI-compatible endpoint. It is first
     examined by answers of known order; where it fails, all grades are missing."""

@@ -104,6 +104,11 @@ def stem(file: str) -> str:
     return PurePosixPath(file).stem
 
 
+def asked_service(options: Mapping[str, Any]) -> str:
+    """The service of the user's settings that both judges ask."""
+    return str(options["service"])
+
+
 def names(options: Mapping[str, Any], suffix: str, own: Sequence[str] = ()) -> frozenset[str]:
     """What gates may name: a metric a rubric, with facts of its `own`; and what is said of the judge."""
     rubrics = [stem(file).replace("-", "_") for file in options["rubrics"]]
@@ -115,7 +120,7 @@ def names(options: Mapping[str, Any], suffix: str, own: Sequence[str] = ()) -> f
     )
 
 
-def options_wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What types cannot say of both judges' options."""
     seen: list[str] = []
     for n, file in enumerate(options["rubrics"]):
