@@ -64,11 +64,8 @@ run && exit 90 || test $? = 3
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("locale", [{"LC_ALL": "C", "TZ": "Asia/Kathmandu"}, {"LC_ALL": "tr_TR.UTF-8"}])
-def test_another_locale_gives_the_same_bytes(
-    place: Any, whole: dict[str, str], locale: dict[str, str]
-) -> None:
-    done = place.run(**locale)
+def test_another_locale_and_time_zone_give_the_same_bytes(place: Any, whole: dict[str, str]) -> None:
+    done = place.run(LC_ALL="C", TZ="Asia/Kathmandu")
     assert done.returncode == 0, done.stderr
     assert place.files() == whole
 
