@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runner import recipe as r
 from runner.errors import Problem
 from runner.suite import Decoding, Suite
+from runner.wording import nearest
 from runner.yaml12 import Yaml
 
 COLDEST = 0.001
@@ -33,6 +34,9 @@ def arms(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Probl
         yield doc.problem(
             ("evaluate", "arms"), "no suite of this recipe has probes, so that nothing would be asked"
         )
+    for i, suite in enumerate(suites):
+        for what in compared(suite, ("base", *evaluate.arms, "tuned")):
+            yield doc.problem(("evaluate", "suites", i), what, at_value=True)
     if evaluate.engine != "transformers":
         return
     for i, suite in enumerate(suites):
@@ -43,6 +47,14 @@ def arms(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite]) -> Iterator[Probl
         if named:
             what = f"its decoding.{named[0]} is more than transformers can do; set evaluate.engine to vllm"
             yield doc.problem(("evaluate", "suites", i), what, at_value=True)
+
+
+def compared(suite: Suite, known: Sequence[str]) -> Iterator[str]:
+    """Arms that a suite's judge compares and that nobody answers for."""
+    options = suite.judge.options if suite.judge else {}
+    for name in (options[key] for key in ("arm", "against") if "rubrics" in options and key in options):
+        if name not in known:
+            yield f"its judge compares the arm {name!r}, which is not there{nearest(name, known)}"
 
 
 def decoding(doc: Yaml, how: Decoding) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ import msgspec
 from runner import hubcache
 from runner import plan as plans
 from runner import recipe as r
+from runner.armchecks import compared
 from runner.errors import UsageError
 from runner.load import Loaded, load_suite
 from runner.plan.planner import Planner
@@ -166,6 +167,8 @@ def _fit(found: Subject, suites: list[Suite], engine: Engine) -> None:
         raise UsageError(f"the suites {what}")
     for suite in suites:
         name, how = suite.common.name, suite.common.decoding
+        for what in compared(suite, found.arms):
+            raise UsageError(f"the suite {name!r} cannot judge this: {what}")
         if found.model is None and (suite.common.lm_eval or suite.common.perplexity):
             what = "lm-eval's tasks" if suite.common.lm_eval else "a perplexity"
             raise UsageError(

@@ -113,13 +113,23 @@ def _loss_metrics(suite: Suite, losses: Sequence[Score], seed: int) -> Iterator[
 def changes(found: Sequence[Measured], base: str = "base") -> dict[str, float]:
     """Prompt → how much better the judged arm did than the arm `base`, over metrics that are better one way: each
     counts alike, by the reach of its scores. -1 to 1."""
+    return {id: _mean(values) for id, values in _changes(found, base).items()}
+
+
+def moves(found: Sequence[Measured], base: str) -> dict[str, float]:
+    """Prompt → how far its scores are from the arm `base`'s, whichever way: a gain in one metric undoes no loss in
+    another. 0 to 1."""
+    return {id: _mean([abs(v) for v in values]) for id, values in _changes(found, base).items()}
+
+
+def _changes(found: Sequence[Measured], base: str) -> dict[str, list[float]]:
     every: dict[str, list[float]] = {}
     for m, sign in _weighed(found):
         first = m.arms[base].values if base in m.arms and m.judged != base else {}
         for id, value in m.arms[m.judged].values.items():
             if id in first:
                 every.setdefault(id, []).append(sign * (value - first[id]))
-    return {id: _mean(values) for id, values in every.items()}
+    return every
 
 
 def extremes(found: Sequence[Measured], ids: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner import stats
-from runner.metrics import Measured
+from runner.metrics import TUNED, Measured
 from runner.recipe import GATE
 from runner.wording import nearest
 
@@ -123,6 +123,11 @@ def _case(gate: Gate, measured: Mapping[str, Measured], facts: Mapping[str, floa
         out["why"] = f"no metric {gate.metric!r}{nearest(gate.metric, [*measured, *facts])}"
         return case
     found = measured[gate.metric]
+    if found.names and found.judged != TUNED:  # of a judge that compares two other arms
+        out["why"] = (
+            f"{gate.metric} has no value: it was scored for {', '.join(found.names)}, not for {TUNED}"
+        )
+        return case
     if gate.against is not None and gate.against not in found.arms:
         arms = [a for a in found.arms if a != found.judged]
         out["why"] = (

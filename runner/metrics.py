@@ -86,8 +86,8 @@ class Measured:
             "arms": arms,
             "differences": differences,
             "base": arms.get("base", nothing),
-            "tuned": arms.get(self.judged, nothing),
-            "difference": differences.get("base", nothing | {"p": None}),
+            "tuned": arms.get(TUNED, nothing),  # never another arm's number: cards publish it as the model's
+            "difference": (differences if self.judged == TUNED else {}).get("base", nothing | {"p": None}),
         }
 
 

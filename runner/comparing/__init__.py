@@ -12,7 +12,7 @@ from typing import Any
 from runner import stats
 from runner.comparing.conditions import differences, of_suites
 from runner.comparing.found import Side, find
-from runner.findings import changes
+from runner.findings import changes, moves
 from runner.metrics import Measured
 
 __all__ = ["Side", "compare", "find"]
@@ -68,7 +68,7 @@ def _pair(first: Side, second: Side, force: bool) -> dict[str, Any]:
                 changed += _changed(name, metrics, first, second)
     missing = [n for n in second.findings if n not in first.findings]
     apart += [{"suite": n, "part": "all", "differs": [f"{first.label} has no such suite"]} for n in missing]
-    changed.sort(key=lambda c: (-abs(c["change"]), c["suite"], c["id"]))
+    changed.sort(key=lambda c: (-c["moved"], -abs(c["change"]), c["suite"], c["id"]))
     return {
         "first": first.label,
         "second": second.label,
@@ -112,14 +112,16 @@ def _changed(suite: str, metrics: Sequence[Measured], first: Side, second: Side)
         {s["id"]: s for s in (side.findings[suite].judged or {}).get("samples", [])}
         for side in (first, second)
     ]
+    moved = moves(metrics, first.label)
     for id, change in changes(metrics, first.label).items():
-        if not change or any(id not in side for side in sides):
+        if not moved[id] or any(id not in side for side in sides):
             continue
         said = [side[id] for side in sides]
         yield {
             "suite": suite,
             "id": id,
             "change": change,
+            "moved": moved[id],
             "prompt": said[0]["prompt"],
             "answers": {
                 of.label: one["answers"].get(of.arm) for of, one in zip((first, second), said, strict=True)

@@ -13,7 +13,7 @@ from runner.suite import Suite
 # What is compared, or names it: these may differ, and nothing is said of them.
 COMPARED = frozenset({"arm", "needs", "model", "asked", "step", "endpoint", "endpoint_model"})
 # These may change numbers a little: they are named, and the rest is for the reader.
-NAMED = frozenset({"libraries", "profile", "seed", "system"})
+NAMED = frozenset({"libraries", "profile", "seed", "system", "vllm"})
 DIGESTS = frozenset({"files", "probes", "template"})  # which nobody reads
 WORDS = {
     "decoding": "how answers are drawn",
@@ -35,6 +35,7 @@ WORDS = {
     "tasks": "how the tasks are asked",
     "template": "the chat template",
     "version": "how this step works",
+    "vllm": "vLLM's version",
 }
 
 

@@ -14,7 +14,7 @@ from runner.catalogue import catalogue
 from runner.errors import UsageError
 from runner.findings import Findings, findings
 from runner.metrics import TUNED
-from runner.store import Artifact, Store, file_digest
+from runner.store import Artifact, Store, digest, file_digest
 from runner.suite import Suite
 from runner.wording import nearest
 
@@ -58,11 +58,15 @@ def find(name: str, workspace: Path) -> Side:
         raise UsageError(f"no run {run!r}{nearest(run, known)}")
     again = f"run it again: recipe run runs/{run}/recipe.yaml"
     try:
-        made = json.loads((folder / "plan.json").read_bytes())["report"]
+        last = json.loads((folder / "plan.json").read_bytes())
+        made = last["report"]
         suites = msgspec.convert(made["suites"], list[Suite])
         needs, seed = msgspec.convert(made["needs"], dict[str, str]), int(made["recipe"].get("seed", 17))
     except (msgspec.ValidationError, OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"the run {run!r} was not judged to its end by this version; {again}") from None
+    for step in [n for n in needs if n.startswith(("train", *KINDS)) and isinstance(last.get(n), dict)]:
+        if digest(last[step]) != needs[step]:  # its report speaks of what was there before
+            raise UsageError(f"{step} of {run!r} was made anew since the run was judged to its end; {again}")
     store = Store(workspace)
     steps = {}
     for step in [n for n in needs if n.startswith(KINDS)]:

@@ -202,6 +202,8 @@ def test_what_changes_numbers_little_is_named_all_the_same(made: Made) -> None:
     made.run("two", right=36, libraries={"torch": "3"}, system="Be brief.", model={"base": "c"})
     result = made.compare("one", "two")
     assert result.exit_code == 0
+    versions = [{"engine": "vllm", "vllm": {"vllm": v}} for v in ("0.30", "0.31")]
+    assert list(differences("judge", "s", *versions)) == [("vLLM's version (vllm: 0.30, 0.31)", False)]
     assert "also differs: versions of libraries (torch: 2, 3)" in result.stdout
     assert "also differs: the system message (None, Be brief.)" in result.stdout
     # Another base model has other tokens, so a loss a token cannot be compared; answers can.
@@ -245,6 +247,56 @@ def test_suites_that_only_one_has(made: Made) -> None:
     made.run("three", right=20, suites=[CALLS, FACTS])
     result = made.compare("one", "three")
     assert result.exit_code == 0 and "not compared: facts: one:tuned has no such suite" in result.stdout
+
+
+@pytest.mark.parametrize("step", ["train", "judge.few-calls", "answers.tuned.few-calls"])
+def test_a_report_of_what_was_there_before_is_not_compared(made: Made, step: str) -> None:
+    made.run("one", right=20)
+    made.run("two", right=30)
+    file = made.root / "runs/two/plan.json"
+    data = json.loads(file.read_text())
+    before = {"step": step.partition(".")[0], "of": "before"}
+    data["report"]["needs"].setdefault(step, digest(before))
+    first = made.store.get(data["report"]["needs"][step])
+    same = first.manifest.ingredients if first else before
+    file.write_text(json.dumps(data | {step: same}))
+    assert made.compare("one", "two").exit_code == 0
+    file.write_text(json.dumps(data | {step: same | {"of": "after"}}))  # killed before its report was made
+    result = made.compare("one", "two")
+    assert result.exit_code == 2
+    assert f"{step} of 'two' was made anew since the run was judged to its end; run it again" in result.stderr
+
+
+def test_what_changed_both_ways_has_changed(made: Made) -> None:
+    """A call that became right and an answer that became rude: their mean is 0, and both are to be seen."""
+    made.run("one", right=20)
+    made.run("two", right=21)
+    for run, rude in (("one", 0.0), ("two", 1.0)):
+        plan = json.loads((made.root / f"runs/{run}/plan.json").read_text())
+        old = made.store.get(plan["report"]["needs"]["judge.few-calls"])
+        assert old is not None
+        more = [
+            {
+                "id": f"p{i:02}",
+                "arm": arm,
+                "metric": "toxic",
+                "value": rude if arm == "tuned" and i == 20 else 0.0,
+            }
+            for i in range(N)
+            for arm in ("base", "tuned")
+        ]
+        whole = json.loads(old.file("suite.json").read_bytes())
+        whole["metrics"].append({"metric": "few_calls.toxic", "unit": "share", "better": "lower"})
+        files = {
+            "scores.jsonl": old.file("scores.jsonl").read_bytes()
+            + b"".join(json.dumps(s).encode() + b"\n" for s in more),
+            "suite.json": json.dumps(whole).encode(),
+        }
+        told = old.manifest.ingredients | {"of": "two metrics"}
+        plan["report"]["needs"]["judge.few-calls"] = made.step("judge", told, files)
+        (made.root / f"runs/{run}/plan.json").write_text(json.dumps(plan))
+    (pair,) = shown(made.compare("one", "two", "--json"))["pairs"]
+    assert [(c["id"], c["change"], c["moved"]) for c in pair["changed"]] == [("p20", 0.0, 1.0)]
 
 
 def test_what_is_no_run(made: Made) -> None:

@@ -56,6 +56,9 @@ def test_a_row_has_all_arms_and_all_differences() -> None:
     assert row["base"]["value"] == 0.0 and row["tuned"]["value"] == 1.0
     assert {a: d["value"] for a, d in row["differences"].items()} == {"base": 1.0, "prompted": 0.0}
     assert row["difference"] == row["differences"]["base"]
+    others = compare("s.m", "share", "higher", rows[:2], "m")  # a judge that compares two other arms
+    assert others["tuned"]["value"] is None and others["difference"]["value"] is None
+    assert others["arms"]["prompted"]["value"] == 1.0 and others["differences"]["base"]["value"] == 1.0
     alone = compare("s.m", "share", "higher", rows[:1], "m")
     assert alone["differences"] == {} and alone["difference"]["value"] is None
 

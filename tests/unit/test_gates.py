@@ -52,6 +52,14 @@ def test_a_number_is_met_where_the_interval_lies_beyond_it(gate: str, verdict: s
     assert said["value"] == pytest.approx(0.9) and said["low"] == pytest.approx(0.8798, abs=1e-3)
 
 
+@pytest.mark.parametrize("gate", ["s.wit_win >= 0.5", "s.wit_win >= base", "s.wit_win < 0.1"])
+def test_no_other_arms_number_is_taken_for_the_tuned_models(gate: str) -> None:
+    """A judge may compare two arms of which neither is the tuned one."""
+    said = say(gate, metric("s.wit_win", base=rate(10, 100), prompted=rate(90, 100)))
+    assert said["verdict"] == said["counts"] == "fail" and said["value"] is None
+    assert said["why"] == "s.wit_win has no value: it was scored for base, prompted, not for tuned"
+
+
 def two(wins: int, losses: int, n: int = 1000) -> dict[str, Measured]:
     """Half right in both arms; of these, so many changed."""
     half = n // 2

@@ -8,6 +8,7 @@ import pytest
 
 from runner import library
 from runner.errors import NeedsTrust, RecipeError, UsageError
+from runner.evaluating import plan as evaluation
 from runner.load import Loaded, load_recipe, load_suite
 from runner.workspace import Workspace
 
@@ -286,6 +287,24 @@ def test_a_task_cannot_have_a_metric_that_the_suite_has_already(
         return
     with pytest.raises(RecipeError, match=said):
         load_suite("mine", Workspace(home))
+
+
+def test_a_judge_cannot_compare_arms_that_are_not_there(home: Path) -> None:
+    judge = "{llm_pairwise: {model: j, rubrics: [rubrics/wit.yaml], pairs: [probes/judge-wit.jsonl], arm: rivall}}"
+    write(
+        "evals/suites/mine.yaml",
+        f"suite: 1\nname: mine\nprobes: probes/persona-prompts.jsonl\njudge: {judge}\n",
+    )
+    model = "model: {base: org/model, revision: abc123, template: model}\n"
+    arms = "evaluate: {suites: [mine], arms: {ARM: {system: Be a captain.}}}\n"
+    start = "recipe: 1\nname: t\n" + model + SOURCES
+    (line,) = refused(start + arms.replace("ARM", "rival"))
+    assert "its judge compares the arm 'rivall', which is not there (did you mean rival?)" in line
+    load(start + arms.replace("ARM", "rivall"))
+    with pytest.raises(
+        UsageError, match="the suite 'mine' cannot judge this: its judge compares the arm 'rivall'"
+    ):
+        evaluation("big", ["mine"], home, endpoint="house")
 
 
 def test_two_suites_of_one_metric_name_are_refused(home: Path) -> None:
