@@ -1,4 +1,4 @@
-"""Step `contaminated`: refuses to judge by probes that stand in what was trained on.
+"""Step `contaminated`: refuses to judge by what was trained on: probes, documents of tasks, held-out texts.
 
 By default the data are cleaned of them (`decontaminate`), and there is no such step. A recipe that switched that off is
 looked at here, before any model speaks: a score on what was learnt by heart is worth nothing.
@@ -6,42 +6,83 @@ looked at here, before any model speaks: a score on what was learnt by heart is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from runner.contamination import Contamination, plain
+from runner.evaluate.perplexity import passages_of
 from runner.evaluate.probes import probes
 from runner.making import Making, read_rows, write_json
 from runner.record import Record
-from runner.suite import Suite
+from runner.taskdocs import FEWEST, Asked, documents
 
-FEWEST = 3  # words
 AT_ONCE = 4096  # turns
 
 
+class _Wanted(NamedTuple):
+    """A text that must not be found: of which kind, what it is in words, the text."""
+
+    kind: str
+    what: str
+    text: str
+
+
 def contaminated(m: Making) -> None:
-    """Raises StepError that names a suite, one of its probes and the record in which it stands."""
-    wanted: list[tuple[Suite, str, str]] = []
-    for suite, file in m.step.details["probes"]:
-        for probe in probes(file.path, suite.common.limit):
-            said = [x.content or "" for x in probe.messages if x.role in ("user", "assistant")]
-            wanted += [(suite, probe.id, text) for text in said if len(plain(text).split()) >= FEWEST]
-    look = Contamination([text for _, _, text in wanted], ngram=m.plan.loaded.recipe.decontaminate.ngram)
+    """Raises StepError that names what stands in which record."""
+    ngram = m.plan.loaded.recipe.decontaminate.ngram
+    asked, held = [*_probes(m), *_documents(m, ngram)], list(_passages(m))
+    wanted = asked + held
+    look = Contamination([w.text for w in asked], ngram=ngram, books=[w.text for w in held])
     looked = 0
     turns = _turns(m)
     while some := list(islice(turns, AT_ONCE)):
         for (record, _), hit in zip(some, look.hits(text for _, text in some), strict=True):
             if hit is not None:
-                suite, id, _ = wanted[hit]
                 raise m.fail(
-                    f"contaminated: the probe {id!r} of the suite {suite.common.name!r} stands in the record "
-                    f"{record!r}, which was trained on; leave `decontaminate` on, or take it out of the data"
+                    f"contaminated: {wanted[hit].what} stands in the record {record!r}, which was trained on; leave "
+                    "`decontaminate` on, or take it out of the data"
                 )
         looked += len(some)
         m.progress(looked, 0, "turns looked at")
+    counts = Counter(kind for kind, _ in {(w.kind, w.what) for w in wanted})
     write_json(
-        m.out / "looked.json", {"probes": len({(s.common.name, p) for s, p, _ in wanted}), "turns": looked}
+        m.out / "looked.json", {k: counts[k] for k in ("probes", "documents", "passages")} | {"turns": looked}
     )
+
+
+def _probes(m: Making) -> Iterator[_Wanted]:
+    for suite, file in m.step.details["probes"]:
+        for probe in probes(file.path, suite.common.limit):
+            for x in probe.messages:
+                if x.role in ("user", "assistant") and x.content and len(plain(x.content).split()) >= FEWEST:
+                    what = f"the probe {probe.id!r} of the suite {suite.common.name!r}"
+                    yield _Wanted("probes", what, x.content)
+
+
+def _documents(m: Making, ngram: int) -> Iterator[_Wanted]:
+    """Of lm-eval's tasks: what is asked, as far as it is asked."""
+    for suite, task, files, limit in m.step.details["tasks"]:
+        try:
+            asked = Asked(files)
+            for file in asked.files:
+                for number, document in islice(documents(file), limit):
+                    for text in asked.of(document, ngram):
+                        what = f"the document {number} of the task {task!r} (suite {suite.common.name!r})"
+                        yield _Wanted("documents", what, text)
+        except ValueError as e:
+            raise m.fail(str(e)) from None
+
+
+def _passages(m: Making) -> Iterator[_Wanted]:
+    """Of held-out texts: what is measured. Compared as books are, of which any two share eight words by chance."""
+    for suite in m.plan.loaded.suites:
+        for row in passages_of(m, suite, m.step.details["texts"]):
+            name = row["id"].removeprefix(f"{suite.common.name}/")
+            yield _Wanted(
+                "passages", f"the held-out passage {name!r} of the suite {suite.common.name!r}", row["text"]
+            )
 
 
 def _turns(m: Making) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,9 @@ from runner.jobs.lm_tasks import read_task, registered_task, sandbox
 from runner.jobs.loading import AdapterProof, load, tokenizer_of
 
 
+OWN = "own"
+
+
 class LmEvalJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`tasks` are names of YAML files in `task_folder`; results go to the folder `out`. With `multiturn` each of the
     `fewshot` solved examples is a turn of its own. Those in `registered` are lm-eval's own, with the folder of their
@@ -196,26 +199,28 @@ def results_of(task: str, raw: dict[str, Any]) -> list[Result]:
 
 
 def aggregation_of(metric: str, config: dict[str, Any]) -> str:
-    """What lm-eval calls the function that makes one number of all documents: the task's, else the metric's own."""
+    """What lm-eval calls the function that makes one number of all documents: the task's, else the metric's own. OWN
+    where a task of lm-eval's brings a function without a name along."""
     from lm_eval.api.registry import AGGREGATION_REGISTRY, get_metric_aggregation
 
+    known = list(AGGREGATION_REGISTRY.keys())
     for entry in config.get("metric_list") or []:
-        if entry.get("metric") == metric and entry.get("aggregation"):
-            return str(entry["aggregation"])
-    own, known = get_metric_aggregation(metric), list(AGGREGATION_REGISTRY.keys())
+        if entry.get("metric") == metric and (said := entry.get("aggregation")):
+            return said if isinstance(said, str) and said in known else OWN
+    own = get_metric_aggregation(metric)
     return next((str(name) for name in known if AGGREGATION_REGISTRY[name] is own), "mean")
 
 
 def _whole(one: Result, metric: str, rows: list[dict[str, Any]]) -> Result:
     """The same with what two arms are compared by, where no document has a number of its own."""
-    from lm_eval.api.registry import get_aggregation
+    from lm_eval.api.registry import AGGREGATION_REGISTRY
 
     marks = {str(s["doc_id"]): _digest(s[metric]) for s in rows}
     documents = _digest([[s["doc_id"], s.get("doc_hash"), s.get("target_hash")] for s in rows])
     draws = []
-    if one.value is not None:
+    if one.value is not None and one.aggregation != OWN:
         items = [s[metric] for s in rows]
-        draws = drawn(one.aggregation, items, one.value, get_aggregation(one.aggregation))
+        draws = drawn(one.aggregation, items, one.value, AGGREGATION_REGISTRY[one.aggregation])
     return msgspec.structs.replace(one, draws=draws, documents=documents, marks=marks)
 
 

@@ -43,7 +43,7 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             "profile": p.profile,
         }
     trained = [n for n in ("train", "result") if n in p.steps]
-    _contaminated(p, judged, files)
+    _contaminated(p, judged, files, task_inputs, texts)
     for arm in who:
         weights = "tuned" if arm == "tuned" else "base"
         needs = base + (trained if arm == "tuned" else [])
@@ -99,20 +99,35 @@ def askable(p: Planner, model: r.Model) -> None:
     p.add("askable", "askable", "train", needs, options, probes=probes, arms=list(asked))
 
 
-def _contaminated(p: Planner, judged: list[Suite], files: dict[str, tuple[InputFile, ...]]) -> None:
-    """The step that looks for probes in the data of a recipe that has them not taken out.
+def _contaminated(
+    p: Planner,
+    judged: list[Suite],
+    files: dict[str, tuple[InputFile, ...]],
+    tasks: dict[str, tuple[InputFile, ...]],
+    texts: dict[str, tuple[InputFile, ...]],
+) -> None:
+    """The step that looks for what is judged by in the data of a recipe that has it not taken out.
 
     Steps are made in their order: it comes before any answer, and other data make no base model speak again.
     """
-    if p.recipe.decontaminate.against == "evals" or not judged or "split" not in p.steps:
+    if p.recipe.decontaminate.against == "evals" or "split" not in p.steps or not (judged or tasks or texts):
         return
+    known = [(s, s.common.lm_eval) for s in p.suites if s.common.lm_eval]
+    asked = [(s, t, o.limit) for s, o in known for t in o.tasks if tasks[t]]  # those whose data lie here
     options = {
         "probes": digests(files),
         "limits": {s.common.name: s.common.limit for s in judged},
+        "tasks": {t: [limit, digests({t: tasks[t]})] for _, t, limit in asked},
+        "texts": digests(texts),
+        "suites": [msgspec.to_builtins(s.common.perplexity) for s in p.suites if s.common.perplexity],
         "ngram": p.recipe.decontaminate.ngram,
     }
-    probes = [(s, f) for s in judged for f in files[s.common.name]]
-    p.add("contaminated", "contaminated", "evaluate", ["split"], options, probes=probes)
+    details = {
+        "probes": [(s, f) for s in judged for f in files[s.common.name]],
+        "tasks": [(s, t, tasks[t], limit) for s, t, limit in asked],
+        "texts": texts,
+    }
+    p.add("contaminated", "contaminated", "evaluate", ["split"], options, **details)
 
 
 def _answers(

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from runner import drops, pool
-from runner.contamination import Contamination, plain
+from runner.contamination import Contamination
 from runner.drops import Dropper, Why
 from runner.fetching import InputFile
 from runner.making import Making
 from runner.prepare.selected import Said, selected
 from runner.rows import Shelf, save
+from runner.taskdocs import documents, texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# Of a probe or a task's document: what is no text to be judged by, or the same in all of them.
-_ASIDE = ("tools", "id", "tags", "expect")
-# "All of the above" tells nothing: what is chosen from is looked for only where it is long.
-_CHOSEN = ("choices", "options")
-_FEWEST = 3  # words
 
 
 class Decontaminating:
@@ -62,14 +55,15 @@ def decontaminate(m: Making) -> None:
 
     wanted, before = m.plan.loaded.recipe.decontaminate, selected(m)
     files: dict[str, tuple[InputFile, ...]] = m.step.details["files"]
-    against = [
-        (f"{file.name}:{n}", text)
-        for file in files["against"]
-        if file.name.endswith((".jsonl", ".json"))
-        for n, line in enumerate(file.path.read_bytes().split(b"\n"), 1)
-        if line.strip()
-        for text in _texts(_json(m, file.name, n, line), _FEWEST, wanted.ngram)
-    ]
+    try:
+        against = [
+            (f"{file.name}:{n}", text)
+            for file in files["against"]
+            for n, document in documents(file)
+            for text in texts(document, wanted.ngram)
+        ]
+    except ValueError as e:
+        raise m.fail(str(e)) from None
     plain_files = [*files["texts"], *(f for f in files["against"] if f.name.endswith(".txt"))]
     books = [(file.name, _book(m, file)) for file in plain_files]
     of = [name for name, _ in against + books]
@@ -95,23 +89,3 @@ def _book(m: Making, file: InputFile) -> str:
         return strip_gutenberg(decode(file.path.read_bytes())[0])
     except Unusable as e:
         raise m.fail(f"{file.name}: {e}") from None
-
-
-def _json(m: Making, name: str, number: int, line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as e:
-        raise m.fail(f"{name}, line {number}: not JSON: {e}") from None
-
-
-def _texts(data: Any, fewest: int, chosen: int) -> Iterator[str]:
-    """Texts of at least `fewest` words in a probe or a task's document; of what is chosen from, of `chosen` words."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            if key not in _ASIDE:
-                yield from _texts(value, chosen if key in _CHOSEN else fewest, chosen)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _texts(value, fewest, chosen)
-    elif isinstance(data, str) and len(plain(data).split()) >= fewest:
-        yield data

@@ -19,7 +19,7 @@ from runner.student import t_quantile
 
 _FEW = 20  # samples that differ; with fewer, a bootstrap has too little to draw from
 _LOST = 0.01  # of the draws may have no number
-NOBODY: Mapping[str, str] = {}
+NOT_DRAWN = "nobody drew documents again for it"
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class Whole:
     @property
     def why(self) -> str:
         """Why there is no interval."""
-        return (
-            ""
-            if self.spread
-            else "it is the same whatever documents are drawn, or too few draws give a number"
-        )
+        if self.spread:
+            return ""
+        if not self.draws:
+            return NOT_DRAWN
+        return "it is the same whatever documents are drawn, or too few draws give a number"
 
     @cached_property
     def spread(self) -> Resampled | None:
@@ -125,6 +125,8 @@ class WholePairs:
         """Why there is no interval."""
         if self.spread:
             return ""
+        if not self.one.draws or not self.two.draws:
+            return NOT_DRAWN
         if not self._together:
             return "the arms were not asked the same documents"
         return "no document differs between the arms, or too few draws give a number"

@@ -141,6 +141,7 @@ TURNS = {
     "furniture": "This eBook is for the use of anyone anywhere in the United States and most other parts.",
     "probe": "Tell me: who sold the old ferry? I forget.",
     "choice": "It was none of the above men.",
+    "table": "Pray, which ford is passable in May, sir?",
 }
 
 
@@ -159,8 +160,10 @@ def test_the_step_drops_what_shares_text_with_any_suite(tmp_path: Path) -> None:
     write(
         "evals/suites/books.yaml", "suite: 1\nname: books\nperplexity: {texts: {mud: ['held-out/*.txt']}}\n"
     )
-    write("evals/suites/facts.yaml", "suite: 1\nname: facts\nlm_eval: {tasks: [ferry]}\n")
+    write("evals/suites/facts.yaml", "suite: 1\nname: facts\nlm_eval: {tasks: [ferry, ford]}\n")
     write("evals/tasks/ferry.yaml", "task: ferry\ndataset_kwargs: {data_files: {test: ferry.jsonl}}\n")
+    write("evals/tasks/ford.yaml", "task: ford\ndataset_kwargs: {data_files: {test: ford.csv}}\n")
+    write("evals/tasks/ford.csv", "question,answer\nWhich ford is passable in May?,none\n")
     asked = {"question": "Who sold the old ferry?", "choices": ["none of the above men", "the captain"]}
     write("evals/tasks/ferry.jsonl", json.dumps(asked) + "\n")
     write(
@@ -184,4 +187,5 @@ def test_the_step_drops_what_shares_text_with_any_suite(tmp_path: Path) -> None:
     assert {list(TURNS)[row]: found.whys[why].of for row, why in zip(found.rows, found.why, strict=True)} == {
         "book": "held-out/mud.txt",
         "probe": "evals/tasks/ferry.jsonl:1",
+        "table": "evals/tasks/ford.csv:2",
     }

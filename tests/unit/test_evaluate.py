@@ -250,7 +250,9 @@ def test_a_suite_whose_probes_were_trained_on_is_refused(home: Path, asked: str,
     m = making(made, "contaminated", {"split": Artifact(split, None)})  # type: ignore[arg-type]
     if not found:
         MAKERS["contaminated"](m)
-        assert json.loads((m.out / "looked.json").read_bytes()) == {"probes": 6, "turns": 2}
+        assert json.loads((m.out / "looked.json").read_bytes()) == {
+            "probes": 6, "documents": 0, "passages": 0, "turns": 2,
+        }  # fmt: skip
         return
     with pytest.raises(StepError) as refused:
         MAKERS["contaminated"](m)

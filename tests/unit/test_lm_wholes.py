@@ -227,6 +227,18 @@ def test_limits_hold_the_truth() -> None:
     assert out <= 0.08 * trials, out
 
 
+def test_a_function_that_only_the_task_knows_is_not_drawn_again(tmp_path: Path) -> None:
+    one = raw("f1", "f1", of_documents("f1", 40, 0.3), True)
+    other = raw("f1", "f1", of_documents("f1", 40, 0.1), True)
+    for each in (one, other):
+        each["configs"]["t"]["metric_list"][0]["aggregation"] = "def agg(items): ..."
+    found = verdict(found_of(tmp_path, {"base": one, "tuned": other}), "s.t.f1 >= base")
+    assert found["verdict"] == "inconclusive" and "nobody drew documents again" in found["why"]
+    assert found["difference"] > 0 and found["low"] is None
+    alone = verdict(found_of(tmp_path / "x", {"base": one, "tuned": other}), "s.t.f1 >= 0.1")
+    assert alone["verdict"] == "inconclusive" and alone["value"] == other["results"]["t"]["f1,none"]
+
+
 def test_lm_evals_stand_in_for_no_number_is_none() -> None:
     one = raw("bypass", "bypass", [None, None], True)
     assert one["results"]["t"]["bypass,none"] == 999
