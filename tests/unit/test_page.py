@@ -310,8 +310,13 @@ def test_one_arm_alone_is_shown_alone() -> None:
     row = metric("tool_use.right_call") | {
         "arms": {"base": one}, "differences": {}, "base": one, "tuned": one, "difference": none,
     }  # fmt: skip
-    suite |= {"metrics": [row], "failed": {"base": 3}}
+    suite |= {
+        "metrics": [row],
+        "failed": {"base": 3},
+        "lm_eval_engine": {"base": "vLLM 9", "tuned": "vLLM 9"},
+    }
     text = read(report).text
+    assert text.count("lm-eval's tasks ran on vLLM 9.") == 1
     assert "base 41.0%" in text and "→" not in text and "tuned41.0%" not in text and "tuned 41.0%" not in text
     assert "tuned answers" not in text
     assert "· 3 missing: 38.0% to 44.0% were they all the least, or the most" in text
