@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from runner import armchecks, gatechecks, library, sourcechecks, trainchecks
+from runner import armchecks, gatechecks, library, sourcechecks, taskchecks, trainchecks
 from runner import recipe as r
 from runner.errors import Problem
 from runner.judging.bench import same_model
@@ -262,10 +262,8 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
                 path: Path = ("perplexity", "texts", group, i)
                 yield doc.problem(path, f"no file {show(glob)}", at_value=True)
     files: list[tuple[Path, str, str]] = [(("probes",), "evals", common.probes)] if common.probes else []
-    files += [
-        (("lm_eval", "tasks", i), "evals", f"tasks/{t}.yaml")
-        for i, t in enumerate(common.lm_eval.tasks if common.lm_eval else [])
-    ]
+    if common.lm_eval:
+        yield from taskchecks.tasks(doc, common.lm_eval, workspace)
     if suite.judge:
         plugin = plugins("judge")[suite.judge.plugin]
         named: dict[str, dict[str, FilePath]] = {}

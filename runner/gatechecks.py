@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from runner import lmtasks
 from runner import recipe as r
 from runner.errors import Problem, RecipeError
 from runner.lmresults import UNMADE, lm_eval_name
@@ -122,13 +123,19 @@ def _groups(suite: Suite) -> Iterable[str]:
 def _task_metrics(task: str, workspace: Workspace) -> set[str] | None:
     """The metrics of an lm-eval task as its file names them; None where it does not say."""
     found = workspace.named("evals", f"tasks/{task}.yaml")
-    if not found:
+    own = None if found else lmtasks.find(task)
+    if own is not None:
+        data = lmtasks.read(own)
+        if "process_results" in data:  # a function: what it gives, only the run will tell
+            return None
+    elif not found:
         return None
-    ((name, path),) = found.items()
-    try:
-        data = parse(decode(path.read_bytes(), name), name).data
-    except (RecipeError, OSError):  # what is wrong with it is said where it is read
-        return None
+    else:
+        ((name, path),) = found.items()
+        try:
+            data = parse(decode(path.read_bytes(), name), name).data
+        except (RecipeError, OSError):  # what is wrong with it is said where it is read
+            return None
     listed = data.get("metric_list") if isinstance(data, dict) else None
     filters = data.get("filter_list") if isinstance(data, dict) else None
     if not isinstance(listed, list) or not all(isinstance(m, dict) and "metric" in m for m in listed):

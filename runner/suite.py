@@ -6,15 +6,32 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from runner.recipe import Count, Name, Part, Use
+
+TaskName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=128, description="Name of a task.")
+]
 
 
 class LmEval(Part, frozen=True, kw_only=True):
     """Tasks of lm-eval."""
 
-    tasks: Annotated[list[Name], Meta(min_length=1, description="Names of evals/tasks/*.yaml.")]
+    tasks: Annotated[
+        list[TaskName],
+        Meta(
+            min_length=1,
+            description="Names of evals/tasks/*.yaml, or of tasks that lm-eval brings along, whose data a hub has.",
+            examples=[["everyday_facts"], ["hellaswag", "arc_easy"]],
+        ),
+    ]
+    revisions: Annotated[
+        dict[TaskName, Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$", max_length=100)]],
+        Meta(
+            description="Task of lm-eval's → commit of its data set: pinned. Else what is there is taken, and kept.",
+        ),
+    ] = field(default_factory=dict)
     limit: Annotated[Count | None, Meta(description="Only the first so many documents.")] = None
     fewshot: Annotated[int, Meta(ge=0, le=64, description="Solved examples before each.")] = 0
     multiturn: Annotated[bool, Meta(description="Each solved example is a turn of its own.")] = True

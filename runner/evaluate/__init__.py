@@ -13,6 +13,7 @@ from runner.evaluate.judging import judge
 from runner.evaluate.lmeval import lm_eval
 from runner.evaluate.perplexity import perplexity
 from runner.evaluate.result import result, verdict
+from runner.evaluate.taskdata import task
 from runner.making import Maker
 
 MAKERS: dict[str, Maker] = {
@@ -23,5 +24,6 @@ MAKERS: dict[str, Maker] = {
     "lm_eval": lm_eval,
     "perplexity": perplexity,
     "result": result,
+    "task": task,
     "verdict": verdict,
 }

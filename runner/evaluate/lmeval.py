@@ -32,7 +32,9 @@ def lm_eval(m: Making) -> None:
             limit, fewshot, multiturn = options
             names = [t for t, o in tasks.items() if (o.limit, o.fewshot, o.multiturn) == options]
             out = m.out / f"limit-{limit or 'none'}-fewshot-{fewshot}{'' if multiturn else '-one-turn'}"
+            own = {t: str(m.inputs[f"task.{t}"].path) for t in names if f"task.{t}" in m.inputs}
             job = {"arm": m.step.details["arm"], "tasks": names, "task_folder": str(folder), "out": str(out),
+                   "registered": own,
                    "limit": limit, "fewshot": fewshot, "multiturn": multiturn, "batch": jobs.BATCH}  # fmt: skip
             jobs.on_weights(m, "lm_eval", job | asked)
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import chdir, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -31,7 +31,6 @@ from runner.jobs.lm_draws import drawn
 from runner.jobs.lm_served import ServedProof, Server
 from runner.jobs.lm_tasks import read_task, registered_task, sandbox
 from runner.jobs.loading import AdapterProof, load, tokenizer_of
-
 
 OWN = "own"
 
@@ -102,15 +101,18 @@ def evaluate(job: LmEvalJob) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="lm-eval-") as scratch:
         for name in job.tasks:  # lm-eval 0.4.11 logs the file of each task and dies where none is
-            if name not in job.registered:
+            if name in job.registered:
+                task = registered_task(name, Path(job.registered[name]), scratch)
+            else:
                 task = read_task(Path(job.task_folder), name, scratch)
-                Path(scratch, f"{name}.yaml").write_bytes(msgspec.yaml.encode(task))
-        own = {name: registered_task(name, Path(data), scratch) for name, data in job.registered.items()}
+            Path(scratch, f"{name}.yaml").write_bytes(msgspec.yaml.encode(task))
+        (empty := Path(scratch, "empty")).mkdir()
         # Its progress bars cannot be turned off otherwise.
-        with _asked(job) as asked, redirect_stderr(StringIO()):
+        # What a task's file includes is looked for in the current folder first: nothing of the workspace is meant.
+        with _asked(job) as asked, redirect_stderr(StringIO()), chdir(empty):
             raw = lm_eval.simple_evaluate(
                 model=asked.model,
-                tasks=[own.get(name, name) for name in job.tasks],
+                tasks=job.tasks,
                 task_manager=TaskManager(include_path=scratch, include_defaults=False),
                 num_fewshot=job.fewshot,
                 limit=job.limit,

@@ -1,4 +1,4 @@
-"""Local lm-eval tasks, read as the untrusted data that they are.
+"""lm-eval tasks: local ones, read as the untrusted data that they are, and those that lm-eval brings along.
 
 lm-eval trusts a task file: `!function` imports Python, templates reach Python's objects, a metric
 that it does not know is fetched and run. So only known keys are taken, data must stand beside the
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import msgspec.yaml
 
+from runner import lmtasks
 from runner.errors import StepError
 
 ALLOWED = """task tag dataset_path dataset_kwargs training_split validation_split test_split
@@ -44,6 +45,21 @@ def read_task(folder: Path, name: str, cache: str) -> dict[str, Any]:
         raise StepError("lm_eval", f"{path}: data_files must map each split to one file")
     found = {split: beside(folder, file, path) for split, file in files.items()}
     return {**task, "task": name, "dataset_kwargs": {"data_files": found, "cache_dir": cache}}
+
+
+def registered_task(name: str, data: Path, cache: str) -> dict[str, Any]:
+    """One of lm-eval's own tasks, its functions too, to be read from the files that were fetched. Raises StepError."""
+    path = lmtasks.find(name)
+    if path is None:
+        raise StepError("lm_eval", f"lm-eval has no task {name!r}")
+    files = {file.stem: str(file) for file in sorted(data.glob("*.parquet"))}
+    return {
+        "include": str(path),
+        "task": name,
+        "dataset_path": "parquet",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": files, "cache_dir": cache},
+    }
 
 
 def beside(folder: Path, name: str, task: Path) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from runner.errors import RecipeError
 from runner.hardware import Profile
 from runner.load import Loaded
-from runner.plan.evaluate import askable, evaluate, report, task_files
+from runner.plan.evaluate import askable, evaluate, fetch_tasks, report, task_files
 from runner.plan.planner import Planner, hub_request, moves, template_text
 from runner.plan.prepare import prepare
 from runner.plan.train import train
@@ -30,6 +30,7 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
     data = prepare(p)
     model = p.recipe.model
     if model:
+        fetch_tasks(p)
         askable(p, model)  # first, so that nothing is trained that could not be judged
         train(p, model, data)
         if loaded.suites:

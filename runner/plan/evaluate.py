@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from runner import lmtasks
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.load import Loaded
@@ -43,6 +44,7 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             "profile": p.profile,
         }
     trained = [n for n in ("train", "result") if n in p.steps]
+    fetched = fetch_tasks(p)
     _contaminated(p, judged, files, task_inputs, texts)
     for arm in who:
         weights = "tuned" if arm == "tuned" else "base"
@@ -68,13 +70,40 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
                 options["vllm"] = p.vllm
             details: dict[str, Any] = {"tasks": tasks, "arm": arm, "weights": weights}
             details["engine"] = p.recipe.evaluate.engine
-            p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", needs, options | common, **details)
+            p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", [*needs, *fetched], options | common, **details)
         if texts:
             options = {"arm": arm, "files": digests(texts), "suites": wanted}
             details = {"files": texts, "arm": arm, "weights": weights}
             p.add(f"perplexity.{arm}", "perplexity", "evaluate", needs, options | common, **details)
     for suite in judged:
         _judge(p, suite, files[suite.common.name], who)
+
+
+def fetch_tasks(p: Planner) -> list[str]:
+    """The steps that fetch the data of lm-eval's own tasks, one a task: before training, so that none is missing after
+    it. Their names; they are added once."""
+    out = []
+    for suite in p.suites:
+        for task in suite.common.lm_eval.tasks if suite.common.lm_eval else ():
+            path = None if p.workspace.named("evals", f"tasks/{task}.yaml") else lmtasks.find(task)
+            if path is None:
+                continue
+            out.append(f"task.{task}")
+            if out[-1] in p.steps:
+                continue
+            said = lmtasks.read(path)
+            kwargs = said.get("dataset_kwargs") or {}
+            pinned = suite.common.lm_eval.revisions if suite.common.lm_eval else {}
+            options = {
+                "task": task,
+                "path": said["dataset_path"],
+                "subset": said.get("dataset_name"),
+                "revision": pinned.get(task, kwargs.get("revision")),
+                "splits": lmtasks.splits(said),
+                "lm_eval": version("lm-eval"),
+            }
+            p.add(out[-1], "task", "train", [], options)
+    return list(dict.fromkeys(out))
 
 
 def askable(p: Planner, model: r.Model) -> None:

@@ -21,15 +21,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from runner import hubenv
 from runner.datafiles.rows import Columns, record_of, shown
 from runner.errors import StepError
 from runner.fetching import Fetcher, Item
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, source
-from runner.settings import SETTINGS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
-PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
 
 
 def fetch(
@@ -52,9 +51,7 @@ def fetch(
     key = "/".join(x for x in (path, subset, split) if x)
     with tempfile.TemporaryDirectory(prefix="mirepoix-hub-") as folder:
         out, job = Path(folder, "rows.jsonl"), Path(folder, "job.json")
-        # No secrets: they go through the environment, or not at all.
-        told = ("allow", "contact")
-        addresses = {n: net.setting(n) if s.address or n in told else "" for n, s in SETTINGS.items()}
+        addresses = hubenv.addresses(net.setting)
         asked = {"path": path, "revision": revision, "subset": subset, "split": split, "files": files}
         job.write_text(
             json.dumps(asked | {"limit": limit, "settings": addresses, "out": str(out)}), encoding="utf-8"
@@ -78,36 +75,6 @@ class _Failed(Exception):
     """The job's own words."""
 
 
-def _environment(net: Fetcher, folder: Path) -> dict[str, str]:
-    own = {
-        "HOME": str(folder),
-        "HF_HOME": str(folder / "hf"),
-        "HF_ENDPOINT": net.setting("hub_url"),
-        "HF_HUB_USER_AGENT_ORIGIN": "mirepoix",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_XET": "1",  # it connects by itself, past our look at each address
-        "HF_HUB_ETAG_TIMEOUT": "60",
-        "HF_HUB_DOWNLOAD_TIMEOUT": "60",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-        "DO_NOT_TRACK": "1",
-        "USE_TORCH": "0",
-        "USE_TF": "0",
-        "USE_JAX": "0",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "PYTHONHASHSEED": "0",
-    }
-    if token := net.setting("hub_token"):
-        own["HF_TOKEN"] = token
-        del own["HF_HUB_DISABLE_IMPLICIT_TOKEN"]
-    if proxy := net.setting("proxy"):
-        own |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
-    return {k: os.environ[k] for k in PASSED if k in os.environ} | own
-
-
 def _run(net: Fetcher, job: Path, folder: Path, of: int, path: str) -> dict[str, Any]:
     """Run the job, tell how far it is; its last words. Raises _Failed."""
     said: dict[str, Any] = {}
@@ -118,7 +85,7 @@ def _run(net: Fetcher, job: Path, folder: Path, of: int, path: str) -> dict[str,
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=folder,
-            env=_environment(net, folder),
+            env=hubenv.environment(net.setting, folder),
             start_new_session=True,
         )
         try:

@@ -1,0 +1,47 @@
+"""The lm-eval tasks of a suite: files of the workspace or of mirepoix, else tasks that lm-eval brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner import lmtasks
+from runner.errors import Problem
+from runner.suite import LmEval
+from runner.wording import nearest
+from runner.workspace import Workspace
+from runner.yaml12 import Yaml
+
+
+def tasks(doc: Yaml, wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
+    """What is wrong with the tasks that a suite names, each at its place."""
+    own = [t for t in wanted.tasks if not workspace.named("evals", f"tasks/{t}.yaml")]
+    for i, task in enumerate(wanted.tasks):
+        if task in own and (what := _unknown(task, workspace)):
+            yield doc.problem(("lm_eval", "tasks", i), what, at_value=True)
+    for task in wanted.revisions:
+        if task not in own:
+            what = "a revision is that of the data of one of lm-eval's own tasks"
+            what += (
+                " that the suite names" + nearest(task, own)
+                if task not in wanted.tasks
+                else "; this is a file"
+            )
+            yield doc.problem(("lm_eval", "revisions", task), what)
+
+
+def _unknown(task: str, workspace: Workspace) -> str:
+    """Why a task that is no file cannot be run; empty where it can."""
+    known = lmtasks.index()
+    path = lmtasks.find(task)
+    if path is not None:
+        why = lmtasks.unfit(lmtasks.read(path))
+        return f"lm-eval's task {task} cannot be run here: {why}" if why else ""
+    if known.get(task) == "":
+        members = sorted(t for t, file in known.items() if file and t.startswith(f"{task}_"))
+        some = f", such as {', '.join(members[:3])}" if members else ""
+        return f"{task} is a group of lm-eval's tasks; name those that you mean{some}"
+    files = [path.stem for _, path in workspace.glob("evals/tasks/*.yaml")]
+    # There are thousands: only those that begin alike are compared.
+    near = nearest(task, [*files, *(t for t in known if t[:1] == task[:1])])
+    missing = "" if known else " (lm-eval is not installed: pip install 'mirepoix[eval]')"
+    return f"no task file evals/tasks/{task}.yaml, and lm-eval has no such task{missing}{near}"
