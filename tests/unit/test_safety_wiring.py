@@ -85,7 +85,7 @@ def judged(home: Path, name: str, said: dict[str, str], *trained: str) -> dict[s
         folder.mkdir(exist_ok=True)
         message = {"role": "assistant", "content": text}
         answer = {"id": "p", "arm": arm, "raw": text, "finish": "stop", "message": message}
-        (folder / f"{name}.jsonl").write_text(json.dumps(answer) + "\n")
+        (folder / "answers.jsonl").write_text(json.dumps(answer) + "\n")
         (folder / "facts.json").write_text(json.dumps({"arm": arm, "decoding": {}}))
         inputs[f"answers.{arm}.{name}"] = SimpleNamespace(file=lambda part, folder=folder: folder / part)
     MAKERS["judge"](Making(step, made, inputs, out, home / "work", home / "log", lambda *a: None))
