@@ -87,6 +87,20 @@ def _conditions(part: str, suite: str, first: Side, second: Side) -> Iterator[tu
             continue
         a, b = (of_suites(part, both, one, own) for one, own in zip(made, both, strict=True))
         yield from differences(part, suite, a, b)
+    if part == "judge" and first.run != second.run and _rival(first, suite) != _rival(second, suite):
+        yield "whom each is compared with: a win over other answers is another win", True
+
+
+def _rival(side: Side, suite: str) -> list[str] | None:
+    """Digests of the answers that a judge held an arm's against, where it compares two arms."""
+    judge = side.findings[suite].suite.judge
+    options = judge.options if judge else {}
+    if "arm" not in options or "against" not in options:
+        return None
+    rival = options["against"] if side.arm == options["arm"] else options["arm"]
+    step = side.steps.get(f"answers.{rival}.{suite}")
+    files = step.manifest.files if step else {}
+    return sorted(sha256 for name, sha256 in files.items() if name.endswith(".jsonl"))
 
 
 def _shared(

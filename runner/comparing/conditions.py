@@ -52,6 +52,10 @@ def differences(
         if key not in apart and canonical(a) != canonical(b):
             told = "" if key in DIGESTS else _values(a, b)
             yield f"{WORDS.get(key, key)}{told}", key not in NAMED
+    # A judge that looks into what was trained on needs that step; others do not.
+    data = [needs.get("split") for one in (first, second) if isinstance(needs := one.get("needs"), dict)]
+    if part == "judge" and len(data) == 2 and all(data) and data[0] != data[1]:
+        yield "the training data that each was held against", False
 
 
 def of_suites(part: str, suites: Sequence[Suite], made: Mapping[str, Any], own: Suite) -> dict[str, Any]:

@@ -267,6 +267,36 @@ def test_a_report_of_what_was_there_before_is_not_compared(made: Made, step: str
     assert f"{step} of 'two' was made anew since the run was judged to its end; run it again" in result.stderr
 
 
+def test_a_win_over_another_arm_is_another_win(made: Made) -> None:
+    """A judge that compares two arms scores one by the other: other rivals, other numbers."""
+    versus = Suite(CALLS.common, Use("llm_pairwise", {"arm": "tuned", "against": "base"}))
+    for name in ("one", "two", "three"):
+        made.run(name, right=20, suites=[versus])
+    assert made.compare("one", "two").exit_code == 0
+    file = made.root / "runs/three/plan.json"
+    plan = json.loads(file.read_text())
+    said = {"few-calls.jsonl": b'{"id": "p", "arm": "base", "raw": "other words", "finish": "stop"}\n'}
+    weaker = answers("base") | {"run": None, "needs": {"of": "a weaker base"}}
+    plan["report"]["needs"]["answers.base.few-calls"] = made.step("answers.base", weaker, said)
+    file.write_text(json.dumps(plan))
+    result = made.compare("one", "three")
+    assert result.exit_code == 2
+    assert (
+        "few-calls (judge): whom each is compared with: a win over other answers is another win"
+        in result.stderr
+    )
+    assert made.compare("three:base", "three").exit_code == 0, "one judge saw both"
+    assert made.compare("one", "three", "--force").exit_code == 0
+
+
+def test_what_was_held_against_other_data_is_named() -> None:
+    one, two = ({"memorisation": {}, "needs": {"split": mark * 64, "answers.base.s": mark}} for mark in "ab")
+    assert list(differences("judge", "s", one, two)) == [
+        ("the training data that each was held against", False)
+    ]
+    assert list(differences("judge", "s", one, one | {"needs": {"answers.base.s": "c"}})) == []
+
+
 def test_what_changed_both_ways_has_changed(made: Made) -> None:
     """A call that became right and an answer that became rude: their mean is 0, and both are to be seen."""
     made.run("one", right=20)
