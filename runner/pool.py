@@ -50,6 +50,9 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
+    # Their Python starts with `-c`, for which the current folder, a workspace that somebody shared, is otherwise the
+    # first place to look for modules.
+    os.environ["PYTHONSAFEPATH"] = "1"
     # A fork of this process would copy locks that its threads hold; a fork of a fresh server does not.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", type(work).__module__, *getattr(work, "modules", ())])

@@ -29,6 +29,8 @@ def entry() -> None:
 
     Python takes more than a second to take Torch's modules down again, one by one; the kernel does it at once.
     """
+    # Whatever Python is started from here imports nothing of the folder that it is started in.
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         main()
     except SystemExit as e:
