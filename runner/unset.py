@@ -29,14 +29,15 @@ def of_recipe(loaded: Loaded, settings: Settings | None = None) -> list[Unset]:
 
 
 def of_plan(plan: Plan, store: Store, to: Stage = "report", settings: Settings | None = None) -> list[Unset]:
-    """The same for the steps of a plan up to a stage that are not made: what was answered once is asked no more."""
+    """The same for the steps of a plan up to a stage that are not made, and for what is not fetched: what was answered
+    once is asked no more."""
     last = STAGES.index(to)
     open_ = {
         s.name
         for s in plan.steps
         if s.kind in ("filter", "generate", "judge") and STAGES.index(s.stage) <= last
         if store.get(s.fingerprint, verify=False) is None
-    }
+    } | {f.name for f in plan.fetches if f.items is None}
     return _unset(plan.loaded, open_, settings)
 
 
@@ -57,6 +58,9 @@ def _unset(loaded: Loaded, steps: Collection[str] | None, settings: Settings | N
 
 def _asked(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
     """(step, service, who asks it) of all that a recipe has asked."""
+    for source in loaded.recipe.sources:
+        if service := plugins("source")[source.plugin].service(source.options):
+            yield f"fetch.{source.name}", service, f"the source {source.name!r} names the service"
     for use in loaded.recipe.filters:
         if service := plugins("filter")[use.plugin].service(use.options):
             yield "filter", service, f"the filter {use.plugin} names the service"

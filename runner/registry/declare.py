@@ -43,6 +43,7 @@ def source(
     license: str = "",
     fetches: Callable[[Mapping[str, Any]], bool] = always,
     check: CheckFn = nothing,
+    asks: AsksFn = never,
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows.
 
@@ -51,7 +52,8 @@ def source(
     anything to fetch at all. `license` is what its rows have where neither they nor the recipe say, in words for
     `recipe check`. `check` is for what types cannot say, options that do not go together: it gets them all as plain
     data, defaults filled in, and yields (path within them, what is wrong). A recipe that passed it is all that `fetch`
-    and the source ever see, so they need not look again.
+    and the source ever see, so they need not look again. `asks` says of the options which service of the user's
+    settings its fetch asks ("" for none), so that one that is not set is said before the first fetch.
     """
     return _register(
         "source",
@@ -62,6 +64,7 @@ def source(
         license=license,
         fetches=fetches,
         check=check,
+        asks=asks,
     )
 
 

@@ -113,7 +113,14 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("budget", "cost"), "say what tokens cost (price)"
 
 
-@source("teacher", version=2, libraries=("jinja2", "jsonschema"), fetch=fetch, check=_wrong)
+@source(
+    "teacher",
+    version=2,
+    libraries=("jinja2", "jsonschema"),
+    fetch=fetch,
+    check=_wrong,
+    asks=lambda options: "teacher",
+)
 def teacher(
     context: SourceContext,
     *,

@@ -144,6 +144,12 @@ def test_what_is_not_set_is_said_before_the_first_step(
     done = recipe("run")
     assert done.exit_code == 3 and done.output == f"error: filter: {'; '.join(said)}\n"
     assert not (tmp_path / ".mirepoix/artifacts").exists() and not house.asked
+    taught = "sources: [{jsonl: {files: [d.jsonl]}, name: d}, {teacher: {model: big, task: backtranslate, of: d}, name: t}"
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("sources: [{jsonl: {files: [d.jsonl]}}", taught))
+    first = "the source 't' names the service 'teacher'; say where it is: setting teacher_url"
+    assert first in recipe("check").output and first in recipe("plan").output
+    assert recipe("run").output == f"error: fetch.t: {'; '.join([first, *said])}\n"
+    (tmp_path / "r.yaml").write_text(RECIPE)
     done = recipe("run", "--to", "prepare")  # what no step of it asks need not be set
     assert done.exit_code == 3 and done.output == f"error: filter: {said[0]}\n"
     monkeypatch.setenv("MIREPOIX_JUDGE_URL", house.url)
