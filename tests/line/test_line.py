@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +80,6 @@ def _copy(source: Path, target: Path) -> None:
         (target / file.name).write_bytes(file.read_bytes())
 
 
-def _trainers(workspace: Path) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"axolotl.cli.main" in words:
-            found.append(path.parent.name)
-    return [p for p in found if Path(f"/proc/{p}/cwd").resolve() == workspace.resolve()]
-
-
 def _argv(workspace: Path, *more: str) -> list[str]:
     code = "from runner.cli import main; main()"
     where = ["--workspace", str(workspace), "--json"]
@@ -104,34 +89,6 @@ def _argv(workspace: Path, *more: str) -> list[str]:
 def _run(workspace: Path, *more: str) -> tuple[int, dict[str, Any], str]:
     done = subprocess.run(_argv(workspace, *more), capture_output=True, text=True, timeout=900)
     return done.returncode, json.loads(done.stdout), done.stderr
-
-
-def test_killed_in_training_it_goes_on_from_the_checkpoint(workspace: Path) -> None:
-    child = subprocess.Popen(
-        _argv(workspace, "--to", "train"), stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    work, until = workspace / ".mirepoix/work", time.monotonic() + 600
-    while not list(work.glob("*/out/checkpoint-*/trainer_state.json")):
-        assert child.poll() is None and time.monotonic() < until, "no checkpoint came"
-        time.sleep(0.1)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    until = time.monotonic() + 10
-    while _trainers(workspace):  # the job dies with the run: it must not train on, unseen
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    (torn := next(work.glob("*/out")) / "checkpoint-9999").mkdir()
-    (torn / "adapter_model.safetensors").write_bytes(b"torn")
-
-    code, outcome, errors = _run(workspace, "--to", "train")
-    assert (code, errors) == (0, ""), errors
-    assert outcome["executed"] == 1  # the training itself: all before it was made
-    log = (workspace / "runs/line/logs/train.log").read_text()
-    assert "resum" in log.lower().rpartition("$ ")[2]
-    run = workspace / "runs/line"
-    assert (run / "adapter/adapter_model.safetensors").stat().st_size > 0
-    steps = [line for line in log.splitlines() if "'loss':" in line]
-    assert steps
 
 
 def test_the_line_ends_in_a_verdict(workspace: Path) -> None:

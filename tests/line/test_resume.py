@@ -232,6 +232,18 @@ def test_twenty_kills(forks: Any, whole: Path, tmp_path: Path) -> None:
     assert kills == 20
 
 
+def trainers(workspace: Path) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"axolotl.cli.main" in words:
+            found.append(path.parent.name)
+    return [p for p in found if Path(f"/proc/{p}/cwd").resolve() == workspace.resolve()]
+
+
 def test_two_workspaces_have_the_same_data_and_losses_and_real_kills_change_nothing(
     whole: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -254,8 +266,14 @@ def test_two_workspaces_have_the_same_data_and_losses_and_real_kills_change_noth
         while not moment(root / ".mirepoix"):
             assert time.monotonic() < until and child.poll() is None, name
             time.sleep(0.002)
-        os.killpg(child.pid, signal.SIGKILL)
+        os.kill(child.pid, signal.SIGKILL)
         child.wait()
+        until = time.monotonic() + 10
+        while trainers(root):  # the job dies with the run: it must not train on, unseen
+            assert time.monotonic() < until, name
+            time.sleep(0.05)
+    (torn := next((root / ".mirepoix/work").glob("*/out")) / "checkpoint-9999").mkdir()
+    (torn / "adapter_model.safetensors").write_bytes(b"torn")
     done = subprocess.run(
         [sys.executable, "-c", code, *argv(root)], capture_output=True, text=True, timeout=300
     )
