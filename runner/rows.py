@@ -24,10 +24,16 @@ _GAP = 1 << 14  # bytes between two wanted rows that are read rather than jumped
 
 
 def save(path: Path, values: NDArray[Any]) -> None:
-    """A column, as .npy."""
+    """A column, as .npy. Raises OSError where any of it cannot be written."""
     import numpy as np
 
-    np.save(path, values, allow_pickle=False)
+    # Not numpy.save: it writes through C's stdio, and does not look at what closing that says of the last bytes.
+    values = np.ascontiguousarray(values)
+    if values.dtype.hasobject:
+        raise ValueError("a column holds numbers, not objects")
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+        file.write(values.data.cast("B") if values.size else b"")
 
 
 def load(path: Path) -> NDArray[Any]:
