@@ -6,7 +6,9 @@ say (checks). A later pass looks only at the parts that the earlier ones found s
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +70,13 @@ def _shown(path: Path) -> str:
 def _read(path: Path) -> Yaml:
     shown = _shown(path)
     try:
-        with path.open("rb") as file:
-            raw = file.read(4 * MAX_BYTES + 1)  # so that no file, /dev/zero not either, fills the memory
+        # Without waiting: a pipe that nobody writes to would be waited for for ever.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            kind = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(kind):
+                what = "it is a folder" if stat.S_ISDIR(kind) else "it is a pipe or a device, and no file"
+                raise UsageError(f"{shown}: cannot be read: {what}")
+            raw = file.read(4 * MAX_BYTES + 1)  # so that no file fills the memory
     except OSError as e:
         raise UsageError(f"{shown}: cannot be read: {e.strerror or e}") from None
     return parse(decode(raw, shown), shown)
@@ -250,9 +257,8 @@ def load_recipe(path: Path, workspace: Workspace) -> Loaded:
     for name_at, name in enumerate(parts["evaluate"].suites if parts["evaluate"] else []):
         try:
             suites.append(load_suite(name, workspace))
-        except UsageError:
-            known = wording.nearest(name, suite_names(workspace))
-            bad.append(doc.problem(("evaluate", "suites", name_at), f"no suite {name!r}{known}"))
+        except UsageError as e:  # there is none, or it cannot be read
+            bad.append(doc.problem(("evaluate", "suites", name_at), str(e)))
         except NeedsTrust as e:
             trust.append(str(doc.problem(("evaluate", "suites", name_at), str(e))))
         except RecipeError as e:
