@@ -210,10 +210,12 @@ def test_calibration_error() -> None:
 def test_the_share_called_and_the_mean_of_five() -> None:
     labels = Labels([PERSONA] * 10 + [MODERN] * 5, ["a"] * 5 + ["b"] * 5 + ["c"] * 5)
     chances = np.array([0.9, 0.9, 0.9, 0.4, 0.4, 0.1, 0.1, 0.9, 0.1, 0.1, 0.2, 0.2, 0.8, 0.2, 0.2])
-    assert called(labels, chances, PERSONA) == pytest.approx(0.4)
-    assert called(labels, chances, MODERN) == pytest.approx(0.2)
-    assert together(labels, chances) == (0.5 + 1.0) / 2
-    assert together(Labels([PERSONA, MODERN], ["a", "b"]), chances[:2]) is None
+    assert called(labels, chances, PERSONA, 0.5) == pytest.approx(0.4)
+    assert called(labels, chances, PERSONA, 0.35) == pytest.approx(0.6)
+    assert called(labels, chances, MODERN, 0.5) == pytest.approx(0.2)
+    assert together(labels, chances, 0.5) == (0.5 + 1.0) / 2
+    assert together(labels, chances, 0.75) == (0.0 + 1.0) / 2
+    assert together(Labels([PERSONA, MODERN], ["a", "b"]), chances[:2], 0.5) is None
 
 
 def test_what_is_planted_is_there() -> None:

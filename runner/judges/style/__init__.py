@@ -43,7 +43,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
 
 @judge(
     "style",
-    version=3,
+    version=4,
     libraries=("scikit-learn", "scipy", "numpy"),
     metrics=(*METRICS, *FACTS),
     check=_wrong,
@@ -83,8 +83,16 @@ def style(
     words: Annotated[
         int, Meta(ge=20, le=2000, description="Words of the pieces that works are cut to.")
     ] = 200,
+    threshold: Annotated[
+        float,
+        Meta(
+            ge=0.05,
+            le=0.95,
+            description="Probability from which a text counts as the persona's. Higher: fewer others are taken for it.",
+        ),
+    ] = 0.52,
 ) -> Verdict:
-    """Score answers 1 where a classifier hears the persona (probability 0.5 or more), else 0.
+    """Score answers 1 where a classifier hears the persona (probability `threshold` or more), else 0.
 
     Its texts are lines of `texts`, {"text", "label", "group", "kind": "modern" or "period"}, of which `persona` is the
     label sought; or whole works, cut to pieces; or both. An answer longer than one and a half pieces is cut too, and
@@ -110,15 +118,15 @@ def style(
         )
     context.progress(0, 0, "training the style classifier")
     classifier = Classifier(pieces, length, name)
-    facts = measure(classifier, context.seed)
+    facts = measure(classifier, context.seed, threshold)
     about = p.of_works({OTHER: p.works(context.files.get("about_works", ()), by)}, length)
     if about:
         said = classifier.probability([x.text for x in about])
-        facts["check.about"] = round(sum(x >= 0.5 for x in said) / len(said), 6)
-    return Verdict(list(_scores(context, classifier)), facts)
+        facts["check.about"] = round(sum(x >= threshold for x in said) / len(said), 6)
+    return Verdict(list(_scores(context, classifier, threshold)), facts)
 
 
-def _scores(context: JudgeContext, classifier: Classifier) -> Iterable[Score]:
+def _scores(context: JudgeContext, classifier: Classifier, threshold: float) -> Iterable[Score]:
     facts = required(context.probes)
     said = list(context.said("style"))
     heard = probabilities(classifier, [a.text if a else "" for _, _, a in said])
@@ -130,7 +138,7 @@ def _scores(context: JudgeContext, classifier: Classifier) -> Iterable[Score]:
             continue
         reason = unfit(answer.text)
         value = 0.0 if reason else chance
-        yield Score(probe.id, arm, "persona", float(value >= 0.5), reason)
+        yield Score(probe.id, arm, "persona", float(value >= threshold), reason)
         yield Score(probe.id, arm, "persona_probability", value, reason)
         if wanted:
             gone = lost(answer.text, wanted)

@@ -21,35 +21,38 @@ PLANTED = 150
 """Pieces of each kind into which something is planted."""
 
 
-def measure(classifier: Classifier, seed: int) -> dict[str, float]:
-    """The facts, as shares between 0 and 1. Every kind of text weighs the same in each of them."""
+def measure(classifier: Classifier, seed: int, threshold: float) -> dict[str, float]:
+    """The facts, as shares between 0 and 1. Every kind of text weighs the same in each of them. A text is called the
+    persona's from `threshold` on."""
     labels, held = classifier.labels, classifier.held_out()
     rows = np.arange(len(held))
     facts = {
         f"classifier.{name}": value
-        for name, value in _quality(labels, held, (PERSONA, *labels.others), rows).items()
+        for name, value in _quality(labels, held, (PERSONA, *labels.others), rows, threshold).items()
     }
     facts |= {"classifier.n": float(len(held)), "classifier.words": float(classifier.words)}
-    facts["classifier.recall"] = called(labels, held, PERSONA)
+    facts["classifier.recall"] = called(labels, held, PERSONA, threshold)
     for kind in labels.others:
         use = labels.against(kind, rows)
-        apart = _quality(labels, classifier.against(kind)[use], (PERSONA, kind), use)
+        apart = _quality(labels, classifier.against(kind)[use], (PERSONA, kind), use, threshold)
         facts |= {f"classifier.vs_{kind}.{name}": value for name, value in apart.items()}
-        facts[f"classifier.vs_{kind}.called_persona"] = called(labels, held, kind)
-    several = together(labels, held)
+        facts[f"classifier.vs_{kind}.called_persona"] = called(labels, held, kind, threshold)
+    several = together(labels, held, threshold)
     if several is not None:
         facts["classifier.of_five.accuracy"] = several
     facts["classifier.shuffled.accuracy"] = shuffled(classifier, seed)
-    facts |= planted(classifier, held)
+    facts |= planted(classifier, held, threshold)
     return {name: round(float(value), 6) for name, value in facts.items()}
 
 
-def _quality(labels: Labels, chances: Numbers, kinds: Sequence[str], rows: Rows) -> dict[str, float]:
+def _quality(
+    labels: Labels, chances: Numbers, kinds: Sequence[str], rows: Rows, threshold: float
+) -> dict[str, float]:
     """Accuracy, F1, AUC and ECE of probabilities of `rows`."""
     from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
     mine, weights = labels.mine[rows], labels.weights(kinds, rows)
-    said = chances >= 0.5
+    said = chances >= threshold
     return {
         "accuracy": accuracy_score(mine, said, sample_weight=weights),
         "f1": f1_score(mine, said, sample_weight=weights, zero_division=0.0),
@@ -68,15 +71,15 @@ def calibration_error(chances: Numbers, mine: Any, weights: Numbers) -> float:
     return sum(gaps) / float(weights.sum())
 
 
-def called(labels: Labels, chances: Numbers, kind: str, rows: Rows | None = None) -> float:
+def called(labels: Labels, chances: Numbers, kind: str, threshold: float, rows: Rows | None = None) -> float:
     """The share of a kind's texts that are called the persona's; groups weigh as they do in training."""
     rows = np.arange(len(chances)) if rows is None else rows
     of = np.flatnonzero(labels.kinds[rows] == kind)
     weights = labels.weights((kind,), rows[of])
-    return float(np.sum(weights * (chances[of] >= 0.5)) / weights.sum())
+    return float(np.sum(weights * (chances[of] >= threshold)) / weights.sum())
 
 
-def together(labels: Labels, chances: Numbers) -> float | None:
+def together(labels: Labels, chances: Numbers, threshold: float) -> float | None:
     """Accuracy of the mean of TOGETHER pieces of one group, each kind the same; None where no group has as many."""
     right: dict[str, list[bool]] = {}
     order: dict[tuple[str, str], list[float]] = {}
@@ -84,7 +87,7 @@ def together(labels: Labels, chances: Numbers) -> float | None:
         order.setdefault((kind, group), []).append(float(p))
     for (kind, _), some in order.items():
         for at in range(0, len(some) - TOGETHER + 1, TOGETHER):
-            said = sum(some[at : at + TOGETHER]) / TOGETHER >= 0.5
+            said = sum(some[at : at + TOGETHER]) / TOGETHER >= threshold
             right.setdefault(kind, []).append(said == (kind == PERSONA))
     if set(right) != {PERSONA, *labels.others}:
         return None
@@ -112,7 +115,7 @@ def shuffled(classifier: Classifier, seed: int) -> float:
 Plant = Callable[[str, int], str]
 
 
-def planted(classifier: Classifier, held: Numbers) -> dict[str, float]:
+def planted(classifier: Classifier, held: Numbers, threshold: float) -> dict[str, float]:
     """How far the share of texts called the persona's moves, in the kind where it moves most, when something that is
     no style is planted in them: the persona's names, dashes, the words of its topics; and when they are cut short."""
     labels = classifier.labels
@@ -123,7 +126,10 @@ def planted(classifier: Classifier, held: Numbers) -> dict[str, float]:
     for name, plant in plants(classifier).items():
         moved = classifier.held_out([plant(classifier.texts[i], int(i)) for i in rows], rows)
         facts[f"check.{name}"] = max(
-            abs(called(labels, moved, kind, rows) - called(labels, held[rows], kind, rows))
+            abs(
+                called(labels, moved, kind, threshold, rows)
+                - called(labels, held[rows], kind, threshold, rows)
+            )
             for kind in (PERSONA, *labels.others)
         )
     return facts
