@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from runner import hubcache
 from runner import recipe as r
 from runner.errors import StepError, UsageError
 from runner.store import Store, digest, file_digest
@@ -63,7 +64,8 @@ def find(run: str, workspace: Path) -> Served:
     about = _about(beside)
     place = Workspace(root, frozenset({"paths"}))
     made = _made(root, about)
-    if base.revision is None and isinstance(trained_on := (made.get("model") or {}).get("revision"), str):
+    trained_on = about.get("revision") or (made.get("model") or {}).get("revision")
+    if not whole and hubcache.is_commit(trained_on):
         base = msgspec.structs.replace(base, revision=trained_on)  # what the hub's name stood for then
     model = str(whole) if whole else _model(base, place, made, run)
     template = _template(beside, about)

@@ -49,6 +49,14 @@ def base_weights(adapter: r.Adapter) -> str:
     return adapter.quant_type + ("" if adapter.double_quant else "-single")
 
 
+def about(m: Making) -> dict[str, Any]:
+    """mirepoix.json: what was trained, with which template, on which weights; of a hub's model on which commit."""
+    recipe = m.plan.loaded.recipe
+    known = {"recipe": recipe.name, "step": m.step.fingerprint, "template": digest(m.plan.template)}
+    commit = (m.step.ingredients.get("model") or {}).get("revision")
+    return known | {"base_weights": base_weights(recipe.adapter)} | ({"revision": commit} if commit else {})
+
+
 def collect(m: Making, output: Path, state: dict[str, Any]) -> None:
     """The step's artifact, out of the folder that holds the result and the trainer's last state."""
     recipe = m.plan.loaded.recipe
@@ -68,8 +76,7 @@ def collect(m: Making, output: Path, state: dict[str, Any]) -> None:
     if m.plan.template is not None:
         (kept / "chat_template.jinja").unlink(missing_ok=True)
         (kept / "chat_template.jinja").write_text(m.plan.template, encoding="utf-8")
-    about = {"recipe": recipe.name, "step": m.step.fingerprint, "template": digest(m.plan.template)}
-    write_json(kept / "mirepoix.json", about | {"base_weights": base_weights(recipe.adapter)})
+    write_json(kept / "mirepoix.json", about(m))
     config = axolotl_config(m, m.work / "prepared", m.work / "out")
     (m.out / "axolotl.yml").write_text(dump(config), encoding="utf-8")
     size, numbers = sum(p.stat().st_size for p in files), sum(map(_parameters, files))

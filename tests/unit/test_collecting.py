@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -68,6 +69,19 @@ def test_weights_are_all_there_or_none_is(tmp_path: Path) -> None:
 )
 def test_what_an_adapter_stands_on(adapter: r.Adapter, said: str) -> None:
     assert collecting.base_weights(adapter) == said
+
+
+def test_an_adapter_says_on_which_commit_it_was_trained(tmp_path: Path) -> None:
+    m = making(tmp_path, "{}", "train")
+    said = collecting.about(m)
+    assert said == {
+        "recipe": "t",
+        "step": m.step.fingerprint,
+        "template": digest(m.plan.template),
+        "base_weights": "nf4",
+    }
+    hub = replace(m.step, ingredients={"model": {"base": "org/tiny", "revision": "a1" * 20}})
+    assert collecting.about(replace(m, step=hub)) == said | {"revision": "a1" * 20}
 
 
 @pytest.mark.parametrize(

@@ -167,5 +167,9 @@ def test_a_run_is_served_on_the_commit_that_it_was_trained_on(home: Path) -> Non
     assert find("r", home).base.revision == FIRST
     judged = evaluation("r", ["tool-use"], home, name="again")
     assert judged.step("answers.base.tool-use").ingredients["model"]["revision"] == FIRST
-    (run / "recipe.yaml").write_text(RECIPE.replace("base: org/tiny", f"base: org/tiny, revision: {SECOND}"))
-    assert find("r", home).base.revision == SECOND
+    shutil.rmtree(home / ".mirepoix/artifacts")
+    assert find("r", home).base.revision is None, "adapters of the first days do not say it"
+    (run / "adapter/mirepoix.json").write_text(json.dumps(about | {"revision": FIRST}))
+    assert find("r", home).base.revision == FIRST
+    (run / "recipe.yaml").write_text(RECIPE.replace("base: org/tiny", "base: org/tiny, revision: main"))
+    assert find("r", home).base.revision == FIRST
