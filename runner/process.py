@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from runner import scrub
+
 # What a job may know of the user's environment. Tokens for model hubs pass; nothing else that is secret does.
 ALLOWED = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE",
@@ -90,7 +92,20 @@ def start(
             start_new_session=True,
             preexec_fn=_with_parent(),
         )
+    _logs[child.pid] = scrub.Log(log, scrub.known(os.environ | environment(more)))
     return child, begins
+
+
+_logs: dict[int, scrub.Log] = {}
+"""By job: what it writes to. It writes there itself, not through us: whatever kills us loses no word of it."""
+
+
+def clean(ended: subprocess.Popen[bytes] | None = None) -> None:
+    """Cover the secrets in what our jobs have written so far, and in what killed ones left in the same logs."""
+    for log in list(_logs.values()):
+        log.clean()
+    if ended is not None:
+        _logs.pop(ended.pid, None)
 
 
 def run(
@@ -113,9 +128,11 @@ def run(
                 code = child.wait(timeout=every)
                 break
             except subprocess.TimeoutExpired:
+                clean()
                 watch()
     finally:
         end_group(child)
+        clean(child)
     watch()
     if code:
         said = _said(log, begins)

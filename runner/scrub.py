@@ -157,6 +157,19 @@ class Scrubber:
                         self.file(path)
 
 
+class Log:
+    """A file that a job writes to, cleaned again and again: what it has grown by, each time."""
+
+    def __init__(self, path: Path, scrubber: Scrubber) -> None:
+        self._path, self._scrubber, self._at = path, scrubber, 0
+
+    def clean(self) -> None:
+        """Clean what is new in it. One that is gone is clean; what may not be written is an OSError."""
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_size > self._at:
+                self._at = self._scrubber.file(self._path, self._at)
+
+
 def _differing(a: bytes, b: bytes) -> Iterator[tuple[int, int]]:
     """Where covered bytes stand in `b`, which is as long as `a`: only these are written."""
     for run in re.finditer(rb"\*+", b):

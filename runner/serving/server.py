@@ -43,6 +43,7 @@ class Running:
 
     @property
     def ended(self) -> int | None:
+        process.clean()  # whoever asks so waits, and the log grows meanwhile
         return self.child.poll()
 
 
@@ -92,6 +93,7 @@ def serving(
         yield Running(f"http://{HOST}:{port}/v1", engine, list(dict.fromkeys(names)), child, log)
     finally:
         process.end_group(child)
+        process.clean(child)
         log.with_name(f"serve-{port}.json").unlink(missing_ok=True)
 
 
@@ -115,6 +117,7 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path, started: int) ->
     with httpx.Client(trust_env=False, timeout=5) as client:
         while True:
             if (code := child.poll()) is not None:
+                process.clean()
                 raise StepError("serve", _why(log, started, code), shown(log))
             try:
                 if client.get(f"http://{HOST}:{port}/health").status_code == 200:
