@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import traceback
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ import msgspec
 import msgspec.yaml
 from msgspec import Meta, Struct
 
+from runner.errors import StepError
 from runner.jobs import lm_served
 from runner.jobs.job import Job, command
 from runner.jobs.lm_draws import drawn
@@ -109,7 +111,7 @@ def evaluate(job: LmEvalJob) -> None:
         (empty := Path(scratch, "empty")).mkdir()
         # Its progress bars cannot be turned off otherwise.
         # What a task's file includes is looked for in the current folder first: nothing of the workspace is meant.
-        with _asked(job) as asked, redirect_stderr(StringIO()), chdir(empty):
+        with _told(job.tasks), _asked(job) as asked, redirect_stderr(StringIO()), chdir(empty):
             raw = lm_eval.simple_evaluate(
                 model=asked.model,
                 tasks=job.tasks,
@@ -144,6 +146,20 @@ class _Asked:
     template: str
     proof: AdapterProof | None
     served: ServedProof | None = None
+
+
+@contextmanager
+def _told(tasks: list[str]) -> Iterator[None]:
+    """What lm-eval cannot do with a task, in one sentence: a metric that does not fit its answers (f1 of three
+    choices), a field that a template names and no document has. The traceback stands in the log. Raises StepError."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, TemplateError) as e:
+        traceback.print_exc()
+        what = f"lm-eval could not do {', '.join(tasks)}: {type(e).__name__}: {e}"
+        raise StepError("lm_eval", f"{what}; look at the task's file and its data") from e
 
 
 @contextmanager

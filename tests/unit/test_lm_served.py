@@ -228,3 +228,25 @@ def test_options_that_the_server_does_not_know_are_refused(
     (tmp_path / "facts.jsonl").write_bytes((tasks / "facts.jsonl").read_bytes())
     with pytest.raises(StepError, match="generation_kwargs num_beams: not known to the server"):
         run(tiny, tmp_path, tmp_path / "out", ["beams"], server=served(base))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "[{metric: acc}, {metric: acc_norm}, {metric: brier_score}]",
+            "[{metric: f1}]",
+            "could not do odd: ValueError: ",
+        ),
+        ("{{question}}", "{{qestion}}", "could not do odd: UndefinedError: 'qestion' is undefined"),
+    ],
+)
+def test_what_lm_eval_cannot_do_is_said(
+    tiny: Path, tmp_path: Path, base: Completions, old: str, new: str, said: str
+) -> None:
+    assert old in TASKS["choose"]
+    (tmp_path / "odd.yaml").write_text(TASKS["choose"].replace(old, new))
+    rows = [{"question": f"Is it {i}?", "choices": ["a", "b", "c"], "answer": i % 3} for i in range(6)]
+    (tmp_path / "facts.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(StepError, match=said):
+        run(tiny, tmp_path, tmp_path / "out", ["odd"], server=served(base))

@@ -12,6 +12,8 @@ import pytest
 
 from runner import gates, stats
 from runner.findings import findings
+from runner.metrics import Measured
+from runner.record import Score
 from runner.suite import LmEval, Suite, SuiteCommon
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")
@@ -243,3 +245,25 @@ def test_lm_evals_stand_in_for_no_number_is_none() -> None:
     one = raw("bypass", "bypass", [None, None], True)
     assert one["results"]["t"]["bypass,none"] == 999
     assert results_of("t", one) == []
+
+
+def test_two_runs_are_compared_by_draws_of_the_same_documents(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from runner.comparing import _shared
+
+    sides: list[Any] = []
+    for name, wrong in (("one", 0.5), ("two", 0.1)):
+        arms = {a: raw("bleu", "bleu", of_documents("bleu", 60, wrong), True) for a in ("base", "tuned")}
+        found = found_of(tmp_path / name, arms)
+        sides.append(SimpleNamespace(arm="tuned", label=name, measured=found.measured))
+    (one,) = _shared(sides[0], sides[1], sides[0].measured, sides[1].measured)
+    row = one.row()
+    assert list(row["arms"]) == ["one", "two"] and row["difference"]["n"] == 0, "no arm is called base"
+    difference = row["differences"]["one"]
+    assert difference["value"] == row["arms"]["two"]["value"] - row["arms"]["one"]["value"]
+    assert 0 < difference["low"] < difference["high"]
+    mean = Measured("s.t.bleu", "share", "higher", {"tuned": [Score("0", "tuned", "bleu", 1.0)]})
+    assert not list(_shared(sides[0], sides[1], [mean], sides[1].measured)), (
+        "a mean is no number of all documents"
+    )
