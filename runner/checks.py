@@ -54,7 +54,7 @@ def recipe(
         if len(suites) == len(parts["evaluate"].suites):
             yield from gatechecks.gates(doc, parts["evaluate"], suites, workspace)
             yield from _tasks(doc, suites)
-            for i, what in alike(suites):
+            for i, what in (*alike(suites), *gatechecks.shared(suites, workspace)):
                 yield doc.problem(("evaluate", "suites", i), what, at_value=True)
             yield from armchecks.arms(doc, parts["evaluate"], suites)
             yield from _own_judge(doc, model, suites)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runner import lmtasks
@@ -96,6 +96,19 @@ def names_of(suite: Suite, workspace: Workspace) -> Names:
         out.known.add(suite.loss_metric(group))
         out.weights.add(suite.loss_metric(group))
     return out
+
+
+def shared(suites: Sequence[Suite], workspace: Workspace) -> Iterator[tuple[int, str]]:
+    """Suites that have a metric of an earlier one's name, as names with dots can: which, and a sentence. A gate on it
+    would be one on whichever came last."""
+    first: dict[str, Suite] = {}
+    for i, suite in enumerate(suites):
+        for metric in sorted(names_of(suite, workspace).known):
+            other = first.setdefault(metric, suite)
+            if other.metric_name != suite.metric_name:  # where they are one, `alike` says so
+                what = f"{other.common.name!r} and {suite.common.name!r} would both have the metric {metric}"
+                yield i, f"{what}; rename one"
+                break
 
 
 def taken_twice(suite: Suite, workspace: Workspace) -> Iterator[str]:

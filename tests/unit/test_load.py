@@ -198,7 +198,7 @@ def test_errors_of_a_suite_join_those_of_the_recipe() -> None:
     assert "evals/suites/mine.yaml:5:1: x: unknown key" in said[0]
     assert "evals/suites/other.yaml:1:1: probes and a judge go together" in said
     assert "evals/suites/other.yaml:3:9: probes: no file 'evals/none.jsonl'" in said
-    assert any("no file 'evals/tasks/none.yaml'" in line for line in said)
+    assert any("no task file evals/tasks/none.yaml" in line for line in said)
     assert any("r.yaml:3:7: seed" in line for line in said)
 
 
@@ -313,6 +313,18 @@ def test_two_suites_of_one_metric_name_are_refused(home: Path) -> None:
     model = "model: {base: org/model, revision: abc123, template: model}\nevaluate: {suites: [a-b, a_b]}\n"
     (line,) = refused("recipe: 1\nname: t\n" + model + SOURCES)
     assert "'a_b' and 'a-b' would both name their metrics a_b.…; rename one" in line
+
+
+def test_two_suites_cannot_have_one_metric_by_way_of_their_dots(home: Path) -> None:
+    write("evals/tasks/more.yaml", LISTED.format("call_probes"))
+    write("evals/suites/my.yaml", "suite: 1\nname: my\nlm_eval: {tasks: [more]}\n")
+    judge = "probes: probes/weather-calls.jsonl\njudge: {tool_use: {}}\n"
+    write("evals/suites/my.more.yaml", f"suite: 1\nname: my.more\n{judge}")
+    model = "model: {base: org/model, revision: abc123, template: model}\nevaluate: {suites: [my, my.more]}\n"
+    (line,) = refused("recipe: 1\nname: t\n" + model + SOURCES)
+    assert "'my' and 'my.more' would both have the metric my.more.call_probes; rename one" in line
+    write("evals/tasks/more.yaml", LISTED.format("acc"))
+    load("recipe: 1\nname: t\n" + model + SOURCES)
 
 
 def test_a_temperature_that_no_engine_can_divide_by(home: Path) -> None:
