@@ -78,6 +78,12 @@ def splits(config: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(str(config[k]) for k in keys if config.get(k)))
 
 
+def asked(config: Mapping[str, Any]) -> str | None:
+    """The part of its data set of which a task's questions are."""
+    split = config.get("test_split") or config.get("validation_split")
+    return str(split) if split else None
+
+
 def unfit(config: Mapping[str, Any]) -> str:
     """Why a task cannot be run from rows that were fetched before; empty where it can."""
     options = set(config.get("dataset_kwargs") or {}) - {"trust_remote_code", "revision"}

@@ -1,4 +1,4 @@
-"""The documents of local lm-eval tasks, and the texts of what models are judged by that must not be trained on."""
+"""The documents of lm-eval tasks, and the texts of what models are judged by that must not be trained on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runner import lmtasks
 from runner.contamination import plain
 from runner.datafiles.kinds import kind_of, rows
 from runner.datafiles.opened import Bad, Unreadable
 from runner.fetching import InputFile
+from runner.store import Artifact
 from runner.yaml12 import decode, parse
 
 FEWEST = 3
@@ -17,7 +19,7 @@ FEWEST = 3
 # Of a probe or a task's document: what is no text to be judged by, or the same in all of them.
 _ASIDE = ("tools", "id", "tags", "expect")
 # "All of the above" tells nothing: what is chosen from is looked for only where it is long.
-_CHOSEN = ("choices", "options")
+_CHOSEN = ("choices", "options", "endings")
 
 
 def documents(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -49,23 +51,32 @@ def texts(data: Any, chosen: int, fewest: int = FEWEST) -> Iterator[str]:
 
 
 class Asked:
-    """What a task asks: which of its files holds the documents that are asked, and which fields of them.
+    """What a task asks: which of its files holds the documents that are asked, and which fields of them."""
 
-    `files` are the task's own YAML, then its data (`plan.task_files`).
-    """
-
-    def __init__(self, files: tuple[InputFile, ...]) -> None:
-        task: Any = parse(decode(files[0].path.read_bytes(), files[0].name), files[0].name).data
-        task = task if isinstance(task, dict) else {}
-        split = task.get("test_split") or task.get("validation_split")
-        options = task.get("dataset_kwargs")
-        named = options.get("data_files") if isinstance(options, dict) else None
-        name = named.get(split) if isinstance(named, dict) else None
-        wanted = [f for f in files[1:] if isinstance(name, str) and Path(f.name).name == Path(name).name]
-        self.files = wanted or list(files[1:])
+    def __init__(self, task: dict[str, Any], files: list[InputFile]) -> None:
+        self.files = files
         rolling = task.get("output_type") == "loglikelihood_rolling"
         asks = [task.get("doc_to_text"), task.get("doc_to_target") if rolling else None]
         self.fields = {field for text in asks if isinstance(text, str) for field in _fields(text)}
+
+    @classmethod
+    def local(cls, files: tuple[InputFile, ...]) -> Asked:
+        """Of a task that is a file: its YAML, then its data (`plan.task_files`)."""
+        task: Any = parse(decode(files[0].path.read_bytes(), files[0].name), files[0].name).data
+        task = task if isinstance(task, dict) else {}
+        options = task.get("dataset_kwargs")
+        named = options.get("data_files") if isinstance(options, dict) else None
+        name = named.get(lmtasks.asked(task)) if isinstance(named, dict) else None
+        wanted = [f for f in files[1:] if isinstance(name, str) and Path(f.name).name == Path(name).name]
+        return cls(task, wanted or list(files[1:]))
+
+    @classmethod
+    def fetched(cls, name: str, data: Artifact) -> Asked:
+        """Of a task that lm-eval brings along: the split that is asked, of what was fetched for it."""
+        path = lmtasks.find(name)
+        task = lmtasks.read(path) if path else {}
+        file = f"{lmtasks.asked(task)}.parquet"
+        return cls(task, [InputFile(f"task {name}/{file}", data.file(file), data.manifest.files[file])])
 
     def of(self, document: dict[str, Any], chosen: int) -> Iterator[str]:
         """The texts of a document that its question is made of; all that it has, where the task does not tell which."""

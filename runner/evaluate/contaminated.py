@@ -65,7 +65,7 @@ def _documents(m: Making, ngram: int) -> Iterator[_Wanted]:
     """Of lm-eval's tasks: what is asked, as far as it is asked."""
     for suite, task, files, limit in m.step.details["tasks"]:
         try:
-            asked = Asked(files)
+            asked = Asked.local(files) if files else Asked.fetched(task, m.inputs[f"task.{task}"])
             for file in asked.files:
                 for number, document in islice(documents(file), limit):
                     for text in asked.of(document, ngram):

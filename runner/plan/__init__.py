@@ -27,10 +27,10 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
     p = Planner(loaded, workspace, wanted)
     if loaded.recipe.model and (bad := list(machine(loaded.document, loaded.recipe.train, p.profile))):
         raise RecipeError(bad)
+    fetch_tasks(p)
     data = prepare(p)
     model = p.recipe.model
     if model:
-        fetch_tasks(p)
         askable(p, model)  # first, so that nothing is trained that could not be judged
         train(p, model, data)
         if loaded.suites:

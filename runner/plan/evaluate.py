@@ -80,8 +80,8 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
 
 
 def fetch_tasks(p: Planner) -> list[str]:
-    """The steps that fetch the data of lm-eval's own tasks, one a task: before training, so that none is missing after
-    it. Their names; they are added once."""
+    """The steps that fetch the data of lm-eval's own tasks, one a task: first of all, since what is asked must not be
+    trained on, and so that none is missing after the training. Their names; they are added once."""
     out = []
     for suite in p.suites:
         for task in suite.common.lm_eval.tasks if suite.common.lm_eval else ():
@@ -102,7 +102,7 @@ def fetch_tasks(p: Planner) -> list[str]:
                 "splits": lmtasks.splits(said),
                 "lm_eval": version("lm-eval"),
             }
-            p.add(out[-1], "task", "train", [], options)
+            p.add(out[-1], "task", "prepare", [], options)
     return list(dict.fromkeys(out))
 
 
@@ -142,7 +142,7 @@ def _contaminated(
     if p.recipe.decontaminate.against == "evals" or "split" not in p.steps or not (judged or tasks or texts):
         return
     known = [(s, s.common.lm_eval) for s in p.suites if s.common.lm_eval]
-    asked = [(s, t, o.limit) for s, o in known for t in o.tasks if tasks[t]]  # those whose data lie here
+    asked = [(s, t, o.limit) for s, o in known for t in o.tasks]
     options = {
         "probes": digests(files),
         "limits": {s.common.name: s.common.limit for s in judged},
@@ -156,7 +156,7 @@ def _contaminated(
         "tasks": [(s, t, tasks[t], limit) for s, t, limit in asked],
         "texts": texts,
     }
-    p.add("contaminated", "contaminated", "evaluate", ["split"], options, **details)
+    p.add("contaminated", "contaminated", "evaluate", ["split", *fetch_tasks(p)], options, **details)
 
 
 def _answers(

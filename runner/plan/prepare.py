@@ -40,7 +40,7 @@ def prepare(p: Planner) -> str:
     # What is held out is decided with the mix: it is never repeated.
     mix = {"mix": msgspec.to_builtins(recipe.mix)} | split
     last = p.add("mix", "mix", "prepare", _needs(shelf, last), mix)
-    before = [n for n in p.steps if p.steps[n].stage == "prepare" and n != "model"]
+    before = [n for n, s in p.steps.items() if s.stage == "prepare" and s.kind not in ("model", "task")]
     return p.add("split", "split", "prepare", before, split)
 
 
@@ -111,14 +111,17 @@ def _decontaminate(p: Planner, shelf: list[str], last: str) -> str:
                 against += task_files(task, p.workspace)
             for globs in suite.common.perplexity.texts.values() if suite.common.perplexity else []:
                 texts += p.workspace.inputs("glob", globs)
-    if not against and not texts:
+    cleaned = p.recipe.decontaminate.against == "evals"
+    tasks = [n.removeprefix("task.") for n, step in p.steps.items() if cleaned and step.kind == "task"]
+    if not against and not texts and not tasks:
         return last
     files = {"against": tuple(dict.fromkeys(against)), "texts": tuple(dict.fromkeys(texts))}
     options = {
         "decontaminate": msgspec.to_builtins(p.recipe.decontaminate),
         "files": digests(files),
     }
-    return p.add("decontaminate", "decontaminate", "prepare", _needs(shelf, last), options, files=files)
+    needs = [*(f"task.{t}" for t in tasks), *_needs(shelf, last)]  # the last one says which rows are left
+    return p.add("decontaminate", "decontaminate", "prepare", needs, options, files=files, tasks=tasks)
 
 
 def _render(p: Planner, model: r.Model, shelf: list[str], last: str, late: list[dict[str, Any]]) -> str:

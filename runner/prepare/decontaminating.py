@@ -13,7 +13,7 @@ from runner.fetching import InputFile
 from runner.making import Making
 from runner.prepare.selected import Said, selected
 from runner.rows import Shelf, save
-from runner.taskdocs import documents, texts
+from runner.taskdocs import Asked, documents, texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +62,14 @@ def decontaminate(m: Making) -> None:
             for n, document in documents(file)
             for text in texts(document, wanted.ngram)
         ]
+        for task in m.step.details["tasks"]:
+            asked = Asked.fetched(task, m.inputs[f"task.{task}"])
+            against += [
+                (f"{file.name}:{n}", text)
+                for file in asked.files
+                for n, document in documents(file)
+                for text in asked.of(document, wanted.ngram)
+            ]
     except ValueError as e:
         raise m.fail(str(e)) from None
     plain_files = [*files["texts"], *(f for f in files["against"] if f.name.endswith(".txt"))]

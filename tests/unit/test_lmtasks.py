@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ pytest.importorskip("lm_eval", reason="lm-eval is not installed")
 
 from runner import lmtasks, settings
 from runner.errors import RecipeError, StepError
+from runner.evaluate import MAKERS
 from runner.evaluating import plan
 from runner.gatechecks import names_of
-from runner.load import load_suite
+from runner.load import load_recipe, load_suite
+from runner.making import Making
+from runner.plan import plan as recipe_plan
 from runner.run import run
 from runner.settings import Settings
 from runner.store import Store
@@ -186,3 +190,51 @@ def test_a_hub_out_of_reach_is_one_sentence(tiny: Path, tmp_path: Path, hub: Hub
     suite(tmp_path, "{tasks: [arc_easy]}")
     with pytest.raises(StepError, match=r"hub has no data set allenai/ai2_arc"):
         run(plan(str(tiny), ["own"], tmp_path), settings=told(hub))
+
+
+# -- not trained on -----------------------------------------------------------------------------------
+
+RECIPE = """
+recipe: 1
+name: r
+sources:
+  - jsonl: {{files: [talk.jsonl]}}
+    name: talk
+decontaminate: {{against: {against}}}
+model: {{base: tiny, template: chatml-tools, end_of_turn: <|im_end|>, max_length: 512}}
+evaluate: {{suites: [own]}}
+"""
+
+
+@pytest.mark.parametrize("against", ["evals", "none"])
+def test_what_they_ask_is_not_trained_on(tiny: Path, tmp_path: Path, hub: Hub, against: str) -> None:
+    suite(tmp_path, "{tasks: [hellaswag]}")
+    shutil.copytree(tiny, tmp_path / "tiny")
+    asked, chosen = question(3)["ctx"] + " Was it so?", "He asks 3 dogs."
+    rows = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": f"Number {n}."}]}
+        for n, text in enumerate(("What is a boat?", asked, chosen, "And a river?"))
+    ]
+    (tmp_path / "talk.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (tmp_path / "r.yaml").write_text(RECIPE.format(against=against))
+    place = Workspace(tmp_path)
+    made = recipe_plan(load_recipe(tmp_path / "r.yaml", place), place)
+    assert made.steps[0].name == "task.hellaswag"
+    run(made, settings=told(hub), to="prepare")
+    store = Store(tmp_path)
+    split = store.get(made.step("split").fingerprint)
+    assert split is not None
+    kept = [
+        line
+        for n in ("train", "validation")
+        for line in split.file(f"data/{n}.jsonl").read_text().splitlines()
+    ]
+    if against == "evals":
+        assert len(kept) == 3 and asked not in "".join(kept)
+        return
+    assert len(kept) == 4
+    step = made.step("contaminated")
+    inputs = {n: artifact for n in step.needs if (artifact := store.get(made.step(n).fingerprint))}
+    m = Making(step, made, inputs, tmp_path / "out", tmp_path / "work", tmp_path / "log", lambda *a: None)
+    with pytest.raises(StepError, match=r"the document 4 of the task 'hellaswag' \(suite 'own'\) stands in"):
+        MAKERS["contaminated"](m)

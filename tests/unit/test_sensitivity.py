@@ -152,6 +152,7 @@ def test_tool_use_says_what_it_scores() -> None:
     probes = (
         Probe("a", ask, tools, expect={"calls": [{"name": "f", "arguments": {}}]}),
         Probe("b", ask, tools, expect={"calls": []}),
+        Probe("c", ask, tools, expect={"turns": [[], []]}, then=["And?"]),
     )
     answers = tuple(Answer(p.id, "base", "Yes.", "stop", Message("assistant", "Yes.")) for p in probes)
     assert said("tool_use", judge.call(JudgeContext(probes, answers, {}, 17))) == judge.names({})
