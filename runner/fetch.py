@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from runner import lock
+from runner import lock, scrub
 from runner.errors import StepError
 from runner.fetching import Fetcher, Got, InputFile, Item, Keep, Unfetched, paid
 from runner.record import Record
@@ -43,6 +43,10 @@ class Net(Fetcher):
         self.name, self.seed = fetch.source.name, seed
         self.files: Mapping[str, tuple[InputFile, ...]] = fetch.files
         self._client, self._settings, self._records, self._progress = client, settings, records, progress
+
+    @cached_property
+    def _scrubber(self) -> scrub.Scrubber:
+        return scrub.known(settings=self._settings)
 
     @cached_property
     def _doubtful(self) -> set[str]:
@@ -102,7 +106,9 @@ class Net(Fetcher):
         self._doubtful.discard(got.sha256)
 
     def told_of(self, item: Item) -> Item:
-        """An item, with what speaks against its being whole."""
+        """An item, with what speaks against its being whole; its error tells no secret."""
+        if item.error:
+            item = replace(item, error=self._scrubber.text(item.error))
         return replace(item, doubt=DOUBT) if item.sha256 in self._doubtful else item
 
     def forget(self, got: Got) -> None:

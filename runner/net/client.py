@@ -270,6 +270,7 @@ class Client:
             if facts.encoding:
                 bodies.unpack(part.whole, part.plain, facts.encoding, ask.most)
                 came = part.plain
+                ask.secrets.scrubber.file(came)
             proven = facts.proven or bool(facts.encoding)  # what is packed says where it ends
             if ask.robots != "is it":
                 posted, kind = ask.content is not None, facts.content_type

@@ -79,6 +79,13 @@ class Ask:
             | apart
         )
 
+    def clean(self, facts: Facts) -> Facts:
+        """What an answer's head says, without what we sent."""
+        said = {
+            n: v for n in facts.__struct_fields__ if isinstance(v := getattr(facts, n), str) and n != "url"
+        }
+        return msgspec.structs.replace(facts, **{n: self.secrets.hide(v) for n, v in said.items()})
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -165,7 +172,7 @@ class Transfer:
         if answer.status == 206 and hop.facts:
             end, total = self._range(hop, hop.facts, answer, part)
         elif answer.status == 200 or (answer.status == 201 and ask.content is not None):
-            facts = _facts(hop.address, answer)
+            facts = ask.clean(_facts(hop.address, answer))
             if ask.robots != "is it":
                 body.check_type(facts.content_type, ask.accept)
             end = total = facts.total
@@ -174,11 +181,12 @@ class Transfer:
         if total > ask.most:
             part.clear()
             raise TooMuch(f"it has {total:,} bytes, more than the {ask.most:,} allowed")
+        chunks = ask.secrets.scrubber.stream(answer.chunks()) if ask.secrets.scrubber else answer.chunks()
         if answer.status == 206:
-            part.append(hop.at, answer.chunks(), ask.most)
+            part.append(hop.at, chunks, ask.most)
         else:
             part.begin(facts)
-            part.append(0, answer.chunks(), ask.most)
+            part.append(0, chunks, ask.most)
         if answer.lied() or 0 <= end < part.size():
             part.clear()
             raise Unfetched("more bytes came than the server had announced")

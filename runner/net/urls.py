@@ -15,6 +15,7 @@ import httpx
 
 from runner.errors import safe
 from runner.fetching import Unfetched
+from runner.scrub import Scrubber
 
 LONGEST = 8000
 PORTS = {"http": 80, "https": 443}
@@ -100,12 +101,16 @@ class Secrets:
         spelled = {s for v in values for s in (v, quote(v, safe=""), quote(v), quote_plus(v))}
         # A secret of three letters would be found in half of all texts; parameters go by their names too.
         self._shown = sorted((s for s in spelled if len(s) > 3), key=len, reverse=True)
+        self.scrubber = Scrubber(
+            [*self.private.values(), *(w for v in self.headers.values() for w in v.split()[-1:])]
+        )
+        """Covers them in what comes back: a server may say what it was sent."""
 
     def hide(self, text: str) -> str:
         """The text with every secret in it blotted out."""
         for secret in self._shown:
             text = text.replace(secret, "***")
-        return text
+        return self.scrubber.text(text)
 
     def strip(self, address: Address) -> Address:
         """The address as it may be shown and kept: a server may have put our secrets into its Location."""

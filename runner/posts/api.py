@@ -19,6 +19,7 @@ import msgspec
 from runner.errors import StepError
 from runner.fetching import Fetcher, Unfetched
 from runner.posts import masked
+from runner.scrub import Scrubber
 
 Listing = Literal["top", "new", "hot"]
 Period = Literal["all", "year", "month", "week", "day"]
@@ -55,7 +56,7 @@ def posts(net: Fetcher, subreddit: str, listing: Listing, period: Period, limit:
         raise Unfetched(f"what Reddit gives for r/{subreddit} cannot be understood") from None
 
 
-def _session() -> Any:
+def _session(scrubber: Scrubber) -> Any:
     """What PRAW talks through: as `requests` has it, but an answer has an end, in bytes and in time."""
     import requests  # type: ignore[import-untyped, unused-ignore]
 
@@ -68,7 +69,7 @@ def _session() -> Any:
                 if len(content) > _ANSWER or time.monotonic() - started > _SECONDS:
                     response.close()
                     raise requests.exceptions.ContentDecodingError("the answer does not end")
-            response._content = _NO_AUTHOR.sub(b'"author": "[deleted]"', bytes(content))
+            response._content = _NO_AUTHOR.sub(b'"author": "[deleted]"', scrubber.data(bytes(content)))
             return response
 
     session = Session()
@@ -77,7 +78,7 @@ def _session() -> Any:
 
 
 def _reddit(net: Fetcher, praw: Any) -> Any:
-    session = _session()
+    session = _session(Scrubber(map(net.setting, _SECRETS)))
     if proxy := net.setting("proxy"):
         session.proxies = {"http": proxy, "https": proxy}
     contact = re.sub(r"[^\x21-\x7e]|[()\\]", "", net.setting("contact"))

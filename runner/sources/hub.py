@@ -8,25 +8,23 @@ one item; a stream that breaks off is none.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from runner import hubenv
+from runner import hubenv, warded
 from runner.datafiles.rows import Columns, record_of, shown
 from runner.errors import StepError
 from runner.fetching import Fetcher, Item
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, source
+from runner.scrub import Scrubber
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -56,18 +54,20 @@ def fetch(
         job.write_text(
             json.dumps(asked | {"limit": limit, "settings": addresses, "out": str(out)}), encoding="utf-8"
         )
+        scrubber = Scrubber([net.setting("hub_token")])
         try:
             taken = _run(net, job, Path(folder), limit or 0, path)
         except _Failed as e:
-            yield Item(key, meta={"origin": path}, error=str(e))
+            yield Item(key, meta={"origin": path}, error=scrubber.text(str(e)))
             return
+        scrubber.file(out)  # a hub may say what it was sent, in rows too
         with out.open("rb") as rows:
             sha256 = net.store(iter(lambda: rows.read(1 << 20), b""))
     commit = str(taken["commit"])
     if revision != commit:
         how = f"revision {revision!r}" if revision else "no revision is named"
         net.progress(taken["rows"], limit or 0, f"{path}: {how}; took {commit} (pin it: revision: {commit})")
-    meta = {"origin": f"{path}@{commit}", "revision": commit, "license": str(taken["license"])}
+    meta = {"origin": f"{path}@{commit}", "revision": commit, "license": scrubber.text(str(taken["license"]))}
     yield Item(key, sha256, {k: v for k, v in meta.items() if v})
 
 
@@ -79,14 +79,13 @@ def _run(net: Fetcher, job: Path, folder: Path, of: int, path: str) -> dict[str,
     """Run the job, tell how far it is; its last words. Raises _Failed."""
     said: dict[str, Any] = {}
     with open(folder / "errors", "w+b") as errors:
-        child = subprocess.Popen(
+        child = warded.start(
             [sys.executable, "-m", "runner.jobs.hub_rows", str(job)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=folder,
             env=hubenv.environment(net.setting, folder),
-            start_new_session=True,
         )
         try:
             assert child.stdout is not None
@@ -96,9 +95,7 @@ def _run(net: Fetcher, job: Path, folder: Path, of: int, path: str) -> dict[str,
                     net.progress(said.get("done", 0), of, f"rows of {path}")
             code = child.wait()
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            warded.end(child, 0)
         if code:
             errors.seek(0)
             words = errors.read()[-20_000:].decode("utf-8", "replace").strip().splitlines()

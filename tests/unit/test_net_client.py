@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import json
@@ -21,6 +22,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -490,6 +492,34 @@ def test_no_error_tells_a_secret(client: Make, server: Upstream, tmp_path: Path)
     assert "***" in str(refused(client(), f"{server.base}/echo", "broken HTTP", headers={"X-Key": "s3cret"}))
     e = refused(client(), f"{server.base}/a", "HTTP cannot say", headers={"X-Key": "s3cret\r\nX: y"})
     assert "s3cret" not in str(e) and b"s3cret" not in everything(tmp_path)
+
+
+def test_an_answer_that_tells_our_secret_is_covered_before_it_is_kept(
+    client: Make, server: Upstream, tmp_path: Path
+) -> None:
+    key = "s3cr3t/k3y+0123456789"
+
+    def answer(request: Request) -> bytes:
+        said = request.headers["authorization"]
+        told = {
+            "said": said,
+            "basic": base64.b64encode(b"me:" + key.encode()).decode(),
+            "url": quote(key, safe=""),
+        }
+        content = json.dumps(told).encode()
+        packed = request.target == "/packed"
+        more = {"Content_Encoding": "gzip"} if packed else {}
+        kind = f"application/json; charset={key}"
+        return reply(gzip.compress(content) if packed else content, kind=kind, ETag=f'"{key}"', **more)
+
+    server.routes["/a"] = server.routes["/packed"] = answer
+    for path in ("/a", "/packed"):
+        got = client().get(f"{server.base}{path}", robots=False, headers={"Authorization": f"Bearer {key}"})
+        told = json.loads(got.bytes())
+        assert told["said"] == "Bearer " + "*" * len(key) and "*" in told["basic"] and "*" in told["url"]
+    kept = everything(tmp_path)
+    assert key.encode() not in kept and base64.b64encode(b"me:" + key.encode())[6:-4] not in kept
+    assert quote(key, safe="").encode() not in kept
 
 
 def test_what_the_client_decides_no_source_may_set(client: Make, server: Upstream) -> None:
