@@ -69,6 +69,9 @@ class Display:
                 self.bar.starts(f"  run   {name}", safe(event.why))
             else:
                 self._line(f"  run   {name}  {event.why}".rstrip())
+        elif event.what == "waits":
+            self._say_kept()
+            self._line(f"  wait  {name}  {event.why}")
         elif event.what == "progress" and self.bar:
             self.bar.moves(event.done, event.of, safe(event.why))
         elif event.what == "made":

@@ -46,7 +46,8 @@ MAKERS: Mapping[str, Maker] = {
 
 @dataclass(frozen=True)
 class Event:
-    """What a run tells: a step `starts`, makes `progress`, is `made`, or was `kept` from an earlier run."""
+    """What a run tells: a step `starts`, makes `progress`, is `made`, `waits` for another run that makes it, or was
+    `kept` from an earlier one."""
 
     what: str
     step: str
@@ -104,14 +105,9 @@ class _Walk:
         """A step's artifact: from the store, else made now."""
         if step.name in self.made:
             return self.made[step.name]
-        artifact = self.store.get(step.fingerprint)
-        if artifact is None:
-            self.tell(
-                Event("starts", step.name, step.stage, self.whys[step.name] or "its artifact is damaged")
-            )
-            artifact = _make(self.plan, self.store, step, self.made, self.tell, self.settings)
-            self.executed += 1
-            self.tell(Event("made", step.name, step.stage))
+        while (artifact := self.store.get(step.fingerprint)) is None:
+            if (artifact := self._make(step)) is not None:
+                break
         else:
             self.kept += 1
             self.tell(Event("kept", step.name, step.stage))
@@ -120,6 +116,26 @@ class _Walk:
             self.remembered[step.name] = step.ingredients
             _remember(self.plan, self.remembered)
         return artifact
+
+    def _make(self, step: Step) -> Artifact | None:
+        """Make a step. None where another run made it while we waited for that."""
+
+        def waits(process: int | None) -> None:
+            why = f"process {process or 'of another run'} makes it"
+            self.tell(Event("waits", step.name, step.stage, why))
+
+        def there() -> bool:
+            return self.store.get(step.fingerprint, verify=False) is not None
+
+        with self.store.waiting(step.fingerprint, waits, there) as mine:
+            if not mine or there():
+                return None
+            why = self.whys[step.name] or "its artifact is damaged"
+            self.tell(Event("starts", step.name, step.stage, why))
+            artifact = _make(self.plan, self.store, step, self.made, self.tell, self.settings)
+            self.executed += 1
+            self.tell(Event("made", step.name, step.stage))
+            return artifact
 
     def fetch(self, settings: Settings, refresh: Refresh) -> None:
         """Fetch what is not locked yet, or what `refresh` names; the plan is made anew after each."""
@@ -173,7 +189,7 @@ def run(
     `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
     """
     store = Store(plan.workspace.root)
-    with store.locked():
+    with store.locked(plan.loaded.recipe.name):
         settings = settings or load_settings()
         _all_set(plan, store, to, settings)
         plan = _pinned(plan, refresh)

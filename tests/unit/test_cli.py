@@ -370,10 +370,10 @@ def test_a_record_that_a_mix_lacks_a_tag_for_is_named() -> None:
     assert "has no tag 'mood'; give its source one" in done.stderr
 
 
-def test_a_locked_workspace_is_75() -> None:
+def test_a_run_that_is_held_is_75() -> None:
     from runner.store import Store
 
-    with Store(Path()).locked():
+    with Store(Path()).locked("small"):
         done = recipe("run", "r.yaml", "--to", "prepare")
     assert done.exit_code == 75
     assert done.stderr.startswith("error: another run (process ")

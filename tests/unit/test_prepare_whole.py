@@ -169,7 +169,6 @@ def lay(root: Path, wanted: dict[str, Any]) -> tuple[Path, int]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for the disk: what survives a crash is tested with the store."""
-    monkeypatch.setattr("runner.store.fsync", lambda path: None)
     monkeypatch.setattr(os, "fsync", lambda fd: None)
 
 

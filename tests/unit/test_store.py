@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def test_the_work_of_finished_steps_goes_that_of_others_stays(tmp_path: Path) ->
     for fingerprint in (PRINT, other):
         (store.work(fingerprint) / "checkpoint").write_text("of a training")
     make(store)
-    with store.locked():
+    with store.locked("r"):
         assert [p.name for p in (store.root / "work").iterdir()] == [other]
 
 
@@ -73,10 +74,9 @@ def test_killed_at_any_point_it_is_whole_or_not_there(
 
     store = Store(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(stores, "fsync", dying(stores.fsync))
-        patch.setattr(stores.os, "fsync", dying(os.fsync))
+        patch.setattr(os, "fsync", dying(os.fsync))
         patch.setattr(Path, "rename", dying(Path.rename))
-        patch.setattr(stores.shutil, "rmtree", lambda *args, **kwargs: None)
+        patch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
         try:
             make(store)
             died = False
@@ -134,7 +134,7 @@ def test_work_outlives_and_tmp_of_killed_runs_is_swept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (store.work(PRINT) / "checkpoint").write_text("x")
     (store.root / "tmp" / "old.123").mkdir(parents=True)
-    with store.locked():
+    with store.locked("r"):
         assert not (store.root / "tmp" / "old.123").exists()
         assert (store.work(PRINT) / "checkpoint").exists()
 
@@ -143,7 +143,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from runner.store import Store
-with Store(Path(sys.argv[1])).locked():
+with Store(Path(sys.argv[1])).locked("r"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -154,11 +154,11 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path: Path) -> No
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Locked, match=f"process {holder.pid}"), Store(tmp_path).locked():
+        with pytest.raises(Locked, match=f"process {holder.pid}"), Store(tmp_path).locked("r"):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with Store(tmp_path).locked():
+        with Store(tmp_path).locked("r"):
             pass
     finally:
         holder.kill()
@@ -170,7 +170,7 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path: Path) -> No
 def test_the_lock_can_be_taken_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for _ in range(2):
-        with store.locked(), pytest.raises(Locked), store.locked():
+        with store.locked("r"), pytest.raises(Locked), store.locked("r"):
             pass
 
 
@@ -191,7 +191,7 @@ def test_place_links_or_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "s").write_text("x")
     place(tmp_path / "s", tmp_path / "d" / "t")
     assert (tmp_path / "d" / "t").samefile(tmp_path / "s")
-    monkeypatch.setattr(stores.os, "link", lambda *args: (_ for _ in ()).throw(OSError()))
+    monkeypatch.setattr(os, "link", lambda *args: (_ for _ in ()).throw(OSError()))
     place(tmp_path / "s", tmp_path / "d" / "t")
     assert (tmp_path / "d" / "t").read_text() == "x"
     assert not (tmp_path / "d" / "t").samefile(tmp_path / "s")

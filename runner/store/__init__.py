@@ -1,0 +1,176 @@
+"""Artifacts: folders named by a fingerprint, whole or not there at all.
+
+An artifact is written under a temporary name; its files are fsynced, `manifest.json` is written last, the
+folder is renamed into place and its parent fsynced. So a manifest means done, whatever was killed when.
+Digests are checked when an artifact is used; one that does not hold is set aside in `quarantine/`.
+
+    files      old or new, never half; canonical JSON
+    locks      one process at a time, held by the kernel
+    manifest   what an artifact says of itself
+
+Several runs may be at work at once: a step is made under the lock of its fingerprint, a run is laid out under the
+lock of its name. No link below `.mirepoix/` is followed where something is written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runner import paths
+from runner.errors import Locked
+from runner.store.files import canonical, digest, file_digest, fsync, place, write_atomic
+from runner.store.locks import Locks
+from runner.store.manifest import VERSION, Artifact, Manifest, read, write
+
+__all__ = (
+    "VERSION", "Artifact", "Manifest", "Store", "canonical", "digest", "file_digest", "fsync", "place", "write_atomic",
+)  # fmt: skip
+
+
+class Store:
+    """The artifacts of one workspace, under `.mirepoix/`. Locks are those of this object: another one waits."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self.root = workspace / ".mirepoix"
+        self._locks = Locks(lambda: self.folder("locks"))
+
+    def folder(self, *names: str) -> Path:
+        """A folder of the store, made where it is missing. Raises NeedsTrust where a link is in the way."""
+        return paths.folder(self.workspace, ".mirepoix", *names)
+
+    def work(self, fingerprint: str) -> Path:
+        """A folder for a step's unfinished work; it outlives a kill, so that the step can resume."""
+        path = self.folder("work", fingerprint)
+        paths.check_all(self.workspace, path)
+        return path
+
+    def path(self, fingerprint: str) -> Path:
+        return self.root / "artifacts" / fingerprint[:2] / fingerprint
+
+    def get(self, fingerprint: str, *, verify: bool = True) -> Artifact | None:
+        """The artifact, or None if it is not there. A damaged one is quarantined, and so not there."""
+        found = self._look(fingerprint, verify)
+        if isinstance(found, Artifact):
+            return found
+        if not found or not verify:  # a mere look changes nothing
+            return None
+        with self.trying(fingerprint) as mine:
+            if not mine:  # who makes it has set it aside, or will
+                return None
+            found = self._look(fingerprint, verify)
+            if isinstance(found, Artifact):  # made anew since we looked
+                return found
+            if found:
+                self._quarantine(self.path(fingerprint))
+            return None
+
+    def _look(self, fingerprint: str, verify: bool) -> Artifact | bool:
+        """The artifact; else whether there is something in its place."""
+        path = self.path(fingerprint)
+        try:
+            manifest = read((path / "manifest.json").read_bytes())
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        if (
+            manifest is None
+            or manifest.fingerprint != fingerprint
+            or not all(map(_is_within, manifest.files))
+        ):
+            return True
+        try:
+            whole = all(
+                file_digest(path / name) == sha if verify else (path / name).is_file()
+                for name, sha in manifest.files.items()
+            )
+        except OSError:
+            whole = False
+        return Artifact(path, manifest) if whole else True
+
+    def _quarantine(self, path: Path) -> None:
+        paths.check(self.workspace, path.parent)
+        aside = self.folder("quarantine")
+        n = 0
+        while (aside / f"{path.name}.{n}").exists():
+            n += 1
+        path.rename(aside / f"{path.name}.{n}")
+
+    @contextmanager
+    def making(self, step: str, fingerprint: str, ingredients: dict[str, Any]) -> Iterator[Path]:
+        """A temporary folder to fill; on leaving without an error it becomes the artifact."""
+        with self.waiting(fingerprint):
+            temporary = self.folder("tmp") / f"{fingerprint}.{os.getpid()}"
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            try:
+                yield temporary
+                self._publish(temporary, step, fingerprint, ingredients)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    def _publish(self, temporary: Path, step: str, fingerprint: str, ingredients: dict[str, Any]) -> None:
+        names = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
+        files = {name: file_digest(temporary / name) for name in names}
+        for name in names:
+            fsync(temporary / name)
+            (temporary / name).chmod(0o444)  # runs/ links to it: an edit there would damage it here
+        with (temporary / "manifest.json").open("wb") as f:
+            f.write(write(Manifest(VERSION, step, fingerprint, ingredients, files)))
+            f.flush()
+            os.fsync(f.fileno())
+        for folder in {temporary, *(p for p in temporary.rglob("*") if p.is_dir())}:
+            fsync(folder)
+        final = self.folder("artifacts", fingerprint[:2]) / fingerprint
+        if final.exists() or final.is_symlink():
+            self._quarantine(final)
+        temporary.rename(final)
+        fsync(final.parent)
+
+    def trying(self, name: str) -> AbstractContextManager[bool]:
+        """Hold a lock (of a fingerprint, or of another name) if no other run does: whether it is held."""
+        return self._locks.trying(name)
+
+    def waiting(
+        self,
+        name: str,
+        waits: Callable[[int | None], None] = lambda holder: None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> AbstractContextManager[bool]:
+        """Hold a lock once no other run does; see Locks.waiting."""
+        return self._locks.waiting(name, waits, enough)
+
+    @contextmanager
+    def locked(self, run: str) -> Iterator[None]:
+        """Hold the folder of a run, `runs/NAME`: nobody waits for that. Raises Locked."""
+        name = f"run.{run}"
+        again = name in self._locks.held
+        with self.trying(name) as mine:
+            if again or not mine:
+                holder = self._locks.holder(name) or "unknown"
+                raise Locked(f"another run (process {holder}) is working in runs/{run}")
+            self._sweep()
+            yield
+
+    def _sweep(self) -> None:
+        """Remove what runs that were killed left of steps that nobody makes now."""
+        for left in self.folder("tmp").iterdir():
+            with self.trying(left.name.partition(".")[0]) as mine:
+                if mine:
+                    shutil.rmtree(left, ignore_errors=True)
+        for left in self.folder("work").iterdir():  # of steps that were made when the kill came
+            if (self.path(left.name) / "manifest.json").is_file():
+                with self.trying(left.name) as mine:
+                    if mine:
+                        shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_within(name: str) -> bool:
+    """Whether a file that a manifest names is one of its own folder."""
+    return ".." not in (parts := PurePosixPath(name).parts) and not name.startswith("/") and bool(parts)

@@ -1,0 +1,70 @@
+"""Files that are old or new, never half; and the one form of JSON that is ever digested."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from runner import paths
+
+
+def canonical(data: Any) -> bytes:
+    """JSON with sorted keys and no spaces: the only form that is ever digested."""
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest(data: Any) -> str:
+    """sha256 of canonical JSON."""
+    return hashlib.sha256(canonical(data)).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomic(path: Path, data: bytes, root: Path | None = None) -> None:
+    """Write a file so that it is either the old one or the whole new one.
+
+    Below `root`, where one is given, no link is followed: raises NeedsTrust for one on the way.
+    """
+    if root is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        paths.folder(root, path.parent.relative_to(root))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with paths.create(temporary) as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync(path.parent)
+
+
+def place(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`: a hard link, or a copy where links are not to be had."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
