@@ -241,6 +241,26 @@ def test_a_function_that_only_the_task_knows_is_not_drawn_again(tmp_path: Path) 
     assert alone["verdict"] == "inconclusive" and alone["value"] == other["results"]["t"]["f1,none"]
 
 
+def test_draws_that_say_too_little_make_no_interval() -> None:
+    def whole(*draws: float | None) -> stats.Whole:
+        return stats.Whole(0.5, 50, None, draws * 20, "d", {"0": "a"}, (0.0, 1.0))
+
+    few = whole(*[0.4, 0.5, 0.6, 0.7] * 5, None)  # one of 21
+    assert few.spread is None and few.why.endswith("too few draws give a number")
+    assert whole(0.5).spread is None and whole().why == "nobody drew documents again for it"
+    assert stats.Whole(None, 50).spread is None
+    one = whole(0.4, 0.6)
+    assert one.spread and one.spread.limits(0.95) == (0.4, 0.6)
+    assert one.spread.limits(0.95, more=4.0) == (0.45, 0.55), "four times the documents, half as wide"
+    far = stats.WholePairs(
+        whole(0.1, 0.2), stats.Whole(0.9, 50, None, (0.9, 0.8) * 20, "d", {"0": "b"}, (0.0, 1.0))
+    )
+    assert far.differing == 1 and far.spread and far.spread.limits(0.95)[1] <= 1.0, (
+        "no more than there can be"
+    )
+    assert far.spread.limits(0.95)[0] < 0 < far.spread.value, "one document that differs tells nothing"
+
+
 def test_lm_evals_stand_in_for_no_number_is_none() -> None:
     one = raw("bypass", "bypass", [None, None], True)
     assert one["results"]["t"]["bypass,none"] == 999

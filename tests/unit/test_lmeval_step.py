@@ -152,3 +152,39 @@ def test_the_engine_and_its_version_decide_the_step(home: Path) -> None:
             a.fingerprint != b.fingerprint and a.ingredients["engine"] == "vllm" and "vllm" in a.ingredients
         )
         assert "vllm" not in b.ingredients
+
+
+def test_a_model_that_was_trained_whole_is_served_as_it_is(
+    home: Path, whole_model: Path, started: list[Any]
+) -> None:
+    recipe = RECIPE.replace("{type: lora, targets: [q_proj, v_proj]}", "{type: full}")
+    (home / "r.yaml").write_text(recipe)
+    place = Workspace(home)
+    made = plan(load_recipe(home / "r.yaml", place), place)
+    (whole_model / "mirepoix.json").write_text(json.dumps({"template": digest(made.template)}))
+    found, _ = make(home, made, "tuned")
+    (one,) = started
+    assert one.served.whole == whole_model and one.arms == ("tuned",) and one.dtype == "float32"
+    assert found["adapter_proof"] is None is found["served"] and found["engine"] == "vLLM 9 in float32"
+    assert whole_model.is_dir(), "what was trained is not thrown away"
+
+
+@pytest.fixture
+def whole_model(home: Path, tiny: Path) -> Path:
+    shutil.copytree(tiny, home / "trained/model")
+    return home / "trained/model"
+
+
+def test_a_vllm_that_is_not_here_is_noticed_before_anything_is_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runner import run, settings
+
+    def none(*_: Any) -> Engine:
+        raise UsageError("vLLM is not installed; install it")
+
+    monkeypatch.setattr(lmeval.engines, "choose", none)
+    with pytest.raises(StepError, match=r"lm-eval\.base: evaluate.engine is vllm: vLLM is not installed"):
+        run._all_set(planned(home), Store(home), "report", settings.load())
+    run._all_set(planned(home), Store(home), "train", settings.load())
+    run._all_set(planned(home, "transformers"), Store(home), "report", settings.load())
