@@ -6,12 +6,19 @@ What is computed never hangs on how many work: pieces are cut by their content a
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runner import ending
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -55,20 +62,52 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
     os.environ["PYTHONSAFEPATH"] = "1"
     # A fork of this process would copy locks that its threads hold; a fork of a fresh server does not.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", type(work).__module__, *getattr(work, "modules", ())])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
+    context.set_forkserver_preload(
+        ["runner.forkserved", "__main__", type(work).__module__, *getattr(work, "modules", ())]
+    )
+    with ending.held():
+        _serve()
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
+    to_its_end, kept = False, ending.also(lambda: _kill(pool))
     try:
         under_way: deque[Future[R]] = deque()
         for piece in pieces:
-            under_way.append(pool.submit(_do, piece))
+            with ending.held():  # it may start a worker, which is to be known, or not to be
+                under_way.append(pool.submit(_do, piece))
             if len(under_way) > 2 * workers:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+        to_its_end = True
     except BrokenProcessPool:
         raise WorkerLost from None
     finally:
+        if not to_its_end:
+            _kill(pool)  # nobody waits for what they are at
         pool.shutdown(wait=True, cancel_futures=True)
+        kept()
+
+
+def _serve() -> None:
+    """Start the process that forks workers, and with it the one that clears up after all of them. What a terminal
+    sends to everybody in it is for us: they, and so the workers, do not hear it."""
+    from multiprocessing import forkserver, resource_tracker
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGQUIT])
+    # What it clears up when we are killed it says as well: that is no news to anybody.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    try:
+        resource_tracker.ensure_running()  # lets SIGINT through again by itself
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        forkserver.ensure_running()
+    finally:
+        sys.warnoptions.pop()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):
+        process.kill()
 
 
 def ahead(work: Callable[[P], R], pieces: Iterable[P], threads: int) -> Iterator[R]:
@@ -107,8 +146,6 @@ _work: Callable[[Any], Any]
 def _start(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave us the work
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Child processes: argv lists, an allow-listed environment, a process group of their own, a log kept whole."""
+"""Child processes: argv lists, an allow-listed environment, a log kept whole; they end with us, and all of them do."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runner import scrub
+from runner import scrub, warded
 
 # What a job may know of the user's environment. Tokens for model hubs pass; nothing else that is secret does.
 ALLOWED = (
@@ -49,16 +48,6 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return out
 
 
-def _with_parent() -> Callable[[], None] | None:
-    """What makes a job die with us, even when we are killed with -9 (Linux): it must not train on alone."""
-    if sys.platform != "linux":
-        return None
-    import ctypes
-
-    prctl, death_signal = ctypes.CDLL(None, use_errno=True).prctl, 1
-    return lambda: prctl(death_signal, signal.SIGKILL) and None
-
-
 class Failed(Exception):
     """A job ended badly; `str()` is the last line that says why, `said` the end of all that it said.
 
@@ -73,7 +62,7 @@ class Failed(Exception):
 def start(
     argv: Sequence[str], *, log: Path, cwd: Path, more: Mapping[str, str] | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:
-    """A child in a process group of its own, all that it says in `log`; and where in the log that begins.
+    """A child in a session of its own, all that it says in `log`; and where in the log that begins.
 
     It ends with us, however we end; who starts it calls `end_group`.
     """
@@ -82,15 +71,13 @@ def start(
         out.write(f"$ {' '.join(argv)}\n".encode())
         out.flush()
         begins = out.tell()
-        child = subprocess.Popen(
+        child = warded.start(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=environment(more),
-            start_new_session=True,
-            preexec_fn=_with_parent(),
         )
     _logs[child.pid] = scrub.Log(log, scrub.known(os.environ | environment(more)))
     return child, begins
@@ -119,7 +106,7 @@ def run(
 ) -> None:
     """Run a job to its end; everything it says goes to `log`. `watch` is called every so many seconds.
 
-    Raises Failed. When we are interrupted, the job's whole process group is ended first.
+    Raises Failed. All that the job started ends with it, and with us.
     """
     child, begins = start(argv, log=log, cwd=cwd, more=more)
     try:
@@ -140,21 +127,8 @@ def run(
 
 
 def end_group(child: subprocess.Popen[bytes], patience: float = 5.0) -> None:
-    """End a child and all that it started: asked first, then killed."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, sign)
-        except ProcessLookupError:
-            break
-        until = time.monotonic() + patience
-        while time.monotonic() < until:
-            child.poll()
-            try:
-                os.killpg(child.pid, 0)
-            except ProcessLookupError:
-                return
-            time.sleep(0.05)
-    child.wait()
+    """End a child and all that it started: asked first, killed after `patience` seconds."""
+    warded.end(child, patience)
 
 
 def _said(log: Path, started: int) -> str:

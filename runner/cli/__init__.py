@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from runner import ending
 from runner.cli import about, compare, evaluating, line, results, rows, serving
 
 
@@ -31,10 +32,12 @@ def entry() -> None:
     """
     # Whatever Python is started from here imports nothing of the folder that it is started in.
     os.environ["PYTHONSAFEPATH"] = "1"
+    ending.for_good()
     try:
         main()
     except SystemExit as e:
-        if "torch" not in sys.modules or not isinstance(e.code, int | None):
+        # Where we are told to end, no thread is waited for either.
+        if not ("torch" in sys.modules or ending.told()) or not isinstance(e.code, int | None):
             raise
         atexit._run_exitfuncs()
         sys.stdout.flush()

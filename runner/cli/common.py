@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runner import errors
+from runner import ending, errors
 from runner.errors import safe
-from runner.trouble import os_error
+from runner.trouble import no_memory, os_error
 
 if TYPE_CHECKING:
     from runner.load import Loaded
@@ -29,14 +28,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 def emit(data: Any) -> None:
     """Print JSON, and nothing else, on stdout."""
     click.echo(json.dumps(data, indent=1))
-
-
-class _Terminated(BaseException):
-    """SIGTERM, as an exception: running jobs are ended on its way up."""
-
-
-def _stop(number: int, frame: object) -> None:
-    raise _Terminated
 
 
 def shown(path: Path) -> str:
@@ -56,32 +47,56 @@ def command(function: F) -> F:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
     @wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        as_json = kwargs["as_json"]
-        signal.signal(signal.SIGTERM, _stop)
         try:
-            code = function(*args, **kwargs) or errors.OK
-        except (KeyboardInterrupt, _Terminated) as e:
-            click.echo("interrupted; run it again to go on from here", err=True)
-            code = errors.INTERRUPTED if isinstance(e, KeyboardInterrupt) else errors.TERMINATED
+            with ending.listening():
+                code = worded(*args, **kwargs)
+        except (KeyboardInterrupt, ending.Ended) as e:
+            ending.say()
+            code = ending.code(e)
+        sys.exit(_written(code))
+
+    def worded(*args: Any, **kwargs: Any) -> int:
+        as_json = kwargs["as_json"]
+        try:
+            code: int = function(*args, **kwargs) or errors.OK
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = errors.OK
         except errors.MirepoixError as e:
             code = e.exit_code
-            if as_json:
-                emit({"ok": False, "exit": code, "errors": described(e)})
-            else:
-                placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
-                click.echo(safe(str(e) if placed else f"error: {e}"), err=True)
-        except OSError as e:
-            code, what = 3, os_error(e)
-            if as_json:
-                emit({"ok": False, "exit": code, "errors": [{"what": what}]})
-            else:
-                click.echo(safe(f"error: {what}"), err=True)
-        sys.exit(code)
+            placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
+            _tell(as_json, described(e), code, str(e) if placed else f"error: {e}")
+        except (OSError, MemoryError, RuntimeError, ImportError) as e:
+            what = no_memory(e) or (os_error(e) if isinstance(e, OSError) else "")
+            if not what:
+                raise  # a defect of ours
+            code = 3
+            _tell(as_json, [{"what": what}], code, f"error: {what}")
+        return code
 
     return wrapped  # type: ignore[return-value]
+
+
+def _tell(as_json: bool, what: list[dict[str, Any]], code: int, words: str) -> None:
+    """Say what went wrong; where that cannot be written either, the exit code has to say it."""
+    try:
+        if as_json:
+            emit({"ok": False, "exit": code, "errors": what})
+        else:
+            click.echo(safe(words), err=True)
+    except OSError:
+        return
+
+
+def _written(code: int) -> int:
+    """The exit code once all that was said is written, or cannot be: Python would make 120 of it, or 1."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError as e:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            code = code if isinstance(e, BrokenPipeError) else code or 3
+    return code
 
 
 def described(error: errors.MirepoixError) -> list[dict[str, Any]]:

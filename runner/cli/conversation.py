@@ -7,13 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import errors
+from runner import ending, errors
 from runner.errors import UsageError, safe
 from runner.serving.dialogue import MOST_CALLS, Dialogue
 from runner.serving.found import Served
@@ -50,7 +50,11 @@ class Conversation:
         self.interrupts = 0
 
     def hold(self) -> int:
-        """To its end; the exit code."""
+        """To its end; the exit code. Only where questions are typed does Ctrl-C stop an answer instead of all."""
+        with ending.patient() if self.typed else nullcontext():
+            return self._hold()
+
+    def _hold(self) -> int:
         if self.typed:
             with suppress(ImportError):
                 import readline  # noqa: F401  (arrow keys and history)
@@ -69,6 +73,8 @@ class Conversation:
                     self.failed = not self.typed
                     self._say(f"error: {e}")
                 except KeyboardInterrupt:
+                    if not self.typed:
+                        raise
                     self._interrupted()
         except (Leave, EOFError):
             pass
@@ -76,7 +82,7 @@ class Conversation:
 
     def _interrupted(self) -> None:
         self.interrupts += 1
-        if self.interrupts > 1 or not self.typed:
+        if self.interrupts > 1:
             raise Leave
         click.echo("\nCtrl-C again leaves", err=True)
 
@@ -181,8 +187,10 @@ class Conversation:
                         live.update(view(replies, self.console, live=True), refresh=True)
                 except KeyboardInterrupt:
                     stop.set()
+                    if not self.typed:
+                        raise
                     self.interrupts += 1
-                    if self.interrupts > 1 or not self.typed:
+                    if self.interrupts > 1:
                         raise Leave from None
         finally:
             if live:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import errors
-from runner.cli.common import _Terminated, command, settings_of
+from runner import ending, errors
+from runner.cli.common import command, settings_of
 from runner.errors import safe
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def serve(
             raise errors.StepError(
                 "serve", f"the server ended by itself ({running.ended})", shown(running.log)
             )
-    except (KeyboardInterrupt, _Terminated) as e:
-        click.echo("ended", err=True)
-        return errors.INTERRUPTED if isinstance(e, KeyboardInterrupt) else errors.TERMINATED
+    except (KeyboardInterrupt, ending.Ended) as e:
+        ending.say("ended")
+        return ending.code(e)
 
 
 @click.command()

@@ -32,23 +32,31 @@ def code_of(run: Callable[[], object]) -> int:
     return 0
 
 
+def over(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def fork(run: Callable[[], object]) -> int:
     pid = os.fork()
     if pid == 0:
-        code = code_of(run)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        over(code_of(run))
     return pid
 
 
 class Forked:
-    """As much of subprocess.Popen as `runner.process` uses, for `python -m axolotl.cli.main …` and our own jobs."""
+    """As much of subprocess.Popen as `runner.warded` uses, for `python -m axolotl.cli.main …` and our own jobs, each
+    with its warden: that, too, is a fork."""
 
-    def __init__(self, argv: list[str], **how: Any) -> None:
+    def __init__(self, line: int, argv: list[str], **how: Any) -> None:
         def run() -> None:
             os.setsid()
-            how["preexec_fn"]()
+            from runner.jobs.warden import Warden
+
+            Warden(line, lambda: over(code_of(job))).keep()
+
+        def job() -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for number in (1, 2):
                 os.dup2(how["stdout"].fileno(), number)
@@ -76,6 +84,9 @@ class Forked:
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
     def wait(self, timeout: float | None = None) -> int:
         until = time.monotonic() + (timeout or 1e9)
@@ -112,11 +123,15 @@ def recipe(argv: list[str], out: str) -> int:
         apart(out, f"{out}.err")
         from runner import process
         from runner.cli import main
+        from runner.warded import WARDEN
 
         popen: Any = subprocess.Popen
 
         def start(argv: list[str], **how: Any) -> Any:
-            return Forked(argv, **how) if argv[1:3] in (AXOLOTL, ["-m", GENERATE]) else popen(argv, **how)
+            own = len(WARDEN)
+            if argv[:own] == WARDEN and argv[own + 2 : own + 4] in (AXOLOTL, ["-m", GENERATE]):
+                return Forked(int(argv[own]), argv[own + 1 :], **how)
+            return popen(argv, **how)
 
         process.subprocess.Popen = start  # type: ignore[attr-defined, misc, assignment]
         sys.argv = ["recipe", *argv]
