@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from runner import axolotl, basemodel, process, trouble
+from runner import axolotl, basemodel, process, scrub, trouble
 from runner.making import Making
 from runner.train import launching, targets, tracking
 from runner.yaml12 import dump
@@ -78,4 +79,7 @@ def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambd
         more["ACCELERATE_USE_CPU"] = "true"
     if (m.plan.workspace.root / basemodel.model_at(m)).is_dir():
         more["HF_HUB_OFFLINE"] = "1"
-    run_job(m, argv, more=more, watch=watch)
+    try:
+        run_job(m, argv, more=more, watch=watch)
+    finally:  # trackers write down a lot, and libraries their environment
+        scrub.known(os.environ | more, m.settings).folder(tracking.folder(m))
