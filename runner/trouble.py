@@ -74,6 +74,24 @@ def os_error(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({name})" if name else "")
 
 
+def no_memory(error: BaseException) -> str:
+    """Memory that our own process was not given, in words; "" where the error is another. Threads that cannot start and
+    libraries that cannot be loaded say it as RuntimeError and ImportError."""
+    said = str(error)
+    if not (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or "can't start new thread" in said
+        or "failed to map segment" in said
+        or "Cannot allocate memory" in said
+    ):
+        return ""
+    return (
+        "memory ran out: close other programs, or raise what the system allows (ulimit -v, a container's limit), and "
+        "run it again; what was made so far is kept"
+    )
+
+
 def lower_memory(about: About) -> str:
     """Which settings take less memory, the mildest first."""
     out = []
