@@ -1,4 +1,4 @@
-"""A job's whole process group ends with the run, in good time, however the job takes it."""
+"""All that a program started ends with it, in good time, however it is told and however they take it."""
 
 from __future__ import annotations
 
@@ -7,97 +7,343 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from runner.ending import SAID
+
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
-# A verb whose only work is a job with a child of its own, as Axolotl's launchers have.
-VERB = """
-import signal, sys
+# Verbs of a few lines, on the real way in. Whoever started the tests may have had signals ignored.
+BEGIN = """
+import atexit, ctypes, os, signal, subprocess, sys, time
 from pathlib import Path
 import click
-from runner import process
+from runner import cli, ending, pool, process
 from runner.cli.common import command
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have had it ignored
-DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " if sys.argv.pop() == "deaf" else ""
-CHILD = DEAF + "import time; time.sleep(120)"
-JOB = DEAF + f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {CHILD!r}]); print(p.pid, flush=True); p.wait()"
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+def ready(): Path("ready").touch()
 
 @click.command()
 @command
 def verb(workspace, as_json):
-    process.run([sys.executable, "-c", JOB], log=Path("log"), cwd=Path())
+"""
 
-verb()
+END = """
+
+cli.main.add_command(verb)
+sys.argv = ["recipe", "verb"]
+"""
+
+# The only work is a job that starts what Axolotl's launchers and loaders are: children, one in a session of its own, and
+# one whose parent has gone. It says who they are.
+JOB = """    process.run(["sh", "-c", {how!r} + '''
+        sleep 120 & echo $!
+        setsid sleep 120 & echo $!
+        (setsid sh -c 'echo $$; sleep 120; exit' & )
+        echo job; echo $$; sleep 0.2; echo all; wait; sleep 120
+    '''], log=Path("log"), cwd=Path())
+"""
+MEEK, DEAF = JOB.format(how=""), JOB.format(how="trap '' TERM INT HUP QUIT")
+# Workers that are long at it, and do not hear.
+POOL = """    pool.PATIENCE = -1
+    for done in pool.mapped(time.sleep, [0.01] * 4 + [60] * 20, 2): ready()
 """
 
 
-def alive(pid: int) -> bool:
+def stat(pid: int) -> list[str]:
+    """State, parent, group … of a process; nothing where it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return False
+        return []
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def alive(pid: int) -> bool:
+    return bool(here := stat(pid)) and here[0] != "Z"
+
+
+def below(pid: int) -> set[int]:
+    """Its children and theirs."""
+    parents = {int(p.name): stat(int(p.name)) for p in Path("/proc").glob("[0-9]*")}
+    found, row = set[int](), {pid}
+    while row:
+        row = {child for child, about in parents.items() if about and int(about[1]) in row}
+        found |= row
+    return found
+
+
+def soon(what: Callable[[], object], seconds: float = 60) -> bool:
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+class Verb:
+    """A program at work; `theirs` are the processes that it started, and that these started."""
+
+    def __init__(self, folder: Path, body: str, before: str = "") -> None:
+        self.folder, self.theirs = folder, set[int]()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", f"{BEGIN}{body}{END}{before}\ncli.entry()\n"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # as a shell does: a terminal's signals are for this group
+        )
+
+    def until(self, ready: Callable[[], object]) -> Verb:
+        assert soon(lambda: ready() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.process.communicate()
+        self.theirs |= below(self.process.pid)
+        return self
+
+    def with_job(self) -> Verb:
+        """Once all that its job starts is there."""
+        log = self.folder / "log"
+        self.until(lambda: log.exists() and log.read_text().endswith("all\n"))
+        pids = {int(x) for x in log.read_text().splitlines() if x.isdigit()}
+        assert len(pids) == 4 and pids < self.theirs
+        return self
+
+    def with_pool(self) -> Verb:
+        return self.until((self.folder / "ready").exists)
+
+    def send(self, number: int) -> Verb:
+        """To all of its group, as a terminal does."""
+        self.theirs |= below(self.process.pid)
+        if number == signal.SIGKILL:
+            self.process.kill()
+        else:
+            os.killpg(self.process.pid, number)
+        return self
+
+    def end(self, within: float) -> tuple[int, str]:
+        """Exit code and what it said, in that time; then nobody is left."""
+        begun = time.monotonic()
+        _, said = self.process.communicate(timeout=60)
+        assert time.monotonic() - begun < within
+        assert "Traceback" not in said and "Exception" not in said
+        return self.process.returncode, said
+
+    def left(self) -> list[str]:
+        return [Path(f"/proc/{p}/cmdline").read_text() for p in self.theirs if alive(p)]
+
+
+Start = Callable[..., Verb]
 
 
 @pytest.fixture
-def group(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """The verb at work; its job, and its job's child."""
-    argv = [sys.executable, "-c", VERB, request.param]
-    started = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    try:
-        until, said = time.monotonic() + 60, [""]
-        while not said[-1].isdigit() and time.monotonic() < until:
-            time.sleep(0.05)
-            said = (tmp_path / "log").read_text().splitlines() if (tmp_path / "log").exists() else [""]
-        child = int(said[-1])
-        yield started, parent(child), child
-    finally:
-        started.kill()
-        started.wait()
-        for pid in (int(x) for x in said if x.isdigit()):
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Verb] = []
+
+    def begin(body: str, before: str = "") -> Verb:
+        started.append(Verb(tmp_path, body, before))
+        return started[-1]
+
+    yield begin
+    for verb in started:
+        verb.theirs |= below(verb.process.pid)
+        for pid in (verb.process.pid, *verb.theirs):
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
+        verb.process.communicate()
+
+
+# -- jobs -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("group", "sign", "code", "most"),
+    ("job", "sign", "code", "most"),
     [
-        ("meek", signal.SIGINT, 130, 5),
-        ("meek", signal.SIGTERM, 143, 5),
-        ("deaf", signal.SIGINT, 130, 10),
+        (MEEK, signal.SIGINT, 130, 3),
+        (MEEK, signal.SIGTERM, 143, 3),
+        (MEEK, signal.SIGHUP, 129, 3),
+        (MEEK, signal.SIGQUIT, 131, 3),
+        (DEAF, signal.SIGINT, 130, 8),
     ],
-    indirect=["group"],
+    ids=["int", "term", "hup", "quit", "deaf"],
 )
-def test_the_whole_group_ends(
-    group: tuple[subprocess.Popen[str], int, int], sign: signal.Signals, code: int, most: float
+def test_all_that_a_job_started_ends(
+    start: Start, job: str, sign: signal.Signals, code: int, most: float
 ) -> None:
-    started, job, child = group
-    begun = time.monotonic()
-    started.send_signal(sign)
-    _, said = started.communicate(timeout=60)
-    assert time.monotonic() - begun < most
-    assert started.returncode == code
-    assert said.strip() == "interrupted; run it again to go on from here"
-    assert not alive(job) and not alive(child)
+    verb = start(job).with_job().send(sign)
+    assert verb.end(most) == (code, SAID + "\n")
+    assert not verb.left()
 
 
-@pytest.mark.parametrize("group", ["deaf"], indirect=True)
-def test_a_second_interrupt_does_not_wait(group: tuple[subprocess.Popen[str], int, int]) -> None:
-    started, job, _ = group
-    begun = time.monotonic()
-    started.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
-    assert time.monotonic() - begun < 4
-    assert started.returncode == 130 and "Traceback" not in said
+def test_a_second_signal_does_not_wait_and_leaves_nobody(start: Start) -> None:
+    verb = start(DEAF).with_job().send(signal.SIGINT)
+    time.sleep(0.3)
+    assert verb.process.poll() is None
+    verb.send(signal.SIGINT)
+    assert verb.end(2) == (130, SAID + "\n")
+    assert not verb.left()
+
+
+@pytest.mark.parametrize("job", [MEEK, DEAF], ids=["meek", "deaf"])
+def test_a_killed_program_leaves_nobody(start: Start, job: str) -> None:
+    verb = start(job).with_job().send(signal.SIGKILL)
+    assert soon(lambda: not verb.left(), 2)
+    verb.end(2)
+
+
+def test_a_killed_warden_takes_its_job_along(start: Start) -> None:
+    verb = start(MEEK).with_job()
+    job = int((verb.folder / "log").read_text().partition("job\n")[2].split()[0])
+    os.kill(int(stat(job)[1]), signal.SIGKILL)
+    assert soon(lambda: not alive(job), 2)
+
+
+def test_what_a_job_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    from runner import process
+
+    process.run(["sh", "-c", "(setsid sleep 120 & echo $!)"], log=tmp_path / "log", cwd=tmp_path)
+    assert not alive(int((tmp_path / "log").read_text().splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("ending", "why"), [("exit 7", "exit code 7"), ("kill -KILL $$", "SIGKILL"), ("kill -ABRT $$", "SIGABRT")]
+)
+def test_it_ends_as_the_job_ended(tmp_path: Path, ending: str, why: str) -> None:
+    from runner import process
+
+    with pytest.raises(process.Failed, match=why):
+        process.run(["sh", "-c", ending], log=tmp_path / "log", cwd=tmp_path)
+
+
+# -- workers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_workers_are_not_waited_for(start: Start, sign: signal.Signals, code: int) -> None:
+    verb = start(POOL).with_pool().send(sign)
+    assert verb.end(3) == (code, SAID + "\n")
+    assert soon(lambda: not verb.left(), 2)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_a_second_interrupt_while_workers_end(start: Start, pause: float) -> None:
+    verb = start(POOL).with_pool().send(signal.SIGINT)
+    time.sleep(pause)
+    if verb.process.poll() is None:
+        verb.send(signal.SIGINT)
+    assert verb.end(2) == (130, SAID + "\n")
+    assert soon(lambda: not verb.left(), 2)
+
+
+def test_a_killed_program_leaves_no_worker(start: Start) -> None:
+    verb = start(POOL).with_pool().send(signal.SIGKILL)
+    assert verb.end(3) == (-9, "")
+    assert soon(lambda: not verb.left(), 2)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("there", [1, 2, 3, 4])
+def test_while_workers_start(start: Start, there: int, sign: signal.Signals) -> None:
+    """When the process that clears up, the one that forks, the first and the second worker have just appeared."""
+    verb = start(POOL)
+    verb.until(lambda: len(below(verb.process.pid)) >= there).send(sign)
+    assert verb.end(5) == ((130, SAID + "\n") if sign == signal.SIGINT else (-9, ""))
+    assert soon(lambda: not verb.left(), 2)
+
+
+# -- ourselves ------------------------------------------------------------------------------------
+
+
+# A lock of C's, taken twice: no signal gets anybody out of it.
+STUCK = """    lock, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    c.pthread_mutex_lock(lock)
+    ready()
+    c.pthread_mutex_lock(lock)
+"""
+
+
+def test_a_second_signal_is_heard_deep_in_a_library(start: Start) -> None:
+    verb = start(STUCK).with_pool().send(signal.SIGTERM)
     time.sleep(0.2)
-    assert not alive(job)
+    verb.send(signal.SIGINT)
+    assert verb.end(2) == (143, SAID + "\n")
+
+
+def test_the_first_signal_has_its_time(start: Start) -> None:
+    verb = start("    ending.WITHIN = 0.5\n" + STUCK).with_pool().send(signal.SIGINT)
+    assert verb.end(3) == (130, SAID + "\n")
+
+
+SLOW = """    class Slow:
+        def __del__(self):
+            ready()
+            time.sleep(5)
+    slow = Slow()
+    del slow
+    time.sleep(60)
+"""
+
+
+def test_a_signal_in_a_destructor_is_not_lost(start: Start) -> None:
+    verb = start(SLOW).with_pool().send(signal.SIGINT)
+    assert verb.end(3) == (130, SAID + "\n")
+
+
+LATE = """    atexit.register(lambda: (ready(), time.sleep(60)))
+    click.echo("done")
+"""
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_when_all_is_said_a_signal_is_no_traceback(start: Start, sign: signal.Signals, code: int) -> None:
+    verb = start(LATE).with_pool().send(sign)
+    assert verb.end(3) == (code, SAID + "\n")
+
+
+# While errors are told, and while the last words are written to a reader that does not read.
+TELLING = """    from runner.errors import UsageError
+    ready()
+    raise UsageError("x" * 1_000_000)
+"""
+WRITING = """    ready()
+    click.echo("x" * 1_000_000)
+"""
+
+
+@pytest.mark.parametrize("body", [TELLING, WRITING], ids=["errors", "results"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_while_the_last_words_are_written(start: Start, body: str, times: int) -> None:
+    verb = start("    ending.WITHIN = 1\n" + body).with_pool()
+    time.sleep(0.3)
+    for _ in range(times):
+        verb.send(signal.SIGINT)
+        time.sleep(0.2)
+    assert soon(lambda: verb.process.poll() is not None, 3)
+    assert verb.end(3)[0] == 130
+
+
+@pytest.mark.parametrize("job", [MEEK, DEAF], ids=["meek", "deaf"])
+def test_nobody_listens_any_more(start: Start, job: str) -> None:
+    verb = start(job).with_job()
+    for stream in (verb.process.stdout, verb.process.stderr):
+        assert stream
+        stream.close()
+    verb.process.stdout = verb.process.stderr = None
+    verb.send(signal.SIGHUP)
+    assert verb.process.wait(9) == 129
+    assert not verb.left()
+
+
+def test_what_was_ignored_stays_ignored(start: Start) -> None:
+    """As by nohup."""
+    verb = start(
+        "    ready()\n    time.sleep(0.5)\n", "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    ).with_pool()
+    verb.send(signal.SIGHUP)
+    assert verb.end(3) == (0, "")
