@@ -90,11 +90,12 @@ def soon(what: Callable[[], object], seconds: float = 60) -> bool:
 class Verb:
     """A program at work; `theirs` are the processes that it started, and that these started."""
 
-    def __init__(self, folder: Path, body: str, before: str = "") -> None:
+    def __init__(self, folder: Path, body: str, before: str = "", stdin: int = subprocess.PIPE) -> None:
         self.folder, self.theirs = folder, set[int]()
         self.process = subprocess.Popen(
             [sys.executable, "-c", f"{BEGIN}{body}{END}{before}\ncli.entry()\n"],
             cwd=folder,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -146,8 +147,8 @@ Start = Callable[..., Verb]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Verb] = []
 
-    def begin(body: str, before: str = "") -> Verb:
-        started.append(Verb(tmp_path, body, before))
+    def begin(*what: str, stdin: int = subprocess.PIPE) -> Verb:
+        started.append(Verb(tmp_path, *what, stdin=stdin))
         return started[-1]
 
     yield begin
@@ -347,3 +348,96 @@ def test_what_was_ignored_stays_ignored(start: Start) -> None:
     ).with_pool()
     verb.send(signal.SIGHUP)
     assert verb.end(3) == (0, "")
+
+
+# -- servers --------------------------------------------------------------------------------------
+
+# The verbs as they are, and the way to their server; only what is served is not a model.
+SERVED = """
+from types import SimpleNamespace
+from runner.cli import conversation, serving
+from runner.serving import server
+from runner.serving.engines import Engine
+
+Path("server.py").write_text('''
+import http.server, os, signal, subprocess, sys
+if sys.argv[2] == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sleep", "120"], start_new_session=True)
+class Well(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Well).serve_forever()
+''')
+folder = Path("runs/t").absolute()
+folder.mkdir(parents=True)
+served = SimpleNamespace(name="t", folder=folder, adapter=folder, whole=None, system=None, sources={{}})
+engine = Engine("transformers", sys.executable, False, "")
+serving._found = lambda *_: (served, engine)
+server._transformers = lambda s, e, a, port, *_: ([sys.executable, "server.py", str(port), "{how}"], {{}})
+line = conversation.Conversation._line
+conversation.Conversation._line = lambda self, prompt: ready() or line(self, prompt)
+"""
+SERVE = """
+sys.argv = ["recipe", "serve", "t", "--port", "0"]
+serving.click.echo = lambda what, **_: what.startswith("http") and ready()
+"""
+CHAT = """
+sys.argv = ["recipe", "chat", "t"]
+"""
+WHILE_EVALUATING = f"""    from runner.serving.server import serving as server_of
+    with server_of(served, engine, arms=("tuned",)):
+    {DEAF.replace(chr(10), chr(10) + "    ")}
+"""
+
+
+def served(how: str, verb: str) -> tuple[str, str]:
+    return "    pass\n", SERVED.format(how=how) + verb
+
+
+@pytest.mark.parametrize("verb", [SERVE, CHAT], ids=["serve", "chat"])
+@pytest.mark.parametrize(
+    ("how", "signs", "code"),
+    [
+        ("meek", [signal.SIGINT], 130),
+        ("meek", [signal.SIGTERM], 143),
+        ("meek", [signal.SIGHUP], 129),
+        ("deaf", [signal.SIGINT, signal.SIGINT], 130),
+        ("deaf", [signal.SIGKILL], -9),
+    ],
+    ids=["int", "term", "hup", "twice", "kill"],
+)
+def test_a_server_ends(start: Start, verb: str, how: str, signs: list[signal.Signals], code: int) -> None:
+    running = start(*served(how, verb)).with_pool()
+    assert len(running.theirs) == 3
+    for sign in signs:
+        running.send(sign)
+        time.sleep(0.3)
+    assert running.end(3)[0] == code
+    assert soon(lambda: not running.left(), 2)
+
+
+def test_a_server_and_a_job_that_asks_it_end_in_time(start: Start) -> None:
+    verb = start(WHILE_EVALUATING, SERVED.format(how="deaf")).with_job().send(signal.SIGINT)
+    assert verb.end(10) == (130, SAID + "\n")
+    assert not verb.left()
+
+
+def test_only_who_types_stops_an_answer(start: Start) -> None:
+    """Ctrl-C at a terminal: once for the answer, twice to leave; then once more, for a server that takes its time."""
+    ours, theirs = os.openpty()
+    try:
+        verb = start(*served("deaf", CHAT), stdin=theirs).with_pool()
+        verb.send(signal.SIGINT)
+        time.sleep(0.3)
+        assert verb.process.poll() is None
+        verb.send(signal.SIGINT)
+        time.sleep(0.3)
+        assert verb.process.poll() is None, "it waits for the server"
+        verb.send(signal.SIGINT)
+        assert verb.end(2)[0] == 130
+        assert soon(lambda: not verb.left(), 2)
+    finally:
+        os.close(ours)
+        os.close(theirs)
