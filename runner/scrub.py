@@ -230,6 +230,8 @@ def _kept(environ: Mapping[str, str]) -> set[str]:
     return found
 
 
-def known(environ: Mapping[str, str] | None = None, settings: Settings | None = None) -> Scrubber:
-    """Covers all of `secrets`."""
-    return Scrubber(secrets(environ, settings))
+def known(more: Mapping[str, str] | None = None, settings: Settings | None = None) -> Scrubber:
+    """Covers all of `secrets`, and those of `more`, the variables that a job is given besides."""
+    return Scrubber(
+        secrets(settings=settings) | {s for name, s in (more or {}).items() if _SECRET.search(name)}
+    )

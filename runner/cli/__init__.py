@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import traceback
+from types import TracebackType
 
 import click
 
 from runner import ending
-from runner.cli import about, compare, evaluating, line, results, rows, serving
+from runner.cli import about, common, compare, evaluating, line, results, rows, serving
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,6 +27,11 @@ for verb in (
     main.add_command(verb)
 
 
+def _defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A defect of ours is told as Python tells it, but for secrets, which a message or a call may hold."""
+    sys.stderr.write(common.covered("".join(traceback.format_exception(kind, error, trace))))
+
+
 def entry() -> None:
     """The program `recipe`: as `main`, but over when it is done.
 
@@ -33,6 +40,7 @@ def entry() -> None:
     # Whatever Python is started from here imports nothing of the folder that it is started in.
     os.environ["PYTHONSAFEPATH"] = "1"
     ending.for_good()
+    sys.excepthook = _defect
     try:
         main()
     except SystemExit as e:

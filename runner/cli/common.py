@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -26,8 +27,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def emit(data: Any) -> None:
-    """Print JSON, and nothing else, on stdout."""
-    click.echo(json.dumps(data, indent=1))
+    """Print JSON, and nothing else, on stdout. No secret stands in it."""
+    click.echo(covered(json.dumps(data, indent=1)))
+
+
+def covered(text: str) -> str:
+    """A text with the user's secrets covered: libraries and servers may say what they were given."""
+    from runner import scrub
+
+    return scrub.known().text(text)
 
 
 def shown(path: Path) -> str:
@@ -60,8 +68,8 @@ def command(function: F) -> F:
         try:
             code: int = function(*args, **kwargs) or errors.OK
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = errors.OK
+            # Whoever read us has gone. What was to come is not done, so this is no success.
+            code = 128 + signal.SIGPIPE
         except errors.MirepoixError as e:
             code = e.exit_code
             placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
@@ -83,7 +91,7 @@ def _tell(as_json: bool, what: list[dict[str, Any]], code: int, words: str) -> N
         if as_json:
             emit({"ok": False, "exit": code, "errors": what})
         else:
-            click.echo(safe(words), err=True)
+            click.echo(safe(covered(words)), err=True)
     except OSError:
         return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from importlib import metadata
@@ -82,4 +81,4 @@ def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambd
     try:
         run_job(m, argv, more=more, watch=watch)
     finally:  # trackers write down a lot, and libraries their environment
-        scrub.known(os.environ | more, m.settings).folder(tracking.folder(m))
+        scrub.known(more, m.settings).folder(tracking.folder(m))

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -22,9 +22,17 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_hub import Hub
 
+from runner import process, run, settings
+from runner.errors import StepError
 from runner.jobs.ask import ask
 from runner.jobs.completion import AskJob
 from runner.jobs.endpoint import KEY
+from runner.load import load_recipe
+from runner.making import Making
+from runner.plan import Plan, plan
+from runner.store import Store
+from runner.train import jobs, tracking
+from runner.workspace import Workspace
 
 CANARIES = {
     "MIREPOIX_HUB_TOKEN": "canary-hub/0123456789+a=",
@@ -118,7 +126,7 @@ def echo() -> Iterator[Callable[[Answer], str]]:
 
 
 def filled(root: Path, hub: str, moderation: str) -> dict[str, str]:
-    """A workspace, and the environment of who works in it."""
+    """A workspace, and the environment of whoever works in it."""
     (root / "home").mkdir()
     work = root / "work"
     work.mkdir()
@@ -126,9 +134,9 @@ def filled(root: Path, hub: str, moderation: str) -> dict[str, str]:
     talks = [[{"role": "user", "content": "Go on."}, {"role": "assistant", "content": row}] for row in rows]
     (work / "a.jsonl").write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in talks))
     (work / "r.yaml").write_text(RECIPE)
-    settings = {"HUB_URL": hub, "MODERATION_URL": f"{moderation}/v1", "PACE": "1000"}
-    settings["ALLOW"] = hub.removeprefix("http://")
-    own = {f"MIREPOIX_{name}": value for name, value in settings.items()} | CANARIES
+    said = {"HUB_URL": hub, "MODERATION_URL": f"{moderation}/v1", "PACE": "1000"}
+    said["ALLOW"] = hub.removeprefix("http://")
+    own = {f"MIREPOIX_{name}": value for name, value in said.items()} | CANARIES
     return {**os.environ, "HOME": str(root / "home"), "NO_PROXY": "127.0.0.1"} | own
 
 
@@ -161,6 +169,9 @@ def test_a_run_that_goes_well(tmp_path: Path, echo: Callable[[Answer], str]) -> 
     hub = Hub({"train.jsonl": b"".join(json.dumps(row).encode() + b"\n" for row in rows)})
     try:
         environ = filled(tmp_path, hub.url, echo(passing))
+        killed = tmp_path / "work/runs/t/logs/train.log"
+        killed.parent.mkdir(parents=True)
+        killed.write_text(f"the last words of a job that was killed with us: {token}")
         done = recipe(tmp_path, environ, "run", "r.yaml", "--to", "prepare")
     finally:
         hub.close()
@@ -211,4 +222,72 @@ def test_answers_and_errors_of_an_endpoint_that_evaluates(
     ask(msgspec.convert(fields | {"store": str(tmp_path / "store"), "pace": "1000"}, AskJob))
     lines = (tmp_path / "out/a.jsonl").read_text().splitlines()
     assert len(lines) == 3 and "You sent Bearer ****" in lines[0] and "is not known" in lines[1]
+    assert not told(tmp_path)
+
+
+def test_a_defect_of_ours_tells_none_either(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom runner import cli\ndef main():\n    key = os.environ['HF_TOKEN']\n"
+        "    raise LookupError(f'no {key} here')\ncli.main = main\ncli.entry()\n"
+    )
+    environ = {**os.environ, **CANARIES, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and "LookupError: no ****" in done.stderr
+    assert not found(done.stderr.encode())
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.jsonl").write_text('{"messages": [{"role": "user", "content": "a"}]}\n')
+    more = "model: {base: embedded/smollm2-135m-instruct, template: chatml-tools}\ncompute: {profile: cpu}\n"
+    (tmp_path / "r.yaml").write_text(f"recipe: 1\nname: t\nsources:\n  - jsonl: {{files: [a.jsonl]}}\n{more}")
+    workspace = Workspace(tmp_path)
+    return plan(load_recipe(tmp_path / "r.yaml", workspace), workspace)
+
+
+def test_what_a_job_leaves_in_an_artifact(
+    tmp_path: Path, made: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a library writes beside the weights: configs, logs, cards."""
+
+    def train(m: Making) -> None:
+        (m.out / "adapter").mkdir()
+        (m.out / "adapter" / "README.md").write_text(
+            f"Made with {CANARIES}, {quote(CANARIES['HF_TOKEN'], safe='')}"
+        )
+
+    monkeypatch.setitem(cast(dict[str, Any], run.MAKERS), "train", train)
+    store = Store(tmp_path)
+    step = made.step("train")
+    artifact = run._make(made, store, step, {}, lambda event: None, settings.load())
+    assert "Made with {'MIREPOIX_HUB_TOKEN': '****" in artifact.file("adapter/README.md").read_text()
+    assert not told(tmp_path)
+    assert store.get(step.fingerprint) is not None  # its digests are those of the clean files
+
+
+def test_what_a_training_that_breaks_off_leaves_with_its_trackers(
+    tmp_path: Path, made: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    log = tmp_path / "runs" / "t" / "logs" / "train.log"
+    m = Making(made.step("train"), made, {}, tmp_path / "out", tmp_path / "work", log, lambda *_: None)
+
+    def training(*_: Any, more: dict[str, str], **__: Any) -> None:
+        folder = tracking.folder(m) / "wandb"
+        folder.mkdir(parents=True)
+        (folder / "debug.log").write_text(f"environment: {CANARIES}")
+        (folder / "run.db").write_bytes(b"\x00\xff" + CANARIES["WANDB_API_KEY"].encode() + b"\x00")
+        raise process.Failed("it broke")
+
+    monkeypatch.setattr(process, "run", training)
+    monkeypatch.setattr(jobs.targets, "check", lambda m: None)
+    monkeypatch.setattr(jobs, "need", lambda *_: None)
+    with pytest.raises(StepError, match="it broke"):
+        jobs.run_axolotl(m, "train", {})
+    assert (tracking.folder(m) / "wandb" / "run.db").read_bytes()[:3] == b"\x00\xff*"
     assert not told(tmp_path)
