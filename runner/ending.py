@@ -152,8 +152,17 @@ def listening() -> Iterator[None]:
 
 
 def for_good() -> None:
-    """This process is the program and nothing else: its signals stay ours to its last moment."""
+    """This process is the program and nothing else: its signals stay ours to its last moment, and a standard stream
+    that was closed is nowhere, not the next file that is opened."""
     _now.for_good = True
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to put away
 

@@ -208,8 +208,10 @@ def test_a_killed_warden_takes_its_job_along(start: Start) -> None:
 def test_what_a_job_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     from runner import process
 
-    process.run(["sh", "-c", "(setsid sleep 120 & echo $!)"], log=tmp_path / "log", cwd=tmp_path)
-    assert not alive(int((tmp_path / "log").read_text().splitlines()[-1]))
+    job = "(setsid sleep 120 & echo $!); trap '' TERM; (setsid sleep 120 & echo $!)"
+    process.run(["sh", "-c", job], log=tmp_path / "log", cwd=tmp_path)
+    pids = [int(x) for x in (tmp_path / "log").read_text().splitlines() if x.isdigit()]
+    assert len(pids) == 2 and not any(map(alive, pids))
 
 
 @pytest.mark.parametrize(
@@ -339,6 +341,23 @@ def test_nobody_listens_any_more(start: Start, job: str) -> None:
     verb.send(signal.SIGHUP)
     assert verb.process.wait(9) == 129
     assert not verb.left()
+
+
+def test_whom_nobody_reads_has_no_success(start: Start) -> None:
+    verb = start(
+        JOB.format(how="exit 0;") + "    ready(); time.sleep(0.3); click.echo('all is well')\n"
+    ).with_pool()
+    assert verb.process.stdout
+    verb.process.stdout.close()
+    verb.process.stdout = None
+    assert verb.end(3) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_closed_stream_is_not_the_next_file(start: Start) -> None:
+    opened = "    kept = open('kept', 'w'); ready(); time.sleep(60)\n"
+    verb = start(opened, "os.close(2); sys.stderr = None").with_pool().send(signal.SIGINT)
+    assert verb.end(3) == (130, "")
+    assert not (verb.folder / "kept").read_bytes()
 
 
 def test_what_was_ignored_stays_ignored(start: Start) -> None:
