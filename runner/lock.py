@@ -45,7 +45,9 @@ def read(root: Path, request: dict[str, Any]) -> tuple[Item, ...] | None:
 def write(root: Path, request: dict[str, Any], items: list[Item]) -> None:
     """Lock what was fetched."""
     lock = Lock(VERSION, request, items)
-    write_atomic(_path(root, request), msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n")
+    write_atomic(
+        _path(root, request), msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n", root.parent
+    )
 
 
 def raw(root: Path, item: Item) -> Path:

@@ -30,7 +30,7 @@ def refusal(path: Path, root: Path | None = None) -> NeedsTrust:
 
 def _names(names: tuple[str | PurePath, ...]) -> tuple[str, ...]:
     parts = PurePath(*names).parts
-    if not parts or ".." in parts or PurePath(*names).is_absolute():
+    if ".." in parts or PurePath(*names).is_absolute():
         raise ValueError(f"not a path below a folder: {names}")
     return parts
 
@@ -119,8 +119,12 @@ def create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOSED, 0o666), "wb")
 
 
-def append(path: Path) -> BinaryIO:
-    """A file to add to, made where it is missing. Raises NeedsTrust where it is a link."""
+def append(path: Path, root: Path | None = None) -> BinaryIO:
+    """A file to add to, made where it is missing. Raises NeedsTrust where it is a link, or one below `root` is."""
+    if root is not None and path.absolute().is_relative_to(root.absolute()):
+        folder(root.absolute(), path.absolute().parent.relative_to(root.absolute()))
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
     return os.fdopen(opened(path, os.O_WRONLY | os.O_APPEND), "ab")
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runner import scrub, warded
+from runner import paths, scrub, warded
 
 # What a job may know of the user's environment. Tokens for model hubs pass; nothing else that is secret does.
 ALLOWED = (
@@ -66,8 +66,7 @@ def start(
 
     It ends with us, however we end; who starts it calls `end_group`.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
+    with paths.append(log, cwd) as out:
         out.write(f"$ {' '.join(argv)}\n".encode())
         out.flush()
         begins = out.tell()

@@ -20,8 +20,15 @@ from runner.store import Store
 
 def resolve(model: r.Model, root: Path, log: Path, shown: str) -> None:
     """Ask for the commit of a model that names none, and lock it. Raises StepError, with `shown` as the log's name."""
+    known = lock.read(Store(root).root, hub_request(model))
     store = Store(root)
-    work = store.root / "work" / "resolve"
+    with store.waiting("resolve"):
+        if lock.read(store.root, hub_request(model)) == known:  # else another run has asked meanwhile
+            _ask(model, store, log, shown)
+
+
+def _ask(model: r.Model, store: Store, log: Path, shown: str) -> None:
+    work = store.work("resolve")
     out = work / "commit"
     out.unlink(missing_ok=True)
     write_json(work / "job.json", {"base": model.base, "revision": model.revision, "out": str(out.resolve())})
@@ -29,7 +36,7 @@ def resolve(model: r.Model, root: Path, log: Path, shown: str) -> None:
         process.run(
             [sys.executable, "-m", "runner.jobs.resolve", str((work / "job.json").resolve())],
             log=log,
-            cwd=root,
+            cwd=store.workspace,
         )
     except process.Failed as e:
         said = trouble.words(e.said, trouble.About(base=model.base, revision=model.revision), e.code)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from runner import evaluate, fetch, fetching, ledger, prepare, report, train
+from runner import evaluate, fetch, fetching, ledger, paths, prepare, report, train
 from runner.errors import StepError, UsageError
 from runner.evaluate.answers import ANSWERS
 from runner.making import Maker, Making, read_rows
@@ -190,6 +190,7 @@ def run(
     """
     store = Store(plan.workspace.root)
     with store.locked(plan.loaded.recipe.name):
+        _tidy(plan)
         settings = settings or load_settings()
         _all_set(plan, store, to, settings)
         plan = _pinned(plan, refresh)
@@ -217,6 +218,15 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
+
+
+def _tidy(plan: Plan) -> None:
+    """Make the run's folder, without what a kill left half written. Raises NeedsTrust for links that lead out of it."""
+    root, out = plan.workspace.root, folder(plan)
+    paths.folder(root, out.relative_to(root))
+    paths.check_all(root, out)
+    for left in out.glob(".*.*.tmp"):
+        left.unlink()
 
 
 def _pinned(plan: Plan, refresh: Refresh) -> Plan:
@@ -293,14 +303,16 @@ def _budgets(plan: Plan, split: Artifact) -> list[str]:
 
 def _remember(plan: Plan, steps: dict[str, Any]) -> None:
     """What the steps were made of, for the next run to say what changed."""
-    write_atomic(folder(plan) / "plan.json", json.dumps(steps, indent=1, sort_keys=True).encode())
+    data = json.dumps(steps, indent=1, sort_keys=True).encode()
+    write_atomic(folder(plan) / "plan.json", data, plan.workspace.root)
 
 
 def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     """Fill `runs/NAME/` with links to the artifacts. What an earlier run left of others is removed."""
     data = dump(plan.loaded.document.data).encode()
     of_recipe = any(s.stage == "prepare" for s in plan.steps)
-    write_atomic(out / ("recipe.yaml" if of_recipe else "evaluation.yaml"), data)
+    paths.check_all(plan.workspace.root, out)  # once more: a run takes hours
+    write_atomic(out / ("recipe.yaml" if of_recipe else "evaluation.yaml"), data, plan.workspace.root)
     files: dict[str, tuple[str, str]] = {
         "data/train.jsonl": ("split", "data/train.jsonl"),
         "data/validation.jsonl": ("split", "data/validation.jsonl"),

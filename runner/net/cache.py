@@ -27,6 +27,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
+from runner import paths
 from runner.net.failures import TooMuch
 from runner.net.pace import Stop
 from runner.store import file_digest, fsync, write_atomic
@@ -87,9 +88,8 @@ def _try_lock(f: IO[bytes], path: Path) -> bool:
 @contextmanager
 def _held(path: Path, stop: Stop) -> Iterator[IO[bytes]]:
     """Hold the lock on a file that is there only while somebody holds or wants it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with path.open("ab") as f:
+        with paths.append(path) as f:
             if _try_lock(f, path):
                 try:
                     yield f
@@ -146,17 +146,31 @@ class Part:
         self._part.replace(self.whole)
 
     def clear(self) -> None:
-        for path in (self._part, self.whole, self.plain, self._facts, self._facts.with_suffix(".new")):
+        for path in self._all():
             path.unlink(missing_ok=True)
+
+    def sever(self) -> None:
+        """Remove links to elsewhere: none of them is of ours, and what is written would land there."""
+        for path in self._all():
+            if paths.is_link(path):
+                path.unlink()
+
+    def _all(self) -> tuple[Path, ...]:
+        return (self._part, self.whole, self.plain, self._facts, self._facts.with_suffix(".new"))
 
 
 class Cache:
     """Everything under the store's folder that has to do with fetching."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._raw, self._requests = root / "raw", root / "fetched" / "requests"
         self._parts = root / "fetched" / "parts"
         self._numbers = count()
+
+    def _folder(self, path: Path) -> Path:
+        """A folder of ours, made where it is missing. Raises NeedsTrust where a link is in the way."""
+        return paths.folder(self._root.parent, path.relative_to(self._root.parent))
 
     def path(self, sha256: str) -> Path:
         """Where the bytes of a digest are. Raises LookupError for what is no digest."""
@@ -199,12 +213,12 @@ class Cache:
         if no_longer:
             note.unlink(missing_ok=True)
         else:
-            write_atomic(note, b"")
+            write_atomic(note, b"", self._root.parent)
 
     def renew(self, key: str) -> None:
         """The kept answer still holds."""
         with contextlib.suppress(FileNotFoundError):
-            os.utime(self._entry(key))
+            os.utime(self._entry(key), follow_symlinks=False)
 
     def forget(self, key: str) -> None:
         """Keep the answer to a request no longer."""
@@ -213,19 +227,21 @@ class Cache:
     @contextmanager
     def holding(self, key: str, stop: Stop) -> Iterator[Part]:
         """The part of one request, for one thread of one process at a time."""
-        with _held(self._parts / f"{key}.lock", stop):
-            yield Part(self._parts, key)
+        with _held(self._folder(self._parts) / f"{key}.lock", stop):
+            part = Part(self._parts, key)
+            part.sever()
+            yield part
 
     def keep(self, key: str, entry: Entry, body: Path) -> None:
         """Keep an answer for good: `body` moves to its place under raw/."""
         fsync(body)
         text = msgspec.json.format(msgspec.json.encode(entry), indent=1)
-        write_atomic(self._entry(key), text + b"\n")
+        write_atomic(self._entry(key), text + b"\n", self._root.parent)
         self._place(body, entry.sha256)
 
     def _place(self, body: Path, sha256: str) -> None:
         target = self.path(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._folder(target.parent)
         body.chmod(0o444)
         body.replace(target)
         fsync(target.parent)
@@ -234,7 +250,7 @@ class Cache:
         """Keep bytes that came some other way; their sha256."""
         digest = hashlib.sha256()
         name = f"{os.getpid()}.{next(self._numbers)}.store"
-        with _held(self._parts / name, Stop()) as f:
+        with _held(self._folder(self._parts) / name, Stop()) as f:
             for chunk in chunks:
                 digest.update(chunk)
                 f.write(chunk)
@@ -245,7 +261,10 @@ class Cache:
 
     def sweep(self) -> None:
         """Remove what killed processes left behind of `store`: nobody holds it."""
+        paths.check(self._root.parent, self._parts)
         for path in self._parts.glob("*.store"):
+            if paths.is_link(path):
+                continue
             with contextlib.suppress(FileNotFoundError), path.open("rb") as f:
                 if _try_lock(f, path):
                     path.unlink()

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner import process
+from runner import paths, process
 from runner.errors import StepError, UsageError
 from runner.serving import vllm
 from runner.serving.engines import Engine
@@ -82,7 +82,9 @@ def serving(
     arms = _arms(served, arms)
     port = free_port(port)
     log = log_of(served)
-    log.parent.mkdir(parents=True, exist_ok=True)  # what is to be served is written there first
+    root = served.folder.parent.parent
+    paths.folder(root, log.parent.relative_to(root))  # what is to be served is written there first
+    paths.check_all(root, log.parent)
     make = partial(_vllm, dtype=dtype) if engine.name == "vllm" else _transformers
     argv, more = make(served, engine, arms, port, limit, log, tell)
     child, begins = process.start(argv, log=log, cwd=served.folder.parent.parent, more=more)
@@ -204,7 +206,6 @@ def length(served: Served) -> int:
 
 def ready(served: Served, tell: Tell = lambda what: None) -> Path:
     """The folder of what vLLM needs besides, made once for an adapter. Raises StepError."""
-    log = log_of(served)
     job = _common(served) | {"adapter": str(served.adapter) if served.adapter else None} | served.four_bits
     if served.whole is not None:
         job |= {"model": str(served.whole), "revision": None}
@@ -212,9 +213,19 @@ def ready(served: Served, tell: Tell = lambda what: None) -> Path:
     key = digest(
         {k: v for k, v in job.items() if k != "adapter"} | {"files": [file_digest(p) for p in files]}
     )
-    folder = Store(served.folder.parent.parent).root / "served" / key[:32]
+    store = Store(served.folder.parent.parent)
+    folder = store.root / "served" / key[:32]
     if (folder / "about.json").is_file():
         return folder
+    store.folder("served")
+    with store.waiting(f"served.{key[:32]}"):
+        if not (folder / "about.json").is_file():
+            _make_ready(served, folder, job, tell)
+    return folder
+
+
+def _make_ready(served: Served, folder: Path, job: dict[str, Any], tell: Tell) -> None:
+    log = log_of(served)
     tell(
         "writing the base as the adapter knows it, once"
         if served.four_bits
@@ -222,7 +233,7 @@ def ready(served: Served, tell: Tell = lambda what: None) -> Path:
     )
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     path = log.with_name(f"for_vllm-{os.getpid()}.json")
     path.write_text(json.dumps(job | {"out": str(temporary)}, indent=1), encoding="utf-8")
     argv = [sys.executable, "-m", "runner.jobs.for_vllm", str(path)]
@@ -235,4 +246,3 @@ def ready(served: Served, tell: Tell = lambda what: None) -> Path:
         path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-    return folder
