@@ -158,7 +158,7 @@ def plan(
     plans.evaluate(p, found.model, found.arms)
     options = {"recipe": document.data | {"seed": seed}, "suites": [msgspec.to_builtins(s) for s in loaded]}
     p.add("report", "verdict", "report", list(p.steps), options)
-    return Plan(p.loaded, place, p.profile, tuple(p.steps.values()), p.template)
+    return Plan(p.loaded, place, p.profile, tuple(p.steps.values()), p.template, weights=p.weights)
 
 
 def _fit(found: Subject, suites: list[Suite], engine: Engine) -> None:

@@ -18,6 +18,7 @@ from runner.registry import plugins
 from runner.settings import Settings
 from runner.steps import Fetch
 from runner.store import write_atomic
+from runner.unchanged import inputs, unchanged
 
 if TYPE_CHECKING:
     from runner.net.client import Client
@@ -150,8 +151,9 @@ def run(fetch: Fetch, net: Net, root: Path, log: Path, shown: str) -> tuple[int,
     """
     got: list[Item] = []
     try:
-        for item in items(fetch, net):
-            got.append(item)
+        with unchanged(fetch.name, inputs(fetch.files)):
+            for item in items(fetch, net):
+                got.append(item)
     except Unfetched as e:
         raise StepError(fetch.name, str(e)) from None
     finally:  # what was paid for is told of a fetch that breaks off too

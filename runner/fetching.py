@@ -8,6 +8,7 @@ digests in it, never addresses or times, decide the fingerprints of what follows
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,16 @@ Keep = Literal["normal", "recorded", "live"]
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that a recipe named: `name` as the recipe's world knows it (never an absolute path)."""
+    """A file that a recipe named: `name` as the recipe's world knows it (never an absolute path).
+
+    `seen` is how the file looked when it was digested, where that tells later whether it was written to since
+    (`runner.unchanged`).
+    """
 
     name: str
     path: Path
     sha256: str
+    seen: tuple[int, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
 
 class Item(Struct, frozen=True, omit_defaults=True):

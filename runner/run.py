@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from runner import evaluate, fetch, fetching, ledger, paths, prepare, report, train
+from runner import evaluate, fetch, fetching, ledger, paths, prepare, report, scrub, train
 from runner.errors import StepError, UsageError
 from runner.evaluate.answers import ANSWERS
+from runner.fetching import InputFile
 from runner.making import Maker, Making, read_rows
 from runner.plan import moves
 from runner.plan import plan as make_plan
@@ -27,7 +28,9 @@ from runner.settings import load as load_settings
 from runner.status import status
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, place, write_atomic
+from runner.store.garbage import announce
 from runner.trouble import os_error
+from runner.unchanged import Changed, inputs, unchanged
 from runner.unset import of_plan
 from runner.yaml12 import dump
 
@@ -96,10 +99,12 @@ class _Walk:
         self.settings = settings
         self.executed = self.kept = 0
         self.remembered = before(plan)
-        self.whys = self._whys()
+        self._planned()
 
-    def _whys(self) -> dict[str, str]:
-        return {s.name: why for s, _, why in status(self.plan, self.store, before(self.plan))}
+    def _planned(self) -> None:
+        """There is a plan: say what it needs, so that nobody collects it, and see what of it is made."""
+        announce(self.store, self.plan.loaded.recipe.name, (s.fingerprint for s in self.plan.steps))
+        self.whys = {s.name: why for s, _, why in status(self.plan, self.store, before(self.plan))}
 
     def take(self, step: Step) -> Artifact:
         """A step's artifact: from the store, else made now."""
@@ -110,6 +115,7 @@ class _Walk:
                 break
         else:
             self.kept += 1
+            self.store.used(artifact)
             self.tell(Event("kept", step.name, step.stage))
         self.made[step.name] = artifact
         if self.remembered.get(step.name) != step.ingredients:
@@ -165,7 +171,7 @@ class _Walk:
         fetch.run(one, net, self.store.root, log, f"logs/{log.name}")
         self.executed += 1
         self.plan = make_plan(self.plan.loaded, self.plan.workspace, self.plan.profile)
-        self.whys = self._whys()
+        self._planned()
         one = next(f for f in self.plan.fetches if f.name == name)
         self.tell(Event("made", name, "prepare", fetch.told(one.items or (), f"logs/{log.name}")))
 
@@ -192,6 +198,8 @@ def run(
     with store.locked(plan.loaded.recipe.name):
         _tidy(plan)
         settings = settings or load_settings()
+        for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
+            scrub.known(settings=settings).folder(folder(plan) / left)
         _all_set(plan, store, to, settings)
         plan = _pinned(plan, refresh)
         walk = _Walk(plan, store, tell, settings)
@@ -269,16 +277,22 @@ def _make(
     def progress(done: int, of: int, what: str) -> None:
         tell(Event("progress", step.name, step.stage, what, done, of))
 
-    inputs = {name: made[name] for name in _inputs(step, made)}
+    taken = {name: made[name] for name in _inputs(step, made)}
     try:
         with (
             store.making(step.name, step.fingerprint, step.ingredients) as out,
             asking(settings, store.root, step.name) as ask,
             seldom_collected(),
+            unchanged(step.name, *_reads(plan, step)),
         ):
             MAKERS[step.kind](
-                Making(step, plan, inputs, out, work, log, progress, ask, settings.workers, settings)
+                Making(step, plan, taken, out, work, log, progress, ask, settings.workers, settings)
             )
+            if step.stage != "prepare":  # data stay as they are; services' words were covered as they came
+                scrub.known(settings=settings).folder(out)
+    except Changed:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
     except WorkerLost:
         what = "a process that worked on it was ended from outside (is memory short?); run it again to go on"
         raise StepError(step.name, what) from None
@@ -289,6 +303,13 @@ def _make(
     artifact = store.get(step.fingerprint, verify=False)
     assert artifact is not None
     return artifact
+
+
+def _reads(plan: Plan, step: Step) -> tuple[list[InputFile], tuple[InputFile, ...]]:
+    """The user's files that a step reads while it is made, and those of the base model. Answers and lm-eval copy the
+    former first, and look after that."""
+    files = [] if step.kind in ("generate", "lm_eval") else list(inputs(step.details))
+    return files, plan.weights if "model" in step.ingredients or step.kind == "proof" else ()
 
 
 def _inputs(step: Step, made: dict[str, Artifact]) -> list[str]:

@@ -65,6 +65,8 @@ class Plan:
     steps: tuple[Step, ...]
     template: str | None
     fetches: tuple[Fetch, ...] = ()
+    weights: tuple[InputFile, ...] = ()
+    """The files of a base model that is a folder; none of a hub's."""
 
     def step(self, name: str) -> Step:
         return next(s for s in self.steps if s.name == name)

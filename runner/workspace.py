@@ -8,7 +8,7 @@ from pathlib import Path
 from runner import library
 from runner.errors import NeedsTrust
 from runner.fetching import InputFile
-from runner.store import file_digest
+from runner.unchanged import digested
 
 SHIPPED = ("datasets/", "evals/")
 
@@ -88,8 +88,6 @@ class Workspace:
         found = self.named(how, value)
         # What lies outside is named by its last part: no absolute path may reach a fingerprint.
         return tuple(
-            InputFile(
-                Path(n).name if Path(n).is_absolute() or ".." in Path(n).parts else n, p, file_digest(p)
-            )
+            digested(Path(n).name if Path(n).is_absolute() or ".." in Path(n).parts else n, p)
             for n, p in sorted(found.items())
         )

@@ -20,6 +20,7 @@ from runner.making import Making, write_rows
 from runner.steps import Step
 from runner.store import Store, place
 from runner.suite import Suite
+from runner.unchanged import Changed, unchanged
 
 ANSWERS, FACTS = "answers.jsonl", "facts.json"
 
@@ -57,6 +58,17 @@ def _generate(m: Making, steps: list[Step]) -> None:
         if not Path(one["out"]).is_file():
             sets.append(one)
             total += count
+    try:
+        with unchanged(m.step.name, (), weights=m.plan.weights):
+            _ask(m, sets, total)
+    except Changed:  # what other steps find in their work folders, too, is of nobody knows which weights
+        for one in sets:
+            Path(one["out"]).unlink(missing_ok=True)
+        raise
+
+
+def _ask(m: Making, sets: list[dict[str, Any]], total: int) -> None:
+    """Have the sets answered, by whoever the step says."""
     details = m.step.details
     if details["engine"] == "endpoint":
         asking.of_endpoint(m, details["endpoint"], details["model"], sets, total)
@@ -74,7 +86,8 @@ def _set(m: Making, step: Step, work: Path) -> tuple[dict[str, Any], int]:
     suite: Suite = step.details["suite"]
     common, arm = suite.common, step.details["arm"]
     (file,) = step.details["files"]
-    rows = [asked(p, m.plan.loaded.recipe.evaluate, arm) for p in probes(file.path, common.limit)]
+    with unchanged(step.name, [file]):  # here: they are asked hours later from what is written now
+        rows = [asked(p, m.plan.loaded.recipe.evaluate, arm) for p in probes(file.path, common.limit)]
     write_rows(work / "probes.jsonl", rows)
     one = {
         "arm": arm,

@@ -13,9 +13,9 @@ from runner import settings
 from runner.errors import StepError, UsageError
 from runner.evaluate import asking, jobs
 from runner.making import Making
-from runner.plan import task_files
 from runner.serving import engines, server
 from runner.suite import LmEval
+from runner.unchanged import unchanged
 
 
 def lm_eval(m: Making) -> None:
@@ -23,10 +23,12 @@ def lm_eval(m: Making) -> None:
     tasks: dict[str, LmEval] = m.step.details["tasks"]
     folder = m.work / "tasks"
     for task in tasks:  # side by side, wherever the workspace or the package keeps them
-        for file in task_files(task, m.plan.workspace):
-            target = folder / Path(file.name).name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.path.read_bytes())
+        files = m.step.details["task_files"][task]
+        with unchanged(m.step.name, files):  # here: the job reads the copies
+            for file in files:
+                target = folder / Path(file.name).name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(file.path.read_bytes())
     with _asked(m) as asked:
         for options in dict.fromkeys((o.limit, o.fewshot, o.multiturn) for o in tasks.values()):
             limit, fewshot, multiturn = options

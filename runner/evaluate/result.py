@@ -19,9 +19,10 @@ def result(m: Making) -> None:
     """The adapter or the model of a run. Raises StepError where it is not what was planned with."""
     folder: Path = m.step.details["folder"]
     for name, sha256 in m.step.ingredients["files"].items():
-        if file_digest(folder / name) != sha256:
+        taken = m.out / m.step.details["as_"] / name
+        place(folder / name, taken)
+        if file_digest(taken) != sha256:
             raise m.fail(f"{folder / name} changed meanwhile; run it again")
-        place(folder / name, m.out / m.step.details["as_"] / name)
 
 
 def verdict(m: Making) -> None:

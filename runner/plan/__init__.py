@@ -37,4 +37,4 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
             evaluate(p, model)
     report(p, loaded)
     fetches = tuple(p.fetches.values())
-    return Plan(p.loaded, workspace, p.profile, tuple(p.steps.values()), p.template, fetches)
+    return Plan(p.loaded, workspace, p.profile, tuple(p.steps.values()), p.template, fetches, p.weights)

@@ -68,7 +68,12 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             }
             if p.recipe.evaluate.engine == "vllm":
                 options["vllm"] = p.vllm
-            details: dict[str, Any] = {"tasks": tasks, "arm": arm, "weights": weights}
+            details: dict[str, Any] = {
+                "tasks": tasks,
+                "task_files": task_inputs,
+                "arm": arm,
+                "weights": weights,
+            }
             details["engine"] = p.recipe.evaluate.engine
             p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", [*needs, *fetched], options | common, **details)
         if texts:

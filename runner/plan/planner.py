@@ -16,7 +16,8 @@ from runner.hardware import Profile, profile
 from runner.load import Loaded
 from runner.registry import Plugin
 from runner.steps import VERSIONS, Fetch, Stage, Step, version
-from runner.store import Store, canonical, digest, file_digest
+from runner.store import Store, canonical, digest
+from runner.unchanged import digested
 from runner.workspace import Workspace
 
 
@@ -83,6 +84,7 @@ class Planner:
         self.steps: dict[str, Step] = {}
         self.fetches: dict[str, Fetch] = {}
         self.base: dict[str, Any] | None = None
+        self.weights: tuple[InputFile, ...] = ()
         self.template = template_text(self.recipe.model, workspace) if self.recipe.model else None
 
     def add(
@@ -112,7 +114,8 @@ class Planner:
                 self.base = {"base": model.base, "revision": model.revision}
             else:
                 files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-                self.base = {"files": {p.name: file_digest(p) for p in files}}
+                self.weights = tuple(digested(f"{model.base}/{p.name}", p) for p in files)
+                self.base = {"files": {f.path.name: f.sha256 for f in self.weights}}
         return self.base
 
     @cached_property
