@@ -163,8 +163,13 @@ def for_good() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8")
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to put away
+    for number in HEARD:  # until there is something to put away
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _nothing_yet)
+
+
+def _nothing_yet(number: int, frame: object) -> None:
+    os._exit(128 + number)
 
 
 def _signalled(number: int, frame: object) -> None:

@@ -6,12 +6,17 @@ import atexit
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 import click
 
 from runner import ending
-from runner.cli import about, common, compare, evaluating, line, results, rows, serving
+
+if Path(sys.argv[0]).name == "recipe":  # the verbs take a moment to load
+    ending.for_good()
+
+from runner.cli import about, common, compare, evaluating, line, results, rows, serving, storing
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +27,7 @@ def main() -> None:
 
 for verb in (
     line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.report, about.doctor, about.schema,
-    compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
+    compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push, storing.gc,
 ):  # fmt: skip
     main.add_command(verb)
 

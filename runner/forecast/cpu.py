@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import process
+from runner import process, warded
 from runner.forecast.memory import GIB
 from runner.forecast.parameters import Trained
 from runner.forecast.shapes import Shape
@@ -111,16 +111,15 @@ def _busy() -> bool:
 def _measure(wanted: dict[str, Any]) -> dict[str, float] | None:
     argv = [sys.executable, "-m", "runner.jobs.probe"]
     try:
-        done = subprocess.run(
-            argv,
-            input=json.dumps(wanted),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            env=process.environment(),
-            check=True,
+        pipe = subprocess.PIPE
+        child = warded.start(
+            argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=process.environment()
         )
-        return asdict(Measured(**json.loads(done.stdout.splitlines()[-1])))
+        try:
+            said, _ = child.communicate(json.dumps(wanted).encode(), timeout=PATIENCE)
+        finally:
+            warded.end(child, 0)
+        return None if child.returncode else asdict(Measured(**json.loads(said.splitlines()[-1])))
     except (OSError, ValueError, TypeError, IndexError, subprocess.SubprocessError):
         return None
 

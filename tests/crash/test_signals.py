@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -309,6 +310,31 @@ def test_when_all_is_said_a_signal_is_no_traceback(start: Start, sign: signal.Si
     assert verb.end(3) == (code, SAID + "\n")
 
 
+# As the program starts: before there is a verb, its modules are looked for.
+EARLY = """
+import sys, time
+from pathlib import Path
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "runner.cli.line":
+            Path("ready").touch()
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+sys.argv = ["/bin/recipe"]
+import runner.cli
+"""
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_while_the_program_loads(tmp_path: Path, sign: signal.Signals, code: int) -> None:
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    argv = [sys.executable, "-c", EARLY]
+    started = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=hears)
+    assert soon((tmp_path / "ready").exists)
+    started.send_signal(sign)
+    assert started.communicate(timeout=20)[1] == b"" and started.returncode == code
+
+
 # While errors are told, and while the last words are written to a reader that does not read.
 TELLING = """    from runner.errors import UsageError
     ready()
@@ -327,6 +353,22 @@ def test_while_the_last_words_are_written(start: Start, body: str, times: int) -
     for _ in range(times):
         verb.send(signal.SIGINT)
         time.sleep(0.2)
+    assert soon(lambda: verb.process.poll() is not None, 3)
+    assert verb.end(3)[0] == 130
+
+
+FULL = """    os.set_blocking(2, False)
+    try:
+        while os.write(2, b"x" * 4096): pass
+    except BlockingIOError:
+        os.set_blocking(2, True)
+    ready()
+    time.sleep(60)
+"""
+
+
+def test_a_reader_that_does_not_read_holds_nobody(start: Start) -> None:
+    verb = start(FULL).with_pool().send(signal.SIGINT)
     assert soon(lambda: verb.process.poll() is not None, 3)
     assert verb.end(3)[0] == 130
 
