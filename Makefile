@@ -5,11 +5,12 @@ UV := 0.13.9
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
-.PHONY: help install vllm quickstart test lint schemas pins bench bench-prepare clean
+.PHONY: help install vllm quickstart test fuzz lint schemas pins bench bench-prepare clean
 
 help:
 	@echo "make quickstart   install, then recipes/quickstart.yaml from text to judged adapter (about 10 minutes on 2 cores)"
 	@echo "make test         install, then every check: format, lint, types, imports, tests"
+	@echo "make fuzz         fuzzing for SECONDS (600), by Atheris where .venv has it: pip install '.[fuzz]'"
 	@echo "make install      only the environment, .venv/"
 	@echo "make vllm         a vLLM for the CPU in an environment of its own, build/vllm/: MIREPOIX_VLLM_PYTHON=build/vllm/bin/python"
 	@echo "make schemas      write schemas/*.json anew"
@@ -43,6 +44,10 @@ lint: install
 
 test: lint
 	$(BIN)/python -m pytest tests --ignore tests/kit -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+SECONDS ?= 600
+fuzz: install
+	$(BIN)/python tests/fuzz/long.py --seconds $(SECONDS)
 
 schemas: install
 	$(BIN)/recipe schema --write

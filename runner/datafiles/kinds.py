@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
+from msgspec.structs import replace
+
 from runner.datafiles.jsontext import Row, json_lines, json_rows
 from runner.datafiles.opened import Bad, Unreadable, ending, opened
 from runner.datafiles.parquet import parquet_rows
@@ -24,6 +26,7 @@ KINDS: dict[str, Kind] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
     ".txt": "txt", ".md": "md", ".markdown": "md", ".html": "html", ".htm": "html",
 }  # fmt: skip
+_LONG = 500  # characters of a reason
 _HELD = 20  # rejected rows that wait for the first good one
 T = TypeVar("T")
 
@@ -76,7 +79,8 @@ def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
     held: list[Rejected] = []
     waiting, kept, why, first, came = True, False, "", "", 0
     try:
-        for row in made:
+        for one in made:
+            row: T | Rejected = _brief(one) if isinstance(one, Rejected) else one
             came += 1
             if isinstance(row, Rejected):
                 if waiting and len(held) < _HELD:
@@ -90,13 +94,18 @@ def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
                 waiting, held = False, []
             yield row
     except Unreadable as e:
-        why = f"{name}: {e}" + (f" ({came:,} rows came before that)" if came else "")
+        why = f"{name}: {str(e)[:_LONG]}" + (f" ({came:,} rows came before that)" if came else "")
     if not kept and not why:
         first = held[0].reason if held else first
         why = f"{name}: nothing in it can be used" + (f"; its first row: {first}" if first else "")
     if why:
         yield Rejected(id, why, name, origin=name)
     yield from held
+
+
+def _brief(row: Rejected) -> Rejected:
+    """With a reason of a sentence or two: libraries quote what they find wrong, and that may be megabytes long."""
+    return row if len(row.reason) <= _LONG else replace(row, reason=f"{row.reason[:_LONG]}…")
 
 
 def _columns(columns: list[str], wanted: Sequence[str], known: Collection[str]) -> list[str]:
