@@ -11,6 +11,8 @@ from runner.errors import NeedsTrust, RecipeError
 from runner.load import load_suite, suite_names
 from runner.registry import Kind, plugins
 from runner.schema import recipe_schema
+from runner.store import Store
+from runner.store.garbage import use
 from runner.workspace import Workspace
 
 PLUGINS: dict[str, Kind] = {"sources": "source", "filters": "filter", "judges": "judge"}
@@ -23,6 +25,8 @@ def catalogue(kind: str, workspace: Path) -> list[dict[str, Any]]:
     if kind == "suites":
         place = Workspace(workspace)
         return [{"name": n, "about": _suite(n, place)} for n in suite_names(place)]
+    if kind == "store":
+        return [_held(*one) for one in use(Store(workspace)).items()]
     if kind == "models":
         return [_model(p) for p in sorted((library.shelf("recipes") / "base").glob("*.yaml"))]
     reports = sorted((workspace / "runs").glob("*/plan.json"))
@@ -55,6 +59,11 @@ def _model(path: Path) -> dict[str, Any]:
     data = parse(path.read_text(encoding="utf-8"), path.name).data
     about = data.get("description") or data["model"]["base"]
     return {"name": f"base/{path.name}", "about": about, "base": data["model"]["base"]}
+
+
+def _held(name: str, held: tuple[int, int]) -> dict[str, Any]:
+    count, size = held
+    return {"name": name, "about": f"{count:,}, {size / 2**20:,.1f} MiB", "count": count, "bytes": size}
 
 
 def _run(folder: Path) -> dict[str, Any]:

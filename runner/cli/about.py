@@ -11,14 +11,14 @@ from runner import errors
 from runner.cli.common import command, emit, settings_of
 from runner.errors import safe
 
-KINDS = ["sources", "filters", "judges", "suites", "models", "runs"]
+KINDS = ["sources", "filters", "judges", "suites", "models", "runs", "store"]
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
 @command
 def list_(kind: str, workspace: Path, as_json: bool) -> None:
-    """List sources, filters, judges, suites, models or runs."""
+    """List sources, filters, judges, suites, models or runs; or what the store holds, in bytes on the disk."""
     from runner.catalogue import catalogue
 
     rows = catalogue(kind, workspace)

@@ -7,6 +7,7 @@ Digests are checked when an artifact is used; one that does not hold is set asid
     files      old or new, never half; canonical JSON
     locks      one process at a time, held by the kernel
     manifest   what an artifact says of itself
+    garbage    what nobody needs
 
 Several runs may be at work at once: a step is made under the lock of its fingerprint, a run is laid out under the
 lock of its name. No link below `.mirepoix/` is followed where something is written.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -132,6 +133,15 @@ class Store:
             self._quarantine(final)
         temporary.rename(final)
         fsync(final.parent)
+
+    def used(self, artifact: Artifact) -> None:
+        """Note that it was of use now: `recipe gc --older` goes by that, and nothing else."""
+        with suppress(OSError):
+            os.utime(artifact.path, follow_symlinks=False)
+
+    def is_held(self, name: str) -> bool:
+        """Whether any run holds a lock."""
+        return self._locks.is_held(name)
 
     def trying(self, name: str) -> AbstractContextManager[bool]:
         """Hold a lock (of a fingerprint, or of another name) if no other run does: whether it is held."""

@@ -70,7 +70,7 @@ def run() -> Result:
 
 
 PLACES = [
-    ".mirepoix", ".mirepoix/locks", ".mirepoix/tmp", ".mirepoix/work", ".mirepoix/artifacts", "runs", "runs/t",
+    ".mirepoix", ".mirepoix/locks", ".mirepoix/tmp", ".mirepoix/work", ".mirepoix/artifacts", ".mirepoix/runs", "runs", "runs/t",
     "runs/t/data", "runs/t/rejected", "runs/t/logs", "runs/t/adapter", "runs/t/any/where",
 ]  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_a_folder_that_is_a_link_is_refused(home: Path, mine: Path, place: str) 
 
 
 @pytest.mark.parametrize(
-    "place", [".mirepoix/locks/run.t", "runs/t/logs/split.log", "runs/t/recipe.yaml"]
+    "place", [".mirepoix/locks/run.t", ".mirepoix/locks/gc", "runs/t/logs/split.log", "runs/t/recipe.yaml"]
 )
 def test_a_file_that_is_a_link_is_refused(home: Path, mine: Path, place: str) -> None:
     """A lock used to have its content replaced, a log to be added to: in a `.bashrc` that is code."""

@@ -1,0 +1,259 @@
+"""`recipe gc` takes what nobody needs, and never what a run, a held lock or a lock file does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli import main
+from runner.errors import NeedsTrust, StepError
+from runner.store import Store, digest
+from runner.store.garbage import Waste, announce, collect, needed, use
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def make(store: Store, step: str, needs: dict[str, str] | None = None, text: str = "x") -> str:
+    ingredients = {"step": step, "needs": needs or {}, "text": text}
+    fingerprint = digest(ingredients)
+    with store.making(step, fingerprint, ingredients) as out:
+        (out / "data").write_text(text * 5000)
+    return fingerprint
+
+
+def remember(store: Store, run: str, *fingerprints: str) -> Path:
+    folder = store.workspace / "runs" / run
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {
+        f: json.loads((store.path(f) / "manifest.json").read_bytes())["ingredients"] for f in fingerprints
+    }
+    (folder / "plan.json").write_text(json.dumps(made))
+    return folder
+
+
+def names(found: list[Waste]) -> set[str]:
+    return {w.name for w in found}
+
+
+def made(store: Store) -> set[str]:
+    return {p.name for p in (store.root / "artifacts").glob("*/*")}
+
+
+def age(path: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    os.utime(path, (then, then))
+
+
+def test_what_no_run_needs_goes(store: Store) -> None:
+    first, second, old = make(store, "a"), make(store, "b", text="y"), make(store, "c", text="z")
+    remember(store, "r", first)
+    remember(store, "s", second)
+    assert names(collect(store, dry=True)) == {old}
+    assert made(store) == {first, second, old}, "a dry run removes nothing"
+    (gone,) = collect(store)
+    assert (gone.kind, gone.name, gone.step) == ("artifacts", old, "c")
+    assert 5000 <= gone.size < 50_000
+    assert made(store) == {first, second} and not list((store.root / "tmp").iterdir())
+    assert collect(store) == []
+
+
+def test_what_something_was_made_of_is_needed_too(store: Store) -> None:
+    """A base model that the adapter's export asks for, although no plan names it any more."""
+    base = make(store, "model")
+    trained = make(store, "train", {"model": base})
+    report = make(store, "report", {"train": trained})
+    remember(store, "r", report)
+    assert collect(store) == [] and made(store) == {base, trained, report}
+
+
+def test_a_run_that_was_killed_keeps_what_it_was_to_need(store: Store) -> None:
+    """Its plan.json names only what it took by then; its checkpoints are of a step that was never made."""
+    early, late = make(store, "a"), "ef" * 32
+    (store.work(late) / "checkpoint").write_text("of hours")
+    folder = remember(store, "r", early)
+    announce(store, "r", [early, late])
+    assert collect(store) == []
+    (folder / "plan.json").unlink()
+    assert collect(store) == [], "killed before its first step"
+    folder.rmdir()
+    assert {w.kind for w in collect(store)} == {"artifacts", "work", "runs"}
+    assert made(store) == set() and not (store.root / "work" / late).exists()
+
+
+def test_the_result_that_is_laid_out_is_needed(store: Store) -> None:
+    trained = make(store, "train")
+    folder = remember(store, "r")
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "mirepoix.json").write_text(json.dumps({"step": trained}))
+    assert collect(store) == []
+
+
+@pytest.mark.parametrize("place", ["recipe.lock", "recipes/twain.lock", "runs/r/recipe.lock"])
+def test_what_a_lock_file_names_is_needed(store: Store, place: str) -> None:
+    kept, other = make(store, "a"), make(store, "b")
+    path = store.workspace / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"steps": {"a": kept}}))
+    assert names(collect(store)) == {other}
+    assert made(store) == {kept}
+
+
+def test_what_a_held_lock_names_stays(store: Store) -> None:
+    fingerprint = make(store, "a")
+    other = Store(store.workspace)
+    (other.root / "tmp" / f"{fingerprint}.1").mkdir()
+    (other.root / "tmp" / f"{'ab' * 32}.2").mkdir()
+    with other.waiting(fingerprint):
+        assert names(collect(store)) == {f"{'ab' * 32}.2"}
+        assert made(store) == {fingerprint}
+    assert names(collect(store)) == {fingerprint, f"{fingerprint}.1"}
+
+
+def test_a_run_at_work_without_a_folder_keeps_what_it_said(store: Store) -> None:
+    fingerprint = make(store, "a")
+    other = Store(store.workspace)
+    announce(other, "r", [fingerprint])
+    with other.locked("r"):
+        assert collect(store) == []
+    assert fingerprint in names(collect(store))
+
+
+def test_a_run_that_starts_while_things_are_collected_waits(store: Store) -> None:
+    """Else it would find an artifact there, and have it taken away under its hands."""
+    said = threading.Event()
+
+    def start() -> None:
+        announce(Store(store.workspace), "r", ["ab" * 32])
+        said.set()
+
+    with Store(store.workspace).waiting("gc"):
+        thread = threading.Thread(target=start)
+        thread.start()
+        assert not said.wait(0.3)
+    thread.join(10)
+    assert said.is_set()
+
+
+def test_older(store: Store) -> None:
+    young, old, used = make(store, "a"), make(store, "b"), make(store, "c")
+    for fingerprint in (old, used):
+        age(store.path(fingerprint), 10)
+    found = store.get(used)
+    assert found is not None
+    store.used(found)
+    assert names(collect(store, days=7)) == {old}
+    assert made(store) == {young, used}
+    age(store.path(young), -3650)
+    assert names(collect(store, days=0.001)) == set(), "of the future, or used just now"
+
+
+def test_what_was_set_aside_goes(store: Store) -> None:
+    fingerprint = make(store, "a")
+    (store.path(fingerprint) / "data").chmod(0o644)
+    (store.path(fingerprint) / "data").write_text("damaged")
+    assert store.get(fingerprint) is None
+    (gone,) = collect(store)
+    assert (gone.kind, gone.step) == ("quarantine", "a")
+
+
+def test_bytes_that_something_names_stay(store: Store) -> None:
+    named, locked, listed, orphan, young = (f"{n}" * 64 for n in "abcde")
+    for sha256 in (named, locked, listed, orphan, young):
+        path = store.folder("raw", sha256[:2]) / sha256
+        path.write_text("text")
+        age(path, 0 if sha256 == young else 2)
+    for place, sha256 in (("requests/ab", named), ("locks", locked)):
+        (store.folder("fetched", place) / "one.json").write_text(json.dumps({"sha256": sha256}))
+    (store.workspace / "recipe.lock").write_text(listed)
+    with Store(store.workspace).locked("r"):
+        assert collect(store) == [], "a fetch that is under way keeps bytes before it says what for"
+    assert names(collect(store)) == {orphan}
+    assert {p.name for p in (store.root / "raw").glob("*/*")} == {named, locked, listed, young}
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '{"a": ', ""])
+def test_a_run_that_cannot_be_read_stops_it(store: Store, text: str) -> None:
+    fingerprint = make(store, "a")
+    remember(store, "r", fingerprint)
+    (store.workspace / "runs/r/plan.json").write_text(text)
+    with pytest.raises(StepError, match=r"runs/r/plan.json cannot be read"):
+        collect(store)
+    assert made(store) == {fingerprint}
+
+
+def test_links_are_not_followed(store: Store, tmp_path: Path) -> None:
+    make(store, "a")
+    mine = tmp_path / "mine"
+    (mine / ("ab" * 32)).mkdir(parents=True)
+    (store.root / "artifacts" / "ab").symlink_to(mine)
+    with pytest.raises(NeedsTrust, match="is a link"):
+        collect(store)
+    assert (mine / ("ab" * 32)).is_dir()
+
+
+def test_disk_use_counts_a_file_once(store: Store) -> None:
+    fingerprint = make(store, "a")
+    before = use(store)["artifacts"]
+    assert before[0] == 1 and before[1] >= 5000
+    os.link(store.path(fingerprint) / "data", store.root / "tmp" / "same")
+    assert use(store)["artifacts"] == before and use(store)["tmp"] == (1, 0)
+    (gone,) = (w for w in collect(store) if w.kind == "artifacts")
+    assert gone.size < before[1], "what has another name is not freed"
+
+
+def test_a_workspace_without_a_store_has_no_waste(tmp_path: Path) -> None:
+    assert collect(Store(tmp_path)) == [] and use(Store(tmp_path)) == {}
+    assert not list(tmp_path.iterdir())
+    assert needed(Store(tmp_path)) == set()
+
+
+def test_the_verbs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store.workspace)
+    fingerprint = make(store, "split")
+    said = CliRunner().invoke(main, ["gc", "--dry-run", "--json"])
+    assert said.exit_code == 0, said.output
+    data = json.loads(said.stdout)
+    (row,) = data["removed"]
+    assert data["dry_run"] and (row["kind"], row["name"], row["step"]) == ("artifacts", fingerprint, "split")
+    assert data["bytes"] == row["bytes"] and data["store"]["artifacts"]["count"] == 1
+    listed = CliRunner().invoke(main, ["list", "store"])
+    assert any(line.split()[:2] == ["artifacts", "1,"] for line in listed.stdout.splitlines())
+    assert CliRunner().invoke(main, ["gc", "--older", "1"]).stdout == "0 removed, 0.0 MiB\n"
+    assert CliRunner().invoke(main, ["gc", "--older", "-1"]).exit_code == 2
+    done = CliRunner().invoke(main, ["gc"])
+    assert f"artifacts   {fingerprint[:12]}  split" in done.stdout and "1 removed" in done.stdout
+    assert made(store) == set()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from runner.store import Store
+store = Store(Path(sys.argv[1]))
+with store.making("s", sys.argv[2], {}) as out:
+    (out / "half").write_text("half")
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_another_process_makes_stays_until_it_is_killed(store: Store) -> None:
+    argv = [sys.executable, "-c", HOLD, str(store.workspace), "ab" * 32]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+            assert collect(store) == []
+        finally:
+            holder.kill()
+    assert names(collect(store)) == {f"{'ab' * 32}.{holder.pid}"}
