@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runner import paths, scrub, warded
+from runner import ending, paths, scrub, warded
 
 # What a job may know of the user's environment. Tokens for model hubs pass; nothing else that is secret does.
 ALLOWED = (
@@ -78,7 +78,7 @@ def start(
             cwd=cwd,
             env=environment(more),
         )
-    _logs[child.pid] = scrub.Log(log, scrub.known(os.environ | environment(more)))
+    _logs[child.pid] = scrub.Log(log, scrub.known(more))
     return child, begins
 
 
@@ -92,6 +92,9 @@ def clean(ended: subprocess.Popen[bytes] | None = None) -> None:
         log.clean()
     if ended is not None:
         _logs.pop(ended.pid, None)
+
+
+ending.also(clean)
 
 
 def run(
