@@ -103,8 +103,8 @@ def _tree(draw: random.Random, data: Any) -> Any:
         )
     elif how == 5 and isinstance(node, list):
         node += node[: draw.choice((1, 2, 50))]
-    elif how == 6 and isinstance(node[key], int | float):
-        node[key] = node[key] * draw.choice((-1, 0, 10, 0.5, 1e9)) if node[key] == node[key] else 0
+    elif how == 6 and isinstance(node[key], int | float) and abs(node[key]) < 1e300:
+        node[key] = node[key] * draw.choice((-1, 0, 10, 0.5, 1e9))
     elif how == 7 and isinstance(node[key], str):
         node[key] = _text(draw, node[key], WORDS["recipe"])
     else:

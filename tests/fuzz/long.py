@@ -93,7 +93,7 @@ def guided(target: str, seconds: float) -> None:
         (given / hashlib.sha256(raw).hexdigest()[:16]).write_bytes(raw)
     argv = [sys.argv[0], str(grown), str(given), f"-max_total_time={max(1, int(seconds))}", "-max_len=20000",
             "-timeout=30", "-rss_limit_mb=3000", f"-artifact_prefix={CORPUS / target}/", "-print_final_stats=1",
-            "-verbosity=1"]  # fmt: skip
+            "-verbosity=0"]  # fmt: skip
     atheris.Setup(argv, TARGETS[target], custom_mutator=mutate)
     atheris.Fuzz()
 
