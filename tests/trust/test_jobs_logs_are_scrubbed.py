@@ -98,6 +98,28 @@ def test_after_a_kill_the_log_is_whole_and_the_next_job_cleans_it(tmp_path: Path
     assert not told(log) and f"Error: Bearer {'*' * len(CANARY)}" in log.read_text()
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_log_is_clean_when_a_signal_ends_us(tmp_path: Path, signals: int) -> None:
+    """At the first all is put away in order; at the second, here while a deaf job is waited for, at once."""
+    log = tmp_path / "log"
+    code = (
+        "import sys; from pathlib import Path; from runner import ending, process\n"
+        f"with ending.listening():\n    process.run([sys.executable, '-c', sys.argv[1]], log=Path({str(log)!r}), "
+        "cwd=Path.cwd(), every=60)"
+    )
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if signals == 2 else ""
+    job = deaf + TELLS.format("time.sleep(60)")
+    ours = subprocess.Popen([sys.executable, "-c", code, job], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not (log.exists() and "Error" in log.read_text()):
+        time.sleep(0.02)
+    for _ in range(signals):
+        os.kill(ours.pid, signal.SIGTERM)
+        time.sleep(0.5)
+    ours.wait(timeout=20)
+    assert not told(log) and f"Error: Bearer {'*' * len(CANARY)}" in log.read_text()
+
+
 def test_a_job_gets_no_key_that_scrubbing_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the allow-list lets pass under a name like a key's is covered."""
     for name in process.ALLOWED:
