@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from runner import evaluate, fetch, fetching, ledger, paths, prepare, report, scrub, train
+from runner import evaluate, fetch, fetching, ledger, lock, locking, paths, prepare, report, scrub, train
 from runner.errors import StepError, UsageError
 from runner.evaluate.answers import ANSWERS
 from runner.fetching import InputFile
@@ -27,7 +27,7 @@ from runner.settings import Settings
 from runner.settings import load as load_settings
 from runner.status import status
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
-from runner.store import Artifact, Store, place, write_atomic
+from runner.store import Artifact, Store, digest, place, write_atomic
 from runner.store.garbage import announce
 from runner.trouble import os_error
 from runner.unchanged import Changed, inputs, unchanged
@@ -61,6 +61,7 @@ class Event:
 
 
 Tell = Callable[[Event], None]
+Hold = Callable[[Plan, Store], Plan]
 
 
 @dataclass(frozen=True)
@@ -163,17 +164,28 @@ class _Walk:
         def progress(done: int, of: int, what: str) -> None:
             self.tell(Event("progress", name, "prepare", what, done, of))
 
+        def waits(process: int | None) -> None:
+            self.tell(Event("waits", name, "prepare", f"process {process or 'of another run'} fetches it"))
+
         if one.needs:
             self.take(self.plan.step(one.needs))
-        self.tell(Event("starts", name, "prepare", "not fetched yet" if one.items is None else "asked again"))
         net = fetch.Net(one, client, settings, self.plan.loaded.recipe.seed, records, progress)
         log = folder(self.plan) / "logs" / f"{name}.log"
-        fetch.run(one, net, self.store.root, log, f"logs/{log.name}")
+        with self.store.waiting(f"fetch.{digest(one.request)}", waits):
+            if one.items is None and lock.read(self.store.root, one.request) is not None:
+                self._replan()  # another run has fetched it meanwhile
+                return
+            why = "not fetched yet" if one.items is None else "asked again"
+            self.tell(Event("starts", name, "prepare", why))
+            fetch.run(one, net, self.store.root, log, f"logs/{log.name}")
         self.executed += 1
-        self.plan = make_plan(self.plan.loaded, self.plan.workspace, self.plan.profile)
-        self._planned()
+        self._replan()
         one = next(f for f in self.plan.fetches if f.name == name)
         self.tell(Event("made", name, "prepare", fetch.told(one.items or (), f"logs/{log.name}")))
+
+    def _replan(self) -> None:
+        self.plan = make_plan(self.plan.loaded, self.plan.workspace, self.plan.profile)
+        self._planned()
 
 
 def _again(one: Fetch, refresh: Refresh) -> bool:
@@ -189,14 +201,18 @@ def run(
     tell: Tell = lambda event: None,
     refresh: Refresh = "none",
     settings: Settings | None = None,
+    hold: Hold = lambda plan, store: plan,
 ) -> Outcome:
     """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked.
 
     `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
+    `hold` looks at the plan before anything is done, and each time more is known of it: it gives back the one to take,
+    or refuses by an error.
     """
     store = Store(plan.workspace.root)
     with store.locked(plan.loaded.recipe.name):
         _tidy(plan)
+        plan = hold(plan, store)
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
@@ -204,12 +220,14 @@ def run(
         plan = _pinned(plan, refresh)
         walk = _Walk(plan, store, tell, settings)
         walk.fetch(settings, refresh)
-        plan = walk.plan
+        plan = hold(walk.plan, store)
         _all_set(plan, store, to, settings)  # what was fetched anew is judged anew
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
                 break
             artifact = walk.take(step)
+            if step.kind == "task":  # which data those are is known only now
+                hold(plan, store)
             if step.name == "split" and (broken := _budgets(plan, artifact)):
                 _lay_out(plan, walk.made, folder(plan))  # so that what was lost can be looked at
                 raise StepError("split", "; ".join(broken))
@@ -218,6 +236,8 @@ def run(
             s.name: a for s in plan.steps if (a := made.get(s.name) or store.get(s.fingerprint, verify=False))
         }
         _lay_out(plan, later, out)
+        if any(s.stage == "prepare" for s in plan.steps):
+            locking.write(out / "recipe.lock", locking.facts(plan, store), plan.workspace.root)
         whole = made.get("report")
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
         failed, unsure = (

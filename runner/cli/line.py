@@ -25,6 +25,7 @@ from runner.errors import safe
 
 if TYPE_CHECKING:
     from runner.fetching import Item
+    from runner.steps import Plan
 
 
 @click.command()
@@ -163,6 +164,7 @@ def compile_(
     default=None,
     help="Ask again for what was fetched before, or for what could not be had (failed).",
 )
+@click.option("--locked", is_flag=True, help="Refuse to run what is not as its lock says (`recipe lock`).")
 @ALLOW
 @TRUST
 @PROFILE
@@ -171,6 +173,7 @@ def run(
     recipe: Path,
     to: Any,
     refresh: Any,
+    locked: bool,
     allow: tuple[str, ...],
     trust: tuple[str, ...],
     profile: Any,
@@ -181,7 +184,12 @@ def run(
     from runner import run as runs
     from runner.progress import Display, silent
 
-    planned = planned_of(recipe, workspace, trust, profile)
+    if locked and refresh:
+        raise errors.UsageError(
+            "--locked takes what was locked, --refresh what there is now: say one of them"
+        )
+    planned, hold = _held(recipe, to, workspace, trust, profile) if locked else (None, {})
+    planned = planned or planned_of(recipe, workspace, trust, profile)
     if to in ("train", "evaluate") and planned.loaded.recipe.model is None:
         what = (
             f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
@@ -189,7 +197,7 @@ def run(
         raise errors.UsageError(what)
     settings = settings_of(allow)
     with silent() if as_json else Display(planned) as tell:
-        outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings)
+        outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings, **hold)
     code = errors.INCONCLUSIVE if outcome.inconclusive_gates else errors.OK
     code = errors.GATE_FAILED if outcome.failed_gates else code
     if as_json:
@@ -215,3 +223,19 @@ def run(
     if outcome.report:
         click.echo(f"report: {shown(outcome.report)}")
     return code
+
+
+def _held(
+    recipe: Path, to: Any, workspace: Path, trust: tuple[str, ...], profile: Any
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan at what its lock names, and how the run is held to that."""
+    from runner import locking
+    from runner.plan import plan as make_plan
+
+    path = locking.beside(recipe, workspace)
+    again = f"recipe lock {recipe}"
+    lock = locking.read(path, again)
+    loaded, place = load(recipe, workspace, trust)
+    planned = make_plan(locking.pinned(loaded, lock), place, profile)
+    held = locking.Held(lock, shown(path), again, to, path.parent.absolute() / locking.RAW)
+    return planned, {"hold": held}
