@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,21 @@ def axolotl_config(m: Making, prepared: Path, output: Path) -> dict[str, Any]:
     return axolotl.config(m.plan.loaded.recipe, m.plan.profile, paths, m.plan.template)
 
 
+def no_variables(m: Making, package: Path | None) -> None:
+    """Raises StepError where the workspace holds a file that Axolotl would take for its environment: it reads the first
+    `.env` of all folders above its own (python-dotenv), which a workspace is that holds the Python that we run on."""
+    root = m.plan.workspace.root.resolve()
+    found = next((p / ".env" for p in (package.parents if package else ()) if (p / ".env").exists()), None)
+    if found is not None and found.parent.is_relative_to(root):
+        raise m.fail(
+            f"the workspace holds {m.shown(found)}, which Axolotl would take for its environment; take it away"
+        )
+
+
 def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambda: None) -> None:
     need(m, "axolotl", "pip install 'mirepoix[train]'")
+    found = find_spec("axolotl")
+    no_variables(m, Path(found.origin) if found and found.origin else None)
     targets.check(m)
     path = m.work / "axolotl.yml"
     more: dict[str, str] = {"AXOLOTL_DATASET_NUM_PROC": "1"}

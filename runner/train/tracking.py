@@ -34,6 +34,11 @@ WANDB_QUIET = {
     "WANDB__SAVE_REQUIREMENTS": "false",
     "WANDB_SILENT": "true",
 }
+# Where the key goes: what stands in the environment comes before what a file says.
+ADDRESS, PUBLIC = "WANDB_BASE_URL", "https://api.wandb.ai"
+# wandb reads these in the folder that a training starts in, the workspace, and only then at WANDB_DIR (wandb_setup.py).
+# They name addresses, proxies, headers and what else is sent, in more keys than could be set against them.
+SETTINGS = ("wandb/settings", ".wandb/settings")
 
 
 def folder(m: Making) -> Path:
@@ -53,7 +58,9 @@ def environment(m: Making) -> dict[str, str]:
     if any(wanted.values()):
         folder(m).mkdir(parents=True, exist_ok=True)
     if track.wandb:
+        _no_settings(m)
         out |= WANDB_QUIET | {"WANDB_DIR": str(folder(m))}
+        out[ADDRESS] = os.environ.get(ADDRESS) or PUBLIC
         # A training that is gone on with is the same run.
         out |= {"WANDB_RUN_ID": m.step.fingerprint[:16], "WANDB_RESUME": "allow"}
         if track.wandb.mode == "online":
@@ -64,6 +71,16 @@ def environment(m: Making) -> dict[str, str]:
         out |= {"TRACKIO_DIR": str(folder(m) / "trackio"), "TRACKIO_WEBHOOK_URL": ""}
         out["GRADIO_ANALYTICS_ENABLED"] = "False"
     return out
+
+
+def _no_settings(m: Making) -> None:
+    """Raises StepError where the workspace would tell wandb where to send, and through whom."""
+    for name in SETTINGS:
+        if (m.plan.workspace.root / name).exists():
+            raise m.fail(
+                f"the workspace holds {name}, which would decide where wandb sends metrics and key; take it away "
+                "(your own settings stand in ~/.config/wandb/settings and in variables WANDB_…)"
+            )
 
 
 def _key(m: Making) -> str:

@@ -52,7 +52,10 @@ def test_the_key_goes_to_whom_it_is_for_only(tmp_path: Path, monkeypatch: pytest
     offline = tracking.environment(making(tmp_path, "{wandb: {project: p}}"))
     assert offline["WANDB_MODE"] == "offline" and offline[tracking.KEY] == ""
     online = making(tmp_path, "{wandb: {project: p, mode: online}}")
-    assert tracking.environment(online)[tracking.KEY] == SECRET
+    told = tracking.environment(online)
+    assert told[tracking.KEY] == SECRET and told["WANDB_BASE_URL"] == "https://api.wandb.ai"
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert tracking.environment(online)["WANDB_BASE_URL"] == "https://wandb.example.org"
     monkeypatch.delenv(tracking.KEY)
     with pytest.raises(StepError, match="WANDB_API_KEY is not set"):
         tracking.environment(online)
