@@ -350,7 +350,8 @@ def _remember(plan: Plan, steps: dict[str, Any]) -> None:
 
 def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     """Fill `runs/NAME/` with links to the artifacts. What an earlier run left of others is removed."""
-    data = dump(plan.loaded.document.data).encode()
+    said = plan.loaded.document.data  # with what it extends merged in: it stands for itself
+    data = dump({k: v for k, v in said.items() if k != "extends"}).encode()
     of_recipe = any(s.stage == "prepare" for s in plan.steps)
     paths.check_all(plan.workspace.root, out)  # once more: a run takes hours
     write_atomic(out / ("recipe.yaml" if of_recipe else "evaluation.yaml"), data, plan.workspace.root)

@@ -13,7 +13,7 @@ from runner import errors
 from runner.cli.common import command, emit, settings_of, shown
 from runner.errors import safe
 
-FORMS = ("adapter", "merged", "gguf")
+FORMS = ("adapter", "merged", "gguf", "run")
 RUN = click.argument("run_name", metavar="RUN")
 
 
@@ -35,13 +35,17 @@ RUN = click.argument("run_name", metavar="RUN")
 )
 @command
 def export(run_name: str, to: Path, form: Any, kind: str, workspace: Path, as_json: bool) -> None:
-    """Write a run's result as a folder of its own: the adapter, the merged model, or a GGUF file.
+    """Write a run's result as a folder of its own: the adapter, the merged model, or a GGUF file; or, as `run`, the
+    recipe with its lock and all that it reads, for another team to run.
 
     Each has its model card and licence notes. The folder is whole or not there, and never takes the place of one that
     was not exported from here.
     """
     from runner import results
 
+    if form == "run":
+        _whole(run_name, to, workspace, as_json)
+        return
     run = results.find(run_name, workspace)
     form = form or ("merged" if run.facts.full else "adapter")
 
@@ -56,6 +60,22 @@ def export(run_name: str, to: Path, form: Any, kind: str, workspace: Path, as_js
         return
     _list(done.files)
     click.echo(safe(f"{form}: {shown(done.folder)}"))
+
+
+def _whole(run_name: str, to: Path, workspace: Path, as_json: bool) -> None:
+    from runner.results.finished import finished
+    from runner.results.whole import export_run
+
+    done = export_run(finished(run_name, workspace), to, settings_of(()))
+    if as_json:
+        files = [{"name": name, "bytes": many} for name, many in done.files]
+        left = [{"name": name, "sha256": sha256} for name, sha256 in done.left_out]
+        emit({"run": run_name, "as": "run", "folder": str(done.folder), "files": files, "left_out": left})
+        return
+    _list(done.files)
+    for name, sha256 in done.left_out:
+        click.echo(safe(f"too large to go along; put it there yourself: {name} (sha256 {sha256})"))
+    click.echo(safe(f"run: {shown(done.folder)}"))
 
 
 @click.command()
