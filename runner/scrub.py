@@ -41,6 +41,8 @@ PIECE = 8 << 20
 _SECRET = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)(?:_ID)?\Z", re.I)
 _PROXY = re.compile(r"(?:HTTP|HTTPS|ALL|FTP)_PROXY\Z", re.I)
 _LOGIN = re.compile(r"://([^/@\s]*)@")
+_OURS = ("HF_", "HUGGING", "MIREPOIX_", "WANDB_")
+"""Variables that we and the libraries below us read: these are keys, whatever they look like."""
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npy", ".parquet", ".arrow")
 
 
@@ -198,15 +200,17 @@ def secrets(environ: Mapping[str, str] | None = None, settings: Settings | None 
     for name, value in environ.items():
         if name == "MIREPOIX_ENDPOINT_KEYS":
             found |= {pair.partition("=")[2].strip() for pair in value.split(",")}
-        elif _SECRET.search(name) and not _place(value):  # the place of a key is no key
+        elif _SECRET.search(name) and (name.startswith(_OURS) or _looks_so(value)):
             found.add(value.strip())
         if _PROXY.fullmatch(name):
             found |= _logins(value if "://" in value else f"://{value}")
     return {s for s in found | _kept(environ) if s}
 
 
-def _place(value: str) -> bool:
-    return value.startswith(("/", "~")) and Path(value).expanduser().exists()
+def _looks_so(value: str) -> bool:
+    """Whether the value of any variable called …KEY is one: no word (SORT_KEY=created), and no place of a key."""
+    word = len(value) < 16 and not any(c.isdigit() for c in value)
+    return not word and not (value.startswith(("/", "~")) and Path(value).expanduser().exists())
 
 
 def _logins(text: str) -> set[str]:

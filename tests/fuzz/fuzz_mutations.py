@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -73,12 +74,19 @@ def _text(draw: random.Random, text: str, words: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _places(node: Any, depth: int = 0) -> list[tuple[Any, Any]]:
-    """Every (container, key) of a tree."""
-    if depth > 40 or not isinstance(node, dict | list):
-        return []
-    items = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
-    return [(node, k) for k, _ in items] + [p for _, v in items for p in _places(v, depth + 1)]
+def _places(root: Any) -> list[tuple[Any, Any]]:
+    """The (container, key)s of a tree, each container once: aliases may unfold into billions."""
+    out: list[tuple[Any, Any]] = []
+    seen, row = set[int](), [root]
+    while row and len(out) < 3000:
+        node = row.pop()
+        if not isinstance(node, dict | list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        items = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
+        out += [(node, key) for key, _ in items]
+        row += [value for _, value in items]
+    return out
 
 
 def _tree(draw: random.Random, data: Any) -> Any:
@@ -93,7 +101,7 @@ def _tree(draw: random.Random, data: Any) -> Any:
     elif how == 1:
         other, place = draw.choice(places)
         if place in other if isinstance(other, dict) else place < len(other):
-            node[key] = json.loads(json.dumps(other[place], default=str))
+            node[key] = deepcopy(other[place])
     elif how == 2:
         node[key] = [node[key]]
     elif how == 3:

@@ -125,12 +125,14 @@ def test_which_values_are_secret(tmp_path: Path) -> None:
         "AWS_ACCESS_KEY_ID": "AKIA0000",
         "https_proxy": "user:of-proxy@proxy:3128",
         "SSH_KEY": str(tmp_path / "key"),
+        "SORT_KEY": "created",
+        "WANDB_KEY": "created",
         "PATH": "/usr/bin",
         "TOKENIZERS_PARALLELISM": "false",
     }
     wanted = {
         "from-the-file", "pass%2Fword", "pass/word", "key-of-one", "key=of-two", "hf_of_settings", "hf_of_libraries",
-        "of-wandb", "AKIA0000", "of-proxy", "of-netrc", "hf_in_a_file",
+        "of-wandb", "AKIA0000", "of-proxy", "of-netrc", "hf_in_a_file", "created",
     }  # fmt: skip
     assert scrub.secrets(environ) == wanted
     assert scrub.secrets({"HOME": str(tmp_path / "none")}, load(environ)) == {
