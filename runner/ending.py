@@ -22,6 +22,7 @@ WITHIN = 9.0
 """Seconds from the first signal until all is over."""
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 SAID = "interrupted; run it again to go on from here"
+_SAME = 0.05  # seconds in which a signal that comes again is the same: a terminal, a shell and a wrapper each send it
 _SOON = 0.3  # seconds that the main thread has to see a second signal by itself
 _STOP, _AGAIN = 254, 255  # bytes in the pipe that are no signals
 
@@ -41,6 +42,7 @@ class _Now:
     for_good: bool = False
     leaving: bool = False
     first: int = 0
+    since: float = 0.0
     until: float = 0.0
     held: int = 0
     waiting: int = 0
@@ -123,7 +125,7 @@ def listening() -> Iterator[None]:
     if _now.listening or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _now.listening, _now.leaving, _now.first, _now.said = True, False, 0, False
+    _now.listening, _now.leaving, _now.first, _now.since, _now.said = True, False, 0, 0.0, False
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
     thread = threading.Thread(target=_watch, args=(ours,), name="signals", daemon=True)
@@ -173,11 +175,14 @@ def _nothing_yet(number: int, frame: object) -> None:
 
 
 def _signalled(number: int, frame: object) -> None:
+    if time.monotonic() < _now.since + _SAME:
+        return
     if _now.leaving:
         at_once(_now.first or number)
     if _now.patient and number == signal.SIGINT:
         raise KeyboardInterrupt
-    _now.leaving, _now.first, _now.until = True, number, time.monotonic() + WITHIN
+    _now.leaving, _now.first, _now.since = True, number, time.monotonic()
+    _now.until = _now.since + WITHIN
     if _now.held:
         _now.waiting = number
         return
@@ -192,7 +197,7 @@ def _raise(number: int) -> NoReturn:
 
 def _watch(pipe: int) -> None:
     """The thread: counts signals as they come, and ends the program where the main thread does not."""
-    first, until = 0, None
+    first, began, until = 0, 0.0, None
     while True:
         wait = None if until is None else max(0.0, until - time.monotonic())
         for number in os.read(pipe, 64) if select.select([pipe], [], [], wait)[0] else b"":
@@ -201,11 +206,14 @@ def _watch(pipe: int) -> None:
             if number == _AGAIN:
                 time.sleep(0.02)
                 first, until = 0, None
-                _now.leaving = False
+                _now.leaving, _now.since = False, 0.0
                 os.kill(os.getpid(), _now.first)
             elif number in HEARD and not (_now.patient and number == signal.SIGINT):
-                until = time.monotonic() + (_SOON if first else WITHIN)
-                first = first or number
+                if not first:
+                    first, began = number, time.monotonic()
+                    until = began + WITHIN
+                elif time.monotonic() > began + _SAME:
+                    until = time.monotonic() + _SOON
         if until is not None and time.monotonic() >= until:
             at_once(first)
 

@@ -1,7 +1,7 @@
 """What the process that forks the workers of `runner.pool` imports first, and nobody else.
 
-Workers end with that process, which ends with us. A worker that is only being born when we are killed finds half of
-what it needs: that is not worth a traceback.
+It ends with us, and workers with it. A worker that is only being born when we are killed finds half of what it needs:
+that is not worth a traceback.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 _us, _server = os.getppid(), os.getpid()
 
 
-def _born() -> None:
-    """Linux: PR_SET_PDEATHSIG, so that not even one that is deep in a library goes on by itself."""
+def _with_parent(parent: int) -> None:
+    """Linux: PR_SET_PDEATHSIG, so that not even one that is deep in a library goes on by itself. The pipe by which the
+    server would know is held open by workers, too."""
     import ctypes
 
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        if os.getppid() != _server:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
             os._exit(1)
 
 
@@ -33,5 +34,6 @@ def _told(*what: Any) -> None:
 
 
 if sys.argv[:1] == ["-c"] and "multiprocessing.forkserver" in sys.modules:
-    os.register_at_fork(after_in_child=_born)
+    _with_parent(_us)
+    os.register_at_fork(after_in_child=lambda: _with_parent(_server))
     sys.excepthook = _told

@@ -65,9 +65,8 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
     context.set_forkserver_preload(
         ["runner.forkserved", "__main__", type(work).__module__, *getattr(work, "modules", ())]
     )
-    with ending.held():
-        _serve()
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
+    _serve()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
     to_its_end, kept = False, ending.also(lambda: _kill(pool))
     try:
         under_way: deque[Future[R]] = deque()
