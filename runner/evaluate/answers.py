@@ -9,6 +9,7 @@ where they also outlive a kill.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +30,32 @@ def answers(m: Making) -> None:
     """One arm's answers to the probes of one suite, and facts about who answered and how."""
     folder = m.work / "answers"
     if not (folder / ANSWERS).is_file():
-        _generate(m, _to_make(m))
+        with ExitStack() as held:
+            _generate(m, _to_make(m, held))
     for file in (ANSWERS, FACTS):  # not moved: until the artifact is whole, what is in here is all there is
         place(folder / file, m.out / file)
 
 
-def _to_make(m: Making) -> list[Step]:
-    """This step, and those that the same weights have to answer and have not yet."""
+def _to_make(m: Making, held: ExitStack) -> list[Step]:
+    """This step, and those that the same weights have to answer and have not yet.
+
+    Their locks are `held` meanwhile: who wants one of them waits, and finds its answers. What another run is at is left
+    to it.
+    """
     store = Store(m.plan.workspace.root)
 
     def who(step: Step) -> list[Any]:
         return [step.details[key] for key in ("engine", "weights", "endpoint", "model")]
 
+    alike = {s.fingerprint: s for s in m.plan.steps if s.kind == m.step.kind and who(s) == who(m.step)}
     others = [
         s
-        for s in m.plan.steps
-        if s.kind == m.step.kind and who(s) == who(m.step) and store.get(s.fingerprint, verify=False) is None
+        for f, s in alike.items()
+        if f != m.step.fingerprint
+        and held.enter_context(store.trying(f))
+        and store.get(f, verify=False) is None
     ]
-    return list({s.fingerprint: s for s in [m.step, *others]}.values())
+    return [m.step, *others]
 
 
 def _generate(m: Making, steps: list[Step]) -> None:

@@ -140,6 +140,31 @@ def test_the_same_weights_are_loaded_once_for_all_suites_and_arms(
     assert {Path(s["out"]).parts[-3] for s in jobs[1]["sets"]} == {Store(home).work(x).name for x in two}
 
 
+def test_what_another_run_has_answered_is_left_to_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two jobs that write the same answers would mix them up; and who wants those that this job gives has to wait."""
+    made, other = planned(home), Store(home)
+    fingerprints = [
+        made.step(f"answers.{arm}.{suite}").fingerprint
+        for arm in ("base", "prompted")
+        for suite in ("one", "two")
+    ]
+    seen: list[set[str]] = []
+
+    def look(argv: list[str], **how: Any) -> None:
+        sets = json.loads(Path(argv[-1]).read_bytes())["sets"]
+        seen.append({Path(s["out"]).parts[-3] for s in sets})
+        assert [other.is_held(f) for f in fingerprints] == [False, True, True, True], (
+            "its own is held by the run"
+        )
+        raise process.Failed("enough")
+
+    monkeypatch.setattr(process, "run", look)
+    with other.trying(fingerprints[2]), pytest.raises(StepError, match="enough"):
+        MAKERS["generate"](making(made, "answers.base.one"))
+    assert seen == [{fingerprints[0], fingerprints[1], fingerprints[3]}]
+    assert not any(other.is_held(f) for f in fingerprints)
+
+
 # -- answers that failed ----------------------------------------------------------------------------
 
 
