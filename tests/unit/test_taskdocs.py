@@ -200,7 +200,7 @@ def test_which_fields_a_question_is_made_of(tmp_path: Path) -> None:
 
     def fields(text: str) -> set[str]:
         (tmp_path / "t.yaml").write_text(text)
-        return Asked((InputFile("t.yaml", tmp_path / "t.yaml", "0"), data)).fields
+        return Asked.local((InputFile("t.yaml", tmp_path / "t.yaml", "0"), data)).fields
 
     assert fields("doc_to_text: question\n") == {"question"}
     assert fields('doc_to_text: "{% if hint %}{{ hint }}{% endif %}{{ q.text }}"\n') == {"hint", "q"}
@@ -209,7 +209,7 @@ def test_which_fields_a_question_is_made_of(tmp_path: Path) -> None:
     }
     assert fields('doc_to_text: "{{"\n') == fields("doc_to_text: 3\n") == fields("[]\n") == set()
     (tmp_path / "t.yaml").write_text("{}\n")
-    asked = Asked((InputFile("t.yaml", tmp_path / "t.yaml", "0"), data))
+    asked = Asked.local((InputFile("t.yaml", tmp_path / "t.yaml", "0"), data))
     assert asked.files == [data] and list(asked.of({"a": "one two three", "id": "four five six"}, 8)) == [
         "one two three"
     ]
