@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-CALLS = "trace=openat,write,pwrite64,writev,ftruncate,rename,renameat,renameat2,fsync,fdatasync"
+CALLS = "trace=openat,write,pwrite64,writev,ftruncate,rename,renameat,renameat2,fsync,fdatasync,mkdir,mkdirat"
 UNPUBLISHED = {"quarantine", "tmp", "work"}
 _LINE = re.compile(r"(?:\d+ +)?(\w+)\((.*)\) += (-?\d+)")
 _FD = re.compile(r"^(?:AT_FDCWD|\d+)<([^>]*)>")
@@ -17,13 +17,14 @@ _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def unsafe(trace: Iterable[str], root: Path) -> Iterator[str]:
-    """Each rename below `root` that a loss of power could undo or empty, with why.
+    """Each rename and each new folder below `root` that a loss of power could undo or empty, with why.
 
     What is moved inside the temporary and quarantine folders is not published, and passes.
     """
     written: dict[str, bool] = {}  # file → whether it was flushed since it was last written
     flushed: set[str] = set()  # folders
     waiting: dict[str, str] = {}  # folder that must still be flushed → for which rename
+    made: dict[str, str] = {}  # new folder → the one above, which must still be flushed
     for line in trace:
         if (found := _LINE.match(line)) is None or int(found[3]) < 0:
             continue
@@ -35,10 +36,17 @@ def unsafe(trace: Iterable[str], root: Path) -> Iterator[str]:
             flushed.add(at)
             written[at] = True
             waiting.pop(at, None)
+            made = {new: above for new, above in made.items() if above != at}
+        elif call.startswith("mkdir"):
+            new = str((Path(at) if call == "mkdirat" and at else root) / _PATH.findall(arguments)[0])
+            if new.startswith(f"{root}/") and not set(Path(new).relative_to(root).parts) & UNPUBLISHED:
+                made[new] = str(Path(new).parent)
         elif call.startswith("rename"):
             old, new = (str(root / p) for p in _PATH.findall(arguments)[:2])
             if not new.startswith(f"{root}/") or set(Path(new).relative_to(root).parts) & UNPUBLISHED:
                 continue
+            for folder in (f for f in made if new.startswith(f"{f}/")):
+                yield f"{new}: {made[folder]} was not flushed before it, and so {folder} may be lost"
             inside = {p: ok for p, ok in written.items() if p == old or p.startswith(f"{old}/")}
             for path in sorted(p for p, ok in inside.items() if not ok):
                 yield f"{new}: {path} was written and not flushed before the rename"
@@ -55,11 +63,15 @@ GOOD = """\
 7  fsync(3</w/.a.tmp>) = 0
 7  rename("/w/.a.tmp", "/w/a") = 0
 7  fsync(3</w>) = 0
+7  mkdirat(3</w/store>, "artifacts", 0777) = 0
+7  fsync(3</w/store>) = 0
+7  mkdir("/w/store/artifacts/ab", 0777) = 0
+7  fsync(3</w/store/artifacts>) = 0
 7  write(3</w/tmp/art/data>, "x", 1) = 1
 7  fsync(3</w/tmp/art/data>) = 0
 7  fsync(3</w/tmp/art>) = 0
-7  rename("/w/tmp/art", "/w/artifacts/art") = 0
-7  fsync(3</w/artifacts>) = 0
+7  rename("/w/tmp/art", "/w/store/artifacts/ab/art") = 0
+7  fsync(3</w/store/artifacts/ab>) = 0
 """.splitlines()
 
 
