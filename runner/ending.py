@@ -49,7 +49,7 @@ class _Now:
     patient: int = 0
     swallowed: int = 0
     said: bool = False
-    last: dict[int, Callable[[], object]] = field(default_factory=dict)
+    last: list[Callable[[], object]] = field(default_factory=list)
 
 
 _now = _Now()
@@ -86,11 +86,9 @@ def say(what: str = SAID) -> None:
             os.write(2, what.encode() + b"\n")
 
 
-def also(last: Callable[[], object]) -> Callable[[], None]:
-    """Have `last` called before the program ends at once: quick, and in whatever thread. Gives what undoes it."""
-    key = id(last)
-    _now.last[key] = last
-    return lambda: _now.last.pop(key, None) and None
+def also(last: Callable[[], object]) -> None:
+    """Have `last` called before the program ends at once: quick, and in whatever thread."""
+    _now.last.append(last)
 
 
 @contextmanager
@@ -235,7 +233,7 @@ def at_once(number: int) -> NoReturn:
     while not _over.acquire(blocking=False):
         time.sleep(1)  # the other thread is at it
     try:
-        for last in list(_now.last.values()):
+        for last in list(_now.last):
             with suppress(Exception):  # whatever is wrong with it, the others have to end
                 last()
         say()

@@ -67,7 +67,7 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
     )
     _serve()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
-    to_its_end, kept = False, ending.also(lambda: _kill(pool))
+    to_its_end = False
     try:
         under_way: deque[Future[R]] = deque()
         for piece in pieces:
@@ -84,7 +84,6 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
         if not to_its_end:
             _kill(pool)  # nobody waits for what they are at
         pool.shutdown(wait=True, cancel_futures=True)
-        kept()
 
 
 def _serve() -> None:
