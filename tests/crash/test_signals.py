@@ -219,7 +219,9 @@ def test_what_a_job_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     from runner import process
 
     job = "(setsid sleep 120 & echo $!); trap '' TERM; (setsid sleep 120 & echo $!)"
+    begun = time.monotonic()
     process.run(["sh", "-c", job], log=tmp_path / "log", cwd=tmp_path)
+    assert time.monotonic() - begun < 60
     pids = [int(x) for x in (tmp_path / "log").read_text().splitlines() if x.isdigit()]
     assert len(pids) == 2 and not any(map(alive, pids))
 
