@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner import lmtasks
-from runner.errors import Problem
+from runner import lmtasks, taskrules
+from runner.errors import Problem, RecipeError
 from runner.suite import LmEval
 from runner.wording import nearest
 from runner.workspace import Workspace
-from runner.yaml12 import Yaml
+from runner.yaml12 import Yaml, decode, parse
 
 
 def tasks(doc: Yaml, wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
     """What is wrong with the tasks that a suite names, each at its place."""
+    yield from _files(wanted, workspace)
     own = [t for t in wanted.tasks if not workspace.named("evals", f"tasks/{t}.yaml")]
     for i, task in enumerate(wanted.tasks):
         if task in own and (what := _unknown(task, workspace)):
@@ -27,6 +28,19 @@ def tasks(doc: Yaml, wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
                 else "; this is a file"
             )
             yield doc.problem(("lm_eval", "revisions", task), what)
+
+
+def _files(wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
+    """What the task files themselves may not ask for. What else is wrong with them, lm-eval's step says."""
+    for task in wanted.tasks:
+        for shown, path in workspace.named("evals", f"tasks/{task}.yaml").items():
+            try:
+                data = parse(decode(path.read_bytes(), shown), shown).data
+            except RecipeError as e:
+                yield from e.problems
+                continue
+            for what in taskrules.wrong(data) if isinstance(data, dict) else ():
+                yield Problem(shown, 1, 1, "", what)
 
 
 def _unknown(task: str, workspace: Workspace) -> str:

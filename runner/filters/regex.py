@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from runner.linear import compiled as _compiled
 from runner.record import Edited, Message, Record
 from runner.registry import Said, filter
 
@@ -24,9 +24,6 @@ Pattern = Annotated[
 Patterns = Annotated[list[Pattern], Meta(max_length=100)]
 Where = Literal["text", "answer", "user", "system", "any"]
 
-_PROGRAM = (
-    5000  # instructions: what a pattern may come to, so that it stays quick even where RE2 has to simulate it
-)
 _PIECE, _WHOLE = 1000, 32_000  # bytes
 _GROWTH = 100_000  # bytes of replacements in a turn, beyond its own length
 _REFERENCE = re.compile(r"\\(\d|\\)")
@@ -51,43 +48,6 @@ class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description=r"What takes its place; \1 to \9 are the pattern's groups, \0 all of it.",
         ),
     ] = msgspec.field(name="with")
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str, ignore_case: bool) -> Any:
-    """The pattern for RE2. Raises ValueError, in words for the recipe's author."""
-    import re2  # type: ignore[import-untyped,unused-ignore]
-
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = not ignore_case
-    try:
-        made = re2.compile(pattern, options=options)
-    except UnicodeEncodeError:
-        raise ValueError("it holds half a character (a lone surrogate)") from None
-    except re2.error as e:
-        said = e.args[0].decode("utf-8", "replace") if isinstance(e.args[0], bytes) else str(e)
-        raise ValueError(_worded(said)) from None
-    if made.programsize > _PROGRAM:
-        raise ValueError(f"it is too large: {made.programsize:,} steps, {_PROGRAM:,} are allowed")
-    return made
-
-
-def _worded(said: str) -> str:
-    """RE2's reason, with what it means where a user of other engines would wonder."""
-    for sign, meaning in (
-        ("(?=", "look-ahead cannot be had in linear time"),
-        ("(?!", "look-ahead cannot be had in linear time"),
-        ("(?<", "look-behind cannot be had in linear time, and a named group is written (?P<name>…)"),
-        ("(?>", "atomic groups are not known"),
-        ("repetition size", "at most 1,000 repetitions can be asked for"),
-        ("too large", "it comes to more than may be kept in memory"),
-    ):
-        if sign in said:
-            return f"{meaning} ({said})"
-    if re.search(r"escape sequence: \\[1-9k]", said):
-        return f"back-references cannot be had in linear time ({said})"
-    return said
 
 
 def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -1,19 +1,20 @@
 """lm-eval tasks: local ones, read as the untrusted data that they are, and those that lm-eval brings along.
 
 lm-eval trusts a task file: `!function` imports Python, templates reach Python's objects, a metric
-that it does not know is fetched and run. So only known keys are taken, data must stand beside the
-task file, metrics must be lm-eval's own, and templates are rendered in Jinja's sandbox.
+that it does not know is fetched and run; options of generation and patterns are as bad (`taskrules`).
+So only known keys are taken, data must stand beside the task file, metrics must be lm-eval's own, and templates are rendered in Jinja's sandbox.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import msgspec.yaml
 
-from runner import lmtasks
+from runner import linear, lmtasks, taskrules
 from runner.errors import StepError
 
 ALLOWED = """task tag dataset_path dataset_kwargs training_split validation_split test_split
@@ -39,6 +40,9 @@ def read_task(folder: Path, name: str, cache: str) -> dict[str, Any]:
     if task.get("dataset_path") not in ("json", "csv", "parquet"):
         raise StepError("lm_eval", f"{path}: dataset_path must be json, csv or parquet")
     check_metrics(path, task)
+    if bad := next(taskrules.wrong(task), None):
+        raise StepError("lm_eval", f"{path}: {bad}")
+    _OWN.update(pattern for _, pattern in taskrules.patterns(task))
     options = task.get("dataset_kwargs")
     files = options.get("data_files") if isinstance(options, dict) else None
     if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
@@ -104,13 +108,41 @@ def check_metrics(path: Path, task: dict[str, Any]) -> None:
 
 
 def sandbox() -> None:
-    """Let lm-eval render its templates where they cannot reach Python."""
+    """Let lm-eval render its templates where they cannot reach Python, and strangers' patterns have linear time."""
     from jinja2 import BaseLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from lm_eval import utils
+    from lm_eval.api import metrics
+    from lm_eval.filters import extraction
 
     safe = ImmutableSandboxedEnvironment(
         loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    safe.filters["regex_replace"] = utils.regex_replace
+    safe.filters["regex_replace"] = _regex_replace
     utils.env = safe
+    for module in (extraction, metrics):
+        module.re = _Engine()  # type: ignore[attr-defined]
+
+
+_OWN: set[str] = set()
+"""Patterns of task files that are not lm-eval's own."""
+
+
+class _Engine:
+    """Python's `re` for lm-eval's own patterns, RE2 for those of `_OWN`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(re, name)
+
+    def compile(self, pattern: str, flags: int = 0) -> Any:
+        return linear.compiled(pattern) if pattern in _OWN else re.compile(pattern, flags)
+
+    def sub(self, pattern: str, new: str, text: str, count: int = 0, flags: int = 0) -> str:
+        if pattern in _OWN:
+            return linear.replaced(pattern, new, text, count)
+        return re.sub(pattern, new, text, count=count, flags=flags)
+
+
+def _regex_replace(text: object, pattern: str, new: str, count: int = 0) -> str:
+    """lm-eval's filter of that name for templates, in linear time."""
+    return linear.replaced(pattern, new, str(text), count)
