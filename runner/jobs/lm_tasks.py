@@ -2,7 +2,8 @@
 
 lm-eval trusts a task file: `!function` imports Python, templates reach Python's objects, a metric
 that it does not know is fetched and run; options of generation and patterns are as bad (`taskrules`).
-So only known keys are taken, data must stand beside the task file, metrics must be lm-eval's own, and templates are rendered in Jinja's sandbox.
+So only known keys are taken, data must stand beside the task file, metrics must be lm-eval's own, and
+templates are rendered in Jinja's sandbox.
 """
 
 from __future__ import annotations
