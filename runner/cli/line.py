@@ -231,11 +231,18 @@ def _held(
     """The plan at what its lock names, and how the run is held to that."""
     from runner import locking
     from runner.plan import plan as make_plan
+    from runner.workspace import Workspace
 
     path = locking.beside(recipe, workspace)
     again = f"recipe lock {recipe}"
     lock = locking.read(path, again)
-    loaded, place = load(recipe, workspace, trust)
+    try:
+        loaded, place = load(recipe, workspace, trust)
+    except errors.RecipeError as e:
+        missing = list(locking.gone(lock, Workspace(workspace.resolve(), frozenset(trust))))
+        if not missing:
+            raise
+        raise locking.Drifted(missing, None, shown(path), again, e.problems) from None
     planned = make_plan(locking.pinned(loaded, lock), place, profile)
     held = locking.Held(lock, shown(path), again, to, path.parent.absolute() / locking.RAW)
     return planned, {"hold": held}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from runner.locking.written import RecipeLock
 from runner.plan import plan as make_plan
 from runner.steps import STAGES, Plan, Stage
 from runner.store import Store, digest, file_digest
+from runner.workspace import Workspace
 from runner.yaml12 import Path as Keys
 from runner.yaml12 import dotted
 
@@ -49,18 +50,23 @@ class Drift:
 
 
 class Drifted(RecipeError):
-    """A recipe is not what its lock says. Nothing that it would change was made."""
+    """A recipe is not what its lock says. Nothing that it would change was made.
 
-    def __init__(self, found: list[Drift], plan: Plan, file: str, again: str) -> None:
+    `plan` None: there is none, for the reasons that `besides` says.
+    """
+
+    def __init__(
+        self, found: list[Drift], plan: Plan | None, file: str, again: str, besides: Sequence[Problem] = ()
+    ) -> None:
         self.drifts = found
-        super().__init__([_problem(d, plan, file) for d in found])
+        super().__init__([*besides, *(_problem(d, plan, file) for d in found)])
         many = "1 thing is" if len(found) == 1 else f"{len(found)} things are"
         what = f"{file}: {many} not as locked, so nothing was run"
         self.args = ("\n".join([what, *map(str, self.problems), f"to lock what is there now: {again}"]),)
 
 
-def _problem(one: Drift, plan: Plan, file: str) -> Problem:
-    if one.kind != "recipe":
+def _problem(one: Drift, plan: Plan | None, file: str) -> Problem:
+    if one.kind != "recipe" or plan is None:
         return Problem(file, 0, 0, f"{_WORDS[one.kind]} {one.name}".strip(), str(one))
     at = plan.loaded.document.problem(one.keys, str(one), at_value=True)
     return Problem(at.file, at.line, at.column, dotted(one.keys), at.what)
@@ -93,6 +99,14 @@ def drifts(locked: RecipeLock, plan: Plan, store: Store, to: Stage = "report") -
     for name in sorted(locked.fetched.keys() & now.fetched.keys()):
         found += _items(name, locked.fetched[name].items, now.fetched[name].items)
     return found + list(_kinds("tools", locked.tools, now.tools))
+
+
+def gone(locked: RecipeLock, place: Workspace) -> Iterator[Drift]:
+    """Input files that are no longer there: without some of them there is not even a plan to compare."""
+    for part in locked.stages.values():
+        for name, sha256 in part.files.items():
+            if place.find(name) is None:
+                yield Drift("files", name, sha256, None, _DO["files"][1])
 
 
 def _differing(a: Any, b: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any, Any]]:

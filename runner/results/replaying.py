@@ -96,7 +96,7 @@ def _replay(
     shows: Callable[[Plan], run.Tell],
 ) -> Replay:
     done = Replay()
-    gone = [] if "paths" in trust else list(_gone(of))
+    gone = [] if "paths" in trust else list(locking.gone(of.lock, Workspace(of.root, frozenset({"paths"}))))
     if gone:
         done.inputs = gone
         return done
@@ -116,15 +116,6 @@ def _replay(
         if verdict:
             done.metrics = list(_metrics(of.folder, scratch / "runs" / of.name))
     return done
-
-
-def _gone(of: Finished) -> Iterator[Drift]:
-    """Input files that are no longer there: without them there is not even a plan."""
-    here = Workspace(of.root, frozenset({"paths"}))
-    for part in of.lock.stages.values():
-        for name, sha256 in part.files.items():
-            if here.find(name) is None:
-                yield Drift("files", name, sha256, None, "put it back")
 
 
 def _bring(of: Finished, here: Plan, store: Store, scratch: Path) -> None:
