@@ -11,13 +11,16 @@ from pathlib import Path
 
 from runner import ending, paths, scrub, warded
 
-# What a job may know of the user's environment. Tokens for model hubs pass; nothing else that is secret does.
+# What a job may know of the user's environment; nothing of it is secret.
 ALLOWED = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE",
     "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES",
-    "HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY", "WANDB_BASE_URL", "OMP_NUM_THREADS",
+    "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "WANDB_BASE_URL", "OMP_NUM_THREADS",
 )  # fmt: skip
+# What those jobs know besides that fetch or send. Proxies may hold a password.
+NETWORK = ("HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# What the others are kept from: tokens in files below HOME, which they have because the cache of models is there.
+WITHOUT = {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "NETRC": os.devnull}
 # Threads wait for each other by spinning a little, then by sleeping: endless spinning makes a busy machine
 # ten times slower, no spinning a quiet one by a sixth.
 QUIET = {
@@ -41,9 +44,11 @@ QUIET = {
 }
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None, network: bool = False) -> dict[str, str]:
     """The environment of a job. The folder of our own Python comes first in PATH: Axolotl looks there."""
-    out = {k: os.environ[k] for k in ALLOWED if k in os.environ} | QUIET | dict(more or {})
+    passed = (*ALLOWED, *NETWORK) if network else ALLOWED
+    out = {k: os.environ[k] for k in passed if k in os.environ} | QUIET
+    out |= ({} if network else WITHOUT) | dict(more or {})
     out["PATH"] = str(Path(sys.executable).parent) + os.pathsep + out.get("PATH", os.defpath)
     return out
 
@@ -60,7 +65,12 @@ class Failed(Exception):
 
 
 def start(
-    argv: Sequence[str], *, log: Path, cwd: Path, more: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    log: Path,
+    cwd: Path,
+    more: Mapping[str, str] | None = None,
+    network: bool = False,
 ) -> tuple[subprocess.Popen[bytes], int]:
     """A child in a session of its own, all that it says in `log`; and where in the log that begins.
 
@@ -76,7 +86,7 @@ def start(
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env=environment(more),
+            env=environment(more, network) | {"WARDEN_LOG": str(log.absolute())},
         )
     _logs[child.pid] = scrub.Log(log, scrub.known(more))
     return child, begins
@@ -105,12 +115,14 @@ def run(
     more: Mapping[str, str] | None = None,
     watch: Callable[[], None] = lambda: None,
     every: float = 0.5,
+    network: bool = False,
 ) -> None:
-    """Run a job to its end; everything it says goes to `log`. `watch` is called every so many seconds.
+    """Run a job to its end; everything it says goes to `log`. `watch` is called every so many seconds. Only with
+    `network` does it know the user's token for the hub and proxies.
 
     Raises Failed. All that the job started ends with it, and with us.
     """
-    child, begins = start(argv, log=log, cwd=cwd, more=more)
+    child, begins = start(argv, log=log, cwd=cwd, more=more, network=network)
     try:
         while True:
             try:

@@ -18,6 +18,7 @@ import netrc
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -239,3 +240,7 @@ def known(more: Mapping[str, str] | None = None, settings: Settings | None = Non
     return Scrubber(
         secrets(settings=settings) | {s for name, s in (more or {}).items() if _SECRET.search(name)}
     )
+
+
+if __name__ == "__main__":  # a warden's last deed, where we were killed: runner/jobs/warden.py
+    known().file(Path(sys.argv[1]))

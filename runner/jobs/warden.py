@@ -3,7 +3,8 @@
 A script, not a module, so that it is there in a moment: `python -I -S warden.py FD PROGRAM ARGUMENT…`. FD is the read
 end of a pipe whose other end only we hold. SIGTERM means: ask all of them to end. The pipe's end means: kill all of
 them, now. On Linux "all" is whatever descends from the job, in a session of its own or orphaned; elsewhere it is the
-job's process group. It ends as the job ended, once nothing of it is left.
+job's process group. It ends as the job ended, once nothing of it is left. The variable WARDEN_LOG, which the job does
+not see, names what the job writes to: where we are gone, nobody else is left to cover the secrets in it.
 
 prctl(2): PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG. https://man7.org/linux/man-pages/man2/prctl.2.html
 """
@@ -58,8 +59,8 @@ def descendants(pid: int) -> Iterator[int]:
 class Warden:
     """Over one job: `job` replaces a fork of this process, and does not return."""
 
-    def __init__(self, line: int, job: Callable[[], object]) -> None:
-        self.line = line
+    def __init__(self, line: int, job: Callable[[], object], log: str = "") -> None:
+        self.line, self.log, self.parent = line, log, os.getppid()
         self.status: int | None = None  # of the job, once it has ended
         self.killing = False
         self.until: float | None = None
@@ -149,6 +150,9 @@ class Warden:
 
     def _end(self) -> NoReturn:
         assert self.status is not None
+        if self.log and os.getppid() != self.parent:
+            with suppress(OSError):
+                os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-m", "runner.scrub", self.log])
         code = os.waitstatus_to_exitcode(self.status)
         if code < 0:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the job has left its own
@@ -171,4 +175,5 @@ def _program(argv: list[str]) -> None:
 if __name__ == "__main__":
     line = int(sys.argv[1])
     os.set_inheritable(line, False)
-    Warden(line, lambda: _program(sys.argv[2:])).keep()
+    log = os.environ.pop("WARDEN_LOG", "")
+    Warden(line, lambda: _program(sys.argv[2:]), log).keep()
