@@ -195,8 +195,10 @@ def test_a_second_signal_does_not_wait_and_leaves_nobody(start: Start) -> None:
 
 def test_a_signal_that_two_send_is_one(start: Start) -> None:
     """As when a terminal is closed: it sends SIGHUP, and so does the shell. The job has its time."""
-    verb = start(JOB.format(how="trap 'echo put away; exit' TERM;")).with_job()
-    verb.send(signal.SIGHUP).send(signal.SIGHUP)
+    verb = start(JOB.format(how="trap 'sleep 1; echo put away; exit' TERM;")).with_job()
+    verb.send(signal.SIGHUP)
+    time.sleep(0.01)
+    os.killpg(verb.process.pid, signal.SIGHUP)
     assert verb.end(5)[0] == 129
     assert "put away" in (verb.folder / "log").read_text()
 
@@ -281,6 +283,16 @@ def test_while_workers_start(start: Start, there: int, sign: signal.Signals) -> 
     verb.until(lambda: len(below(verb.process.pid)) >= there).send(sign)
     assert verb.end(5) == ((130, SAID + "\n") if sign == signal.SIGINT else (-9, ""))
     assert soon(lambda: not verb.left(), 5)
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_who_is_born_too_late_is_silent(lives: bool) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    us = os.getpid() if lives else gone.pid
+    code = f"import multiprocessing.forkserver; from runner import forkserved; forkserved._us = {us}; raise ValueError"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and ("ValueError" in done.stderr) == lives
 
 
 # -- ourselves ------------------------------------------------------------------------------------
@@ -470,8 +482,11 @@ CHAT = """
 sys.argv = ["recipe", "chat", "t"]
 """
 WHILE_EVALUATING = f"""    from runner.serving.server import serving as server_of
-    with server_of(served, engine, arms=("tuned",)):
-    {DEAF.replace(chr(10), chr(10) + "    ")}
+    try:
+        with server_of(served, engine, arms=("tuned",)):
+        {DEAF.replace(chr(10), chr(10) + "        ")}
+    finally:
+        Path("put away").touch()
 """
 
 
@@ -505,6 +520,7 @@ def test_a_server_and_a_job_that_asks_it_end_in_time(start: Start) -> None:
     verb = start(WHILE_EVALUATING, SERVED.format(how="deaf")).with_job().send(signal.SIGINT)
     assert verb.end(10) == (130, SAID + "\n")
     assert not verb.left()
+    assert (verb.folder / "put away").exists(), "the second had what the first left of its time"
 
 
 def test_only_who_types_stops_an_answer(start: Start) -> None:
