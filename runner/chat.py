@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runner import templates
 from runner.record import Message, Record
 
 
@@ -141,7 +142,10 @@ def _holds(text: str, words: str) -> bool:
 
 
 class Renderer:
-    """A model's tokenizer with the recipe's template. Loading it imports transformers."""
+    """A model's tokenizer with the recipe's template. Loading it imports transformers.
+
+    All that renders raises templates.TooMuch, too: of a template that would take without end.
+    """
 
     def __init__(
         self,
@@ -155,6 +159,7 @@ class Renderer:
         from transformers import AutoTokenizer
         from transformers.utils import logging
 
+        templates.cap()
         logging.set_verbosity_error()  # what matters of its remarks is asked below, and said in our words
         self.tokenizer: Any = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
         if template is not None:
@@ -180,7 +185,7 @@ class Renderer:
             )
             return str(text)
         except (TemplateError, TypeError, ValueError, KeyError) as e:
-            raise Unrenderable(str(e).splitlines()[0] if str(e) else type(e).__name__) from None
+            raise Unrenderable(str(e).splitlines()[0][:500] if str(e) else type(e).__name__) from None
 
     def prompt(self, messages: Sequence[Message], tools: list[dict[str, Any]]) -> list[int]:
         """Token ids of a conversation up to where the assistant goes on. Raises Unrenderable, or Lost where the model

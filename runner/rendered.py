@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from runner import basemodel, chat
+from runner import basemodel, chat, templates
 from runner.errors import UsageError
 from runner.lookup import Lookup
 from runner.record import Record
@@ -55,6 +55,8 @@ def _said(render: chat.Renderer, record: Record) -> dict[str, Any]:
         done = render.render(record)
     except (chat.Unrenderable, chat.Lost) as e:
         return {"id": record.id, "error": str(e)}
+    except templates.TooMuch as e:
+        return {"id": record.id, "error": f"the template {e}"}
     return {
         "id": record.id,
         "text": done.text,

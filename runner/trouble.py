@@ -279,6 +279,7 @@ _PATTERNS: list[tuple[str, Say]] = [
     (r"FlashAttention\d? has been toggled on, but it cannot be used|flash_attn.{0,40}(?:not installed|doesn't exist)"
      r"|No module named 'flash_attn'|FlashAttention only supports Ampere", _flash),
     (r"Sample exceeds configured sequence_len|sequence_len .{0,40}exceed", _too_long),
+    (r"runner\.templates\.budget\.TooMuch: (.+)", _template),
     (r"(?:jinja2\.exceptions\.\w+|TemplateError|TemplateSyntaxError|UndefinedError): (.+)", _template),
 ]  # fmt: skip
 _KNOWN = [(re.compile(pattern, re.MULTILINE), say) for pattern, say in _PATTERNS]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner import basemodel, chat
+from runner import basemodel, chat, templates
 from runner.evaluate.probes import asked, probes
 from runner.making import Making, write_json
 from runner.record import Probe
@@ -54,6 +54,8 @@ def _faults(suite: Suite, every: Iterator[Probe], renderer: chat.Renderer, most:
             yield f"it refuses it ({' '.join(str(e).split())[:200]})"
         except chat.Lost as e:
             yield f"it leaves out {e}"
+        except templates.TooMuch as e:
+            yield f"it {e}"
         else:
             new = suite.common.max_new_tokens
             if most is not None and tokens + new > most:

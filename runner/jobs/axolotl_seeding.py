@@ -12,6 +12,8 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 
+from runner import templates
+
 
 class SeedingPlugin(BasePlugin):
     """Seeds where it is asked for data, of which it has none, and again before the model is built."""
@@ -19,6 +21,7 @@ class SeedingPlugin(BasePlugin):
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
         import torch
 
+        templates.cap()  # Axolotl renders every record, too
         torch.manual_seed(cfg.seed)
 
     def pre_model_load(self, cfg: Any) -> None:

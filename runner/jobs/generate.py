@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from runner import templates
 from runner.calls import MARKS, form_of, parse_answer
 from runner.chat import for_template
 from runner.errors import StepError
@@ -145,6 +146,9 @@ def encode(loaded: Loaded, probe: Probe) -> list[int]:
         why = " ".join(str(e).split())[:300]
         what = f"the model's chat template cannot render the probe {probe.id!r} ({type(e).__name__}: {why})"
         raise StepError("generate", f"{what}; name another in model.template, or mend the probe") from None
+    except templates.TooMuch as e:
+        what = f"the model's chat template {e}, with the probe {probe.id!r}"
+        raise StepError("generate", f"{what}; name another in model.template") from None
     return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

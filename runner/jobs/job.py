@@ -18,6 +18,7 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from runner import templates
 from runner.errors import StepError
 
 Row = TypeVar("Row", bound=Struct)
@@ -54,6 +55,8 @@ def command(name: str, run: Callable[[bytes], None]) -> None:
         run(Path(sys.argv[1]).read_bytes())
     except msgspec.MsgspecError as e:
         fail(StepError(name, f"{sys.argv[1]}: {e}"))
+    except templates.TooMuch as e:
+        fail(StepError(name, f"the model's chat template {e}; name another in model.template"))
     except (StepError, OSError) as e:
         fail(e if isinstance(e, StepError) else StepError(name, str(e)))
 

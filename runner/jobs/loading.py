@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from runner import templates
 from runner.errors import StepError
 from runner.jobs.fitting import misfit
 from runner.jobs.job import Job
@@ -97,6 +98,7 @@ def tokenizer_of(job: Job) -> Any:
     """The job's tokenizer, with its template."""
     from transformers import AutoTokenizer
 
+    templates.cap()
     tokenizer = AutoTokenizer.from_pretrained(
         job.model, revision=job.revision, local_files_only=True, trust_remote_code=False
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runner import templates
 from runner.calls import MARKS, OPEN, form_of
 from runner.chat import for_template
 from runner.jobs.chatapi import MOST_NEW, Ask, Refused
@@ -86,6 +87,8 @@ class Voice:
         except (TemplateError, TypeError, ValueError, KeyError) as e:
             why = (str(e) or type(e).__name__).splitlines()[0]
             raise Refused(f"the model's template refuses these messages: {why}", param="messages") from None
+        except templates.TooMuch as e:
+            raise Refused(f"the model's template {e}", param="messages") from None
 
     def _ids(self, text: str) -> list[int]:
         return list(self.loaded.tokenizer(text, add_special_tokens=False)["input_ids"])

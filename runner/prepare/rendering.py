@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from runner import basemodel, chat, lowering, parting, pool
+from runner import basemodel, chat, lowering, parting, pool, templates
 from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.errors import StepError
@@ -74,6 +74,8 @@ class Rendering:
             except chat.Lost as e:
                 out.lost = f"loses {e} of record {record.id}"
                 return out
+            except templates.TooMuch as e:
+                raise self._too_much(f"{e}, in record {record.id}") from None
         return out
 
     def _can(self, renderer: chat.Renderer) -> lowering.Abilities:
@@ -82,12 +84,18 @@ class Rendering:
             return lowering.abilities(renderer)
         except chat.Unrenderable as e:
             what = f"the template {self.model.template!r} refuses even a question and its answer: {e}"
+        except templates.TooMuch as e:
+            raise self._too_much(f"{e}, even in a question and its answer") from None
         except chat.Lost as e:
             what = f"the template {self.model.template!r} loses, even of a question and its answer, {e}"
         next_step = (
             "correct it, or name another (model.template, and model.end_of_turn if its turns end otherwise)"
         )
         raise StepError(self.tokenizer.step, f"{what}; {next_step}")
+
+    def _too_much(self, what: str) -> StepError:
+        what = f"the template {self.model.template!r} {what}"
+        return StepError(self.tokenizer.step, f"{what}; correct it, or name another (model.template)")
 
     def _one(
         self, row: int, record: Record, renderer: chat.Renderer, abilities: lowering.Abilities, out: Sizes

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from runner import basemodel, chat
+from runner import basemodel, chat, templates
 from runner.making import Making, read_rows, write_json
 from runner.record import Record
 from runner.store import digest
@@ -47,7 +47,10 @@ def proof(m: Making) -> None:
     expected: dict[bytes, list[tuple[str, bytes]]] = {}
     counts = {"records": 0, "tokens": 0, "trained_tokens": 0}
     for record in _records(m):
-        done = render.render(record)
+        try:
+            done = render.render(record)
+        except templates.TooMuch as e:
+            raise m.fail(f"the chat template {e}, in record {record.id}") from None
         expected.setdefault(_key(done.ids), []).append((record.id, _bits(done.trained)))
         counts["records"] += 1
         counts["tokens"] += len(done.ids)
