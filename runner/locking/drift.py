@@ -208,19 +208,22 @@ class Held:
 
     def __call__(self, plan: Plan, store: Store) -> Plan:
         """The plan, with what could be taken from the lock. Raises Drifted with all that differs."""
-        while self._taken(plan, store):
+        tried: set[str] = set()
+        while self._taken(plan, store, tried):
             plan = make_plan(plan.loaded, plan.workspace, plan.profile)
         if found := drifts(self.lock, plan, store, self.to):
             raise Drifted(found, plan, self.file, self.again)
         return plan
 
-    def _taken(self, plan: Plan, store: Store) -> bool:
+    def _taken(self, plan: Plan, store: Store, tried: set[str]) -> bool:
         """Lock for this workspace what was locked for the recipe, where nothing is yet and all bytes are at hand."""
         some = False
         for fetch in plan.fetches:
             known = self.lock.fetched.get(fetch.source.name)
-            if fetch.items is not None or known is None or known.request != digest(fetch.request):
+            request = digest(fetch.request)
+            if fetch.items is not None or known is None or known.request != request or request in tried:
                 continue
+            tried.add(request)
             if all(self._at_hand(i, store) for i in known.items if i.sha256):
                 fetched_locks.write(store.root, fetch.request, known.items)
                 some = True
@@ -230,14 +233,11 @@ class Held:
         from runner.net.cache import Cache  # it brings an HTTP library along
 
         there = fetched_locks.raw(store.root, item)
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             if file_digest(there) == item.sha256:
                 return True
         path = None if self.raw is None else self.raw / item.sha256
         if path is None or path.is_symlink() or not path.is_file():
             return False
-        with suppress(OSError):
-            if file_digest(path) == item.sha256:
-                with path.open("rb") as file:
-                    return Cache(store.root).store(iter(lambda: file.read(1 << 20), b"")) == item.sha256
-        return False
+        with path.open("rb") as file:  # kept by what it is, whatever it is called
+            return Cache(store.root).store(iter(lambda: file.read(1 << 20), b"")) == item.sha256

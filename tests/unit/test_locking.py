@@ -371,6 +371,10 @@ def test_what_was_fetched_is_locked_and_taken_along(
     shutil.rmtree("runs")
     Path(raw).write_text("<p>Not what was locked.</p>")
     site.word = "steamboat"
+    Path("talk/b.jsonl").write_text(row(3))
+    recipe("run", "t.yaml", "--locked", "--to", "prepare", code=2)
+    assert site.asked == asked  # what is known to be wrong is said before anybody is asked
+    Path("talk/b.jsonl").unlink()
     (error,) = recipe("run", "t.yaml", "--locked", "--to", "prepare", code=2)["errors"]
     assert error["where"] == f"fetched for press: {url}" and site.asked > asked
     assert not list(Path(".mirepoix").glob("artifacts/*/*"))
@@ -493,6 +497,39 @@ def _refused(home: Path, tmp_path: Path) -> str:
     (error,) = recipe("export", "t", "--as", "run", "--to", str(tmp_path / "out"), code=2)["errors"]
     assert not (tmp_path / "out").exists()
     return str(error["what"])
+
+
+def test_other_inputs_than_those_of_the_run_are_not_exported(home: Path, tmp_path: Path) -> None:
+    recipe("run", "r.yaml", "--to", "prepare")
+    Path("talk/a.jsonl").write_text(row(1) * 9)
+    (error,) = recipe("export", "t", "--as", "run", "--to", str(tmp_path / "out"), code=2)["errors"]
+    assert error["where"] == "file talk/a.jsonl" and not (tmp_path / "out").exists()
+
+
+def test_a_file_that_changes_while_it_is_copied_is_seen(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe("run", "r.yaml", "--to", "prepare")
+    monkeypatch.setattr("shutil.copyfile", lambda source, target: Path(target).write_bytes(b"other"))
+    (error,) = recipe("export", "t", "--as", "run", "--to", str(tmp_path / "out"), code=3)["errors"]
+    assert "changed while it was copied" in error["what"] and not (tmp_path / "out").exists()
+
+
+def test_files_outside_the_workspace_go_nowhere(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "far.jsonl").write_text(row(7) * 3)
+    Path("r.yaml").write_text(RECIPE.replace("talk/*.jsonl", "../far.jsonl"))
+    recipe("run", "r.yaml", "--to", "prepare", "--trust", "paths")
+    assert str(tmp_path).encode() not in Path("runs/t/recipe.lock").read_bytes()
+    recipe("export", "t", "--as", "run", "--to", str(tmp_path / "out"), code=4)
+    (error,) = recipe("replay", "t", "--trust", "paths", code=2)["errors"]
+    assert "outside the workspace" in error["what"]
+
+
+def test_two_replays_of_one_run_do_not_meet(home: Path) -> None:
+    recipe("run", "r.yaml", "--to", "prepare")
+    with Store(home).trying("replay.t") as mine:
+        assert mine
+        recipe("replay", "t", code=75)
 
 
 @pytest.mark.parametrize("name", ["talk/.hidden.jsonl", ".env.d/a.jsonl"])
