@@ -37,6 +37,7 @@ def _ask(model: r.Model, store: Store, log: Path, shown: str) -> None:
             [sys.executable, "-m", "runner.jobs.resolve", str((work / "job.json").resolve())],
             log=log,
             cwd=store.workspace,
+            network=True,
         )
     except process.Failed as e:
         said = trouble.words(e.said, trouble.About(base=model.base, revision=model.revision), e.code)

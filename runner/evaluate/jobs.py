@@ -80,8 +80,7 @@ def run(m: Making, module: str, job: dict[str, Any], more: dict[str, str] | None
 
     try:
         argv = [sys.executable, "-m", f"runner.jobs.{module}", str(path)]
-        # Not in the workspace: libraries look for settings where they start, and all paths here are whole.
-        process.run(argv, log=m.log, cwd=m.work.resolve(), watch=watch, more=more)
+        process.run(argv, log=m.log, cwd=m.plan.workspace.root, watch=watch, more=more)
     except process.Failed as e:
         raise m.fail(str(e), log=True) from None
 

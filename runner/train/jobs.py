@@ -90,9 +90,11 @@ def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambd
     more["CUDA_VISIBLE_DEVICES"] = launching.devices(m)
     if m.plan.profile == "cpu":
         more["ACCELERATE_USE_CPU"] = "true"
-    if (m.plan.workspace.root / basemodel.model_at(m)).is_dir():
+    here = (m.plan.workspace.root / basemodel.model_at(m)).is_dir()
+    if here:
         more["HF_HUB_OFFLINE"] = "1"
+    online = not here or more.get("WANDB_MODE") == "online"
     try:
-        run_job(m, argv, more=more, watch=watch)
+        run_job(m, argv, more=more, watch=watch, network=online)
     finally:  # trackers write down a lot, and libraries their environment
         scrub.known(more, m.settings).folder(tracking.folder(m))

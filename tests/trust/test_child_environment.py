@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -29,7 +30,27 @@ def test_a_job_sees_no_secret_and_nothing_that_steers_it(
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert not [name for name, value in seen.items() if "canary" in value]
     # The C library's own LC_CTYPE is set by Python itself, where the locale is C.
-    assert seen.keys() <= {*process.ALLOWED, *process.QUIET, "LC_CTYPE"}
+    assert seen.keys() <= {*process.ALLOWED, *process.QUIET, *process.WITHOUT, "LC_CTYPE"}
+
+
+def test_only_a_job_that_needs_the_network_knows_tokens_and_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in process.NETWORK:
+        monkeypatch.setenv(name, "http://user:canary@proxy.example.org")
+    assert not [value for value in process.environment().values() if "canary" in value]
+    # Nor what stands in files below its HOME.
+    assert (
+        process.environment().items() >= {"NETRC": "/dev/null", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}.items()
+    )
+    open_to_it = process.environment(network=True)
+    assert set(process.NETWORK) <= open_to_it.keys() and "NETRC" not in open_to_it
+
+
+def test_which_jobs_need_it() -> None:
+    """The hub's commit of a model, and a training that fetches its base or tracks online; no other."""
+    root = Path(process.__file__).parent
+    given = re.compile(r"\bnetwork=(True|network|online)\b")
+    asked = {p.relative_to(root).as_posix() for p in root.rglob("*.py") if given.search(p.read_text())}
+    assert asked == {"process.py", "resolving.py", "train/jobs.py"}
 
 
 def test_what_a_job_is_given_besides_is_what_its_step_names(tmp_path: Path) -> None:

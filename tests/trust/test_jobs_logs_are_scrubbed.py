@@ -36,14 +36,14 @@ def told(path: Path) -> list[str]:
 
 def test_a_job_that_prints_its_environment(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    process.run([sys.executable, "-c", TELLS.format("")], log=log, cwd=tmp_path)
+    process.run([sys.executable, "-c", TELLS.format("")], log=log, cwd=tmp_path, network=True)
     assert not told(log) and "HF_TOKEN" in log.read_text()
 
 
 def test_a_job_that_fails_and_says_so(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pytest.raises(process.Failed) as failed:
-        process.run([sys.executable, "-c", TELLS.format("sys.exit(1)")], log=log, cwd=tmp_path)
+        process.run([sys.executable, "-c", TELLS.format("sys.exit(1)")], log=log, cwd=tmp_path, network=True)
     assert not told(log)
     assert str(failed.value) == f"exit code 1: Error: Bearer {'*' * len(CANARY)}"
     assert CANARY not in failed.value.said
@@ -70,6 +70,7 @@ def test_a_log_is_clean_while_its_job_runs(tmp_path: Path) -> None:
         cwd=tmp_path,
         watch=watch,
         every=0.05,
+        network=True,
     )
     assert len(seen) > 1 and not any(seen)
 
@@ -83,7 +84,7 @@ def test_after_a_kill_the_log_is_whole_and_the_warden_cleans_it(tmp_path: Path) 
     log = tmp_path / "log"
     code = (
         "import sys; from pathlib import Path; from runner import process;"
-        f"process.run([sys.executable, '-c', sys.argv[1]], log=Path({str(log)!r}), cwd=Path.cwd(), every=60)"
+        f"process.run([sys.executable, '-c', sys.argv[1]], log=Path({str(log)!r}), cwd=Path.cwd(), every=60, network=True)"
     )
     ours = subprocess.Popen(
         [sys.executable, "-c", code, TELLS.format("time.sleep(60)")], cwd=tmp_path, stderr=subprocess.DEVNULL
@@ -107,7 +108,7 @@ def test_a_log_is_clean_when_a_signal_ends_us(tmp_path: Path, signals: int) -> N
     code = (
         "import sys; from pathlib import Path; from runner import ending, process\n"
         f"with ending.listening():\n    process.run([sys.executable, '-c', sys.argv[1]], log=Path({str(log)!r}), "
-        "cwd=Path.cwd(), every=60)"
+        "cwd=Path.cwd(), every=60, network=True)"
     )
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if signals == 2 else ""
     job = deaf + TELLS.format("time.sleep(60)")
@@ -130,12 +131,13 @@ def test_what_is_left_of_a_log_is_cleaned_by_the_next_job(tmp_path: Path) -> Non
 
 def test_a_job_gets_no_key_that_scrubbing_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the allow-list lets pass under a name like a key's is covered."""
-    for name in process.ALLOWED:
+    passed = (*process.ALLOWED, *process.NETWORK)
+    for name in passed:
         monkeypatch.setenv(name, f"http://me:canary-of-{name}@x" if "PROXY" in name else f"canary-of-{name}")
-    known = scrub.Scrubber(scrub.secrets(process.environment()))
+    known = scrub.Scrubber(scrub.secrets(process.environment(network=True)))
     keys = [
         n
-        for n in process.ALLOWED
+        for n in passed
         if any(w in n for w in ("TOKEN", "KEY", "PROXY")) and n not in ("NO_PROXY", "TOKENIZERS_PARALLELISM")
     ]
     assert "HF_TOKEN" in keys and all(f"canary-of-{n}" not in known.text(f"canary-of-{n}") for n in keys)
