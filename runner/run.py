@@ -236,7 +236,7 @@ def run(
             s.name: a for s in plan.steps if (a := made.get(s.name) or store.get(s.fingerprint, verify=False))
         }
         _lay_out(plan, later, out)
-        if any(s.stage == "prepare" for s in plan.steps):
+        if _of_recipe(plan):
             locking.write(out / "recipe.lock", locking.facts(plan, store), plan.workspace.root)
         whole = made.get("report")
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
@@ -348,13 +348,17 @@ def _remember(plan: Plan, steps: dict[str, Any]) -> None:
     write_atomic(folder(plan) / "plan.json", data, plan.workspace.root)
 
 
+def _of_recipe(plan: Plan) -> bool:
+    """Whether data are prepared: an evaluation without a recipe has none, only those of lm-eval's tasks."""
+    return any(s.kind == "split" for s in plan.steps)
+
+
 def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     """Fill `runs/NAME/` with links to the artifacts. What an earlier run left of others is removed."""
     said = plan.loaded.document.data  # with what it extends merged in: it stands for itself
     data = dump({k: v for k, v in said.items() if k != "extends"}).encode()
-    of_recipe = any(s.stage == "prepare" for s in plan.steps)
     paths.check_all(plan.workspace.root, out)  # once more: a run takes hours
-    write_atomic(out / ("recipe.yaml" if of_recipe else "evaluation.yaml"), data, plan.workspace.root)
+    write_atomic(out / ("recipe.yaml" if _of_recipe(plan) else "evaluation.yaml"), data, plan.workspace.root)
     files: dict[str, tuple[str, str]] = {
         "data/train.jsonl": ("split", "data/train.jsonl"),
         "data/validation.jsonl": ("split", "data/validation.jsonl"),
