@@ -55,7 +55,7 @@ def drawn(target: str, seconds: float, most: int, seed: int) -> int:
     while time.monotonic() < until and n < most:
         raw = mutated(random.Random(f"{seed}/{n}"), target, pool)
         n += 1
-        faulthandler.dump_traceback_later(HANGS, exit=True)
+        faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.__stderr__)
         try:
             TARGETS[target](raw)
         except Exception as e:
@@ -63,6 +63,9 @@ def drawn(target: str, seconds: float, most: int, seed: int) -> int:
                 found.add(where)
                 said = "".join(traceback.format_exception(e)[-6:])
                 sys.stdout.write(f"{target}: {where}\n{said}  kept: {keep(target, raw)}\n")
+        if n % 5000 == 0:
+            sys.stdout.write(f"{target}: {n:,} inputs\n")
+            sys.stdout.flush()
     faulthandler.cancel_dump_traceback_later()
     sys.stdout.write(f"{target}: {n:,} inputs by seed {seed}, {len(found)} finds\n")
     return len(found)

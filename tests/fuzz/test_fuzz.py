@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import long
 import pytest
 from fuzz_mutations import mutated
 from fuzz_targets import TARGETS, Found, corpus, quick, seeds
@@ -58,3 +59,16 @@ def test_what_is_slow_is_a_find(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fuzz_targets.SLOW", 0.0)
     with pytest.raises(Found, match="CPU"), quick("x"):
         sum(range(10_000))
+
+
+def test_what_is_found_is_kept_once_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(raw: bytes) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setitem(TARGETS, "call", broken)
+    monkeypatch.setattr("fuzz_targets.CORPUS", tmp_path)
+    assert long.drawn("call", 30, 5, 0) == 1
+    assert len(list((tmp_path / "call").iterdir())) == 1
+    assert "KeyError at" in capsys.readouterr().out
