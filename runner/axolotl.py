@@ -58,6 +58,8 @@ def config(recipe: Recipe, profile: Profile, paths: Paths, template: str | None)
     if model is None:
         raise ValueError("a recipe without a model compiles to no Axolotl config")
     out: dict[str, Any] = {"base_model": paths.model, "trust_remote_code": False}
+    # Else Transformers takes a pickle where a model has nothing else.
+    out["overrides_of_model_kwargs"] = {"use_safetensors": True}
     if model.revision:
         out["revision_of_model"] = model.revision
     out |= (

@@ -193,9 +193,34 @@ def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]
     if (local is None and looks_local) or (local is not None and not local.is_dir()):
         yield doc.problem(path, f"no model folder {model.base!r} in the workspace", at_value=True)
     elif local is not None:
-        for need, what in (("config.json", "no config.json"), ("*.safetensors", "no .safetensors weights")):
-            if not any(local.glob(need)):
-                yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
+        for what in _model_folder(local):
+            yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
+
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""What Transformers looks for first; where it finds neither, it takes a pickle."""
+
+
+def _model_folder(folder: FilePath) -> Iterator[str]:
+    """What a folder of a base model holds that it should not, or lacks."""
+    if not (folder / "config.json").is_file():
+        yield "no config.json"
+    if (folder / WEIGHTS).is_file():
+        return
+    try:
+        index = msgspec.json.decode((folder / INDEX).read_bytes())
+        shards = sorted({str(name) for name in index["weight_map"].values()})
+    except FileNotFoundError:
+        yield f"no .safetensors weights: neither {WEIGHTS} nor {INDEX}"
+        return
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        yield f"an {INDEX} that is none"
+        return
+    for name in shards:
+        if FilePath(name).name != name or not name.endswith(".safetensors"):
+            yield f"an {INDEX} that names {show(name)}, and no .safetensors file beside it"
+        elif not (folder / name).is_file():
+            yield f"no {show(name)}, which its {INDEX} names"
 
 
 # Models that come as a Python package: distribution, version, file in it, sha256 of that file.

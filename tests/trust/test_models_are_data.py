@@ -65,3 +65,64 @@ def test_an_adapter_that_is_a_pickle_is_none(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.bin").write_bytes(b"cos\nsystem\n(S'touch PWNED'\ntR.")
     with pytest.raises(StepError, match=r"holds no adapter \(no adapter_model.safetensors\)"):
         put_on(None, None, str(tmp_path))
+
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"pytorch_model.bin": "x", "decoy.safetensors": ""},
+            "no .safetensors weights: neither model.safetensors nor",
+        ),
+        (
+            {"pytorch_model.bin": "x", INDEX: '{"weight_map": {"a": "pytorch_model.bin"}}'},
+            "names 'pytorch_model.bin'",
+        ),
+        (
+            {INDEX: '{"weight_map": {"a": "../x.safetensors"}}'},
+            "names '../x.safetensors', and no .safetensors file",
+        ),
+        ({INDEX: '{"weight_map": {"a": "m1.safetensors"}}'}, "no 'm1.safetensors', which its"),
+        ({INDEX: "[1]", "a.safetensors": ""}, f"an {INDEX} that is none"),
+        ({"model.safetensors": ""}, ""),
+        ({INDEX: '{"weight_map": {"a": "m1.safetensors"}}', "m1.safetensors": ""}, ""),
+    ],
+)
+def test_a_folder_whose_weights_would_be_a_pickle(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    from runner.checks import _model_folder
+
+    (tmp_path / "config.json").write_text("{}")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    found = list(_model_folder(tmp_path))
+    assert len(found) == bool(said) and all(said in what for what in found), found
+
+
+def test_axolotl_takes_safetensors_only(tmp_path: Path) -> None:
+    """As Axolotl's loader is called: it hands these options on to Transformers, which then takes no pickle."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    from runner import axolotl
+    from runner import recipe as r
+
+    tiny = LlamaForCausalLM(
+        LlamaConfig(
+            hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=8
+        )
+    )
+    tiny.config.save_pretrained(tmp_path)
+    torch.save(tiny.state_dict(), tmp_path / "pytorch_model.bin")
+    model = r.Model(base=str(tmp_path), template="model")
+    recipe = r.Recipe(
+        name="t", description="", seed=1, sources=[], filters=[], dedup=r.Dedup(exact=False, near=None), decontaminate=r.Decontaminate(), mix=None,
+        split=r.Split(), fail_if=r.FailIf(), model=model, adapter=r.Adapter(), train=r.Train(),
+        evaluate=r.Evaluate(), compute=r.Compute(), track=r.Track(), axolotl=r.Overrides(),
+    )  # fmt: skip
+    config = axolotl.config(recipe, "cpu", axolotl.Paths("m", "t", None, "p", "o"), None)
+    AutoModelForCausalLM.from_pretrained(tmp_path)
+    with pytest.raises(OSError, match="safetensors"):
+        AutoModelForCausalLM.from_pretrained(tmp_path, **config["overrides_of_model_kwargs"])
