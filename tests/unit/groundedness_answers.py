@@ -76,7 +76,7 @@ class Maker:
 
     def make(self) -> Made:
         shape = self.r.choice(
-            [self.rows, self.labels, self.columns, self.places, self.text, self.hours, self.now]
+            [self.rows, self.twofold, self.labels, self.columns, self.places, self.text, self.hours, self.now]
         )
         if self.kind == "wrong day" and shape == self.now:
             shape = self.rows
@@ -195,6 +195,16 @@ class Maker:
         i = self.r.randrange(len(self.days))
         result = {"city": self.town, "unit": "celsius", "daily": rows}
         return self.finish([result], [{"city": self.town, "days": len(rows)}], i, self.system())
+
+    def twofold(self) -> Made:
+        """Rows that name their day twice."""
+        key = self.r.choice(["weekday", "day", "name", "day_of_week"])
+        rows = [
+            {"date": d.isoformat(), key: WEEKDAYS[d.weekday()], **self.row(i)}
+            for i, d in enumerate(self.days)
+        ]
+        i = self.r.randrange(len(self.days))
+        return self.finish([{"city": self.town, "days": rows}], [{"city": self.town}], i, self.system())
 
     def labels(self) -> Made:
         named = ["today", "tomorrow"] + [WEEKDAYS[d.weekday()] for d in self.days[2:]]

@@ -48,6 +48,19 @@ class Day:
         return day
 
 
+def either(one: Day, two: Day) -> Day:
+    """What the first says, and where it says nothing, the second."""
+    said = {k: v for k, v in vars(one).items() if v is not None and v is not False}
+    return replace(two, **said)
+
+
+def both(one: Day | None, two: Day | None) -> Day | None:
+    """A day that is named in two ways, as by a date and by a weekday; of two dates, or two weekdays, the second."""
+    if one is None or two is None:
+        return one or two
+    return two if one.dom is not None and two.dom is not None else either(two, one)
+
+
 def dated(when: dt.date, day: Day | None = None) -> Day:
     return replace(day or Day(), year=when.year, month=when.month, dom=when.day)
 
@@ -74,6 +87,8 @@ def agree(said: Day, told: Day, today: dt.date | None) -> bool | None:
         checks.append((a.month, a.dom) == (b.month, b.dom) and (not a.year or not b.year or a.year == b.year))
     elif a.dom and b.dom:
         checks.append(a.dom == b.dom)
+    if checks and said.weekday is None and told.weekday is not None:
+        a = replace(a, weekday=None)  # the date is what was said; a row may have the wrong weekday beside it
     for one, two in ((a.weekday, b.weekday), (a.offset, b.offset), (a.index, b.index)):
         if one is not None and two is not None:
             checks.append(one == two)

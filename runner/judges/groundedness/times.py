@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
-from runner.judges.groundedness.days import Day, Hours, dated
+from runner.judges.groundedness.days import Day, Hours, dated, either
 
 MONTHS = "january february march april may june july august september october november december".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
@@ -190,7 +190,7 @@ def _merged(text: str, found: list[Mention]) -> list[Mention]:
             and sorts[-1] | {sort} <= {"date", "weekday", "relative"}
             and sort not in sorts[-1]
         ):
-            both = _either(last.days[0], mention.days[0])
+            both = either(last.days[0], mention.days[0])
             hours = last.hours or mention.hours
             out[-1] = Mention(last.start, mention.end, text[last.start : mention.end], (both,), hours, "date")
             sorts[-1].add(sort)
@@ -198,12 +198,6 @@ def _merged(text: str, found: list[Mention]) -> list[Mention]:
         out.append(mention)
         sorts.append({sort})
     return out
-
-
-def _either(one: Day, two: Day) -> Day:
-    """What the first says, and where it says nothing, the second."""
-    said = {k: v for k, v in vars(one).items() if v is not None and v is not False}
-    return replace(two, **said)
 
 
 def moment(value: object) -> tuple[Day | None, Hours | None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runner.judges.groundedness.days import Day, Hours
+from runner.judges.groundedness.days import Day, Hours, both
 from runner.judges.groundedness.facts import Fact, figure, spoken
 from runner.judges.groundedness.fields import CODE, field_of, words_of
 from runner.judges.groundedness.reading import alone, read
@@ -72,7 +72,8 @@ class Walk:
 
     def _setting(self, value: Mapping[str, Any], s: Setting) -> Setting:
         """The setting, with what an object's own fields say of the others."""
-        places, day, hours, units = set(s.places), s.day, s.hours, dict(s.units)
+        places, hours, units = set(s.places), s.hours, dict(s.units)
+        day: Day | None = None
         for key, inner in value.items():
             words = set(words_of(key))
             if (
@@ -92,7 +93,8 @@ class Walk:
                 ):
                     found, at = None, Hours(inner * 60, inner * 60)
                 if found is not None:
-                    day = replace(found, now=True) if s.now else found
+                    # {"date": "2024-06-10", "weekday": "Monday"}: an answer may name either.
+                    day = both(day, replace(found, now=True) if s.now else found)
                 if at is not None and not s.now:
                     hours = at
             elif words & {"unit", "units"}:
@@ -100,7 +102,7 @@ class Walk:
                     units |= system(inner, words)
                 elif isinstance(inner, Mapping):
                     units |= mapped(inner)
-        return Setting(day, hours, frozenset(places), s.now, units)
+        return Setting(day or s.day, hours, frozenset(places), s.now, units)
 
     def _keyed(self, value: Mapping[str, Any], s: Setting) -> list[tuple[str, Setting]] | None:
         """Settings by key where an object's keys are days, hours or places."""
@@ -130,23 +132,27 @@ class Walk:
         even = {k: v for k, v in columns.items() if len(v) == length}
         if len(even) < 2:
             return set()
-        at = next(
-            (
-                k
-                for k, v in even.items()
-                if all(moment(x) != (None, None) for x in v) and not field_of([k]).quantity
-            ),
-            None,
-        )
+        timed = [
+            k
+            for k, v in even.items()
+            if all(moment(x) != (None, None) for x in v) and not field_of([k]).quantity
+        ]
+        at = timed[0] if timed else None
         named = next(
             (k for k in even if set(words_of(k)) & PLACES and all(isinstance(x, str) for x in even[k])), None
         )
         if at is None and named is None and length < 2:
             return set()
         self.sizes.add(length)
-        settings = self._rows(
-            [moment(x) for x in even[at]] if at else [(None, None)] * length, path, s, named is None
-        )
+        moments = [moment(x) for x in even[at]] if at else [(None, None)] * length
+        for key in timed[1:]:  # a column of weekdays beside one of dates
+            more = [moment(x)[0] for x in even[key]]
+            if all(
+                a and b and (a.dom is None) != (b.dom is None)
+                for (a, _), b in zip(moments, more, strict=True)
+            ):
+                moments = [(both(a, b), at) for (a, at), b in zip(moments, more, strict=True)]
+        settings = self._rows(moments, path, s, named is None)
         if named:
             settings = [
                 replace(r, places=r.places | {("where", str(p).casefold())})
