@@ -35,31 +35,50 @@ class Capped:
 
     def render(self, **given: Any) -> str:
         """The text. Raises TooMuch, or a TemplateError for whatever else goes wrong in it."""
-        from jinja2 import TemplateError, TemplateRuntimeError
-
         with _LOCK:
             purse.fill(given)
             try:
                 text = str(self._template.render(**given))
-            except TooMuch as e:
-                raise TooMuch(f"{e}{_line(e)}") from None
-            except RecursionError as e:
-                raise TooMuch(f"{_DEEP}{_line(e)}") from None
-            except MemoryError as e:
-                raise TooMuch(f"{_NO_MEMORY}{_line(e)}") from None
-            except TypeError as e:
-                raise (TemplateRuntimeError(_ALONE) if "no loader" in str(e) else e) from None
-            except (TemplateError, ValueError, KeyError):
-                raise
-            except Exception as e:  # of Python's own: a division by nothing, an attribute that is not there
-                raise TemplateRuntimeError(f"{e or type(e).__name__}{_line(e)}") from None
-        if len(text) > OUTPUT and len(text) > (most := OUTPUT + OUTPUT_EACH * extent(given)):
-            raise TooMuch(f"makes a text of {len(text):,} characters, where {most:,} are allowed")
-        return text
+            except Exception as e:
+                raise _worded(e) from None
+        return _sized(text, len(text), given)
 
     def generate(self, **given: Any) -> Iterator[str]:
-        """The text in pieces, as those need it who ask which of it is an assistant's."""
-        yield self.render(**given)
+        """The text in pieces, as transformers wants it where it is asked which of it is an assistant's."""
+        size = 0
+        with _LOCK:
+            purse.fill(given)
+            try:
+                for piece in self._template.generate(**given):
+                    purse.pay(len(piece))
+                    size += len(piece)
+                    yield _sized(piece, size, given)
+            except Exception as e:
+                raise _worded(e) from None
+
+
+def _sized(text: str, size: int, given: Any) -> str:
+    if size > OUTPUT and size > (most := OUTPUT + OUTPUT_EACH * extent(given)):
+        raise TooMuch(f"makes a text of more than {most:,} characters")
+    return text
+
+
+def _worded(error: Exception) -> Exception:
+    """What goes wrong in a template, as all who render expect it."""
+    from jinja2 import TemplateError, TemplateRuntimeError
+
+    if isinstance(error, TooMuch):
+        return TooMuch(f"{error}{_line(error)}")
+    if isinstance(error, RecursionError):
+        return TooMuch(f"{_DEEP}{_line(error)}")
+    if isinstance(error, MemoryError):
+        return TooMuch(f"{_NO_MEMORY}{_line(error)}")
+    if isinstance(error, TypeError) and "no loader" in str(error):
+        return TemplateRuntimeError(_ALONE)
+    if isinstance(error, TemplateError | TypeError | ValueError | KeyError):
+        return error
+    # of Python's own: a division by nothing, an attribute that is not there
+    return TemplateRuntimeError(f"{error or type(error).__name__}{_line(error)}")
 
 
 def _line(error: BaseException) -> str:

@@ -128,7 +128,11 @@ def _json(value: Any, args: Args, kwargs: Kwargs) -> None:
     for x in (*args, *kwargs.values()):
         if isinstance(x, bool) or x is None:
             continue
-        pay(units * DEPTH * (min(abs(x), 1 << 40) if isinstance(x, int) else weigh(x)) // 16)
+        if isinstance(x, int | str):  # an indent, of as many as lists lie in lists
+            x, times = min(abs(x), 1 << 40) if isinstance(x, int) else len(x), DEPTH
+        else:
+            x, times = sum(map(len, x)) if isinstance(x, tuple) else weigh(x), 1
+        pay(units * times * x // ITEM)
 
 
 def _format(value: Any, args: Args, kwargs: Kwargs) -> None:

@@ -92,7 +92,7 @@ def held(result: Any, over: tuple[Any, ...] = ()) -> Any:
         pay(len(result))
     elif kind is list:
         pay(ITEM * len(result))
-    elif kind is not Lazy and hasattr(kind, "__next__"):
+    elif kind is not Lazy and hasattr(kind, "__next__") and hasattr(kind, "__iter__"):
         return Lazy(result, over)
     return result
 
