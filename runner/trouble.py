@@ -71,6 +71,11 @@ def os_error(error: OSError) -> str:
     name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return full(name)
+    if error.errno == errno.EROFS:
+        return (
+            f"{error.strerror}{f' ({name})' if name else ''}: the workspace cannot be written to; take another "
+            "(--workspace), or copy this one"
+        )
     return f"{error.strerror or error}" + (f" ({name})" if name else "")
 
 

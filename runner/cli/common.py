@@ -92,8 +92,18 @@ def _tell(as_json: bool, what: list[dict[str, Any]], code: int, words: str) -> N
             emit({"ok": False, "exit": code, "errors": what})
         else:
             click.echo(safe(covered(words)), err=True)
+            if said := unsayable(words):
+                click.echo(said, err=True)
     except OSError:
         return
+
+
+def unsayable(words: str) -> str:
+    """Why a file may not be found whose name is not ASCII; "" where that is no reason."""
+    encoding = sys.getfilesystemencoding()
+    if words.isascii() or encoding.lower().replace("-", "") == "utf8":
+        return ""
+    return f"(file names are taken to be {encoding} here, which knows no such letters: set LC_ALL=C.UTF-8)"
 
 
 def _written(code: int) -> int:

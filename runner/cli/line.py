@@ -20,6 +20,7 @@ from runner.cli.common import (
     planned_of,
     settings_of,
     shown,
+    unsayable,
 )
 from runner.errors import safe
 
@@ -50,6 +51,8 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
             found += described(e)
             if not as_json:
                 click.echo(safe(str(e)), err=True)
+                if said := unsayable(str(e)):
+                    click.echo(said, err=True)
         else:
             mixed[str(recipe)] = licences(loaded.recipe, place)
             unset[str(recipe)] = of_recipe(loaded)

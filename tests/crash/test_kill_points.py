@@ -22,6 +22,14 @@ POINTS = (
 )
 
 
+def test_what_a_kill_left_half_written_goes(place: Any, whole: dict[str, str]) -> None:
+    left = place.root / "runs" / "t" / ".plan.json.999999999.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    assert place.run().returncode == 0
+    assert place.files(left=True) == whole
+
+
 @pytest.mark.parametrize(("call", "n"), POINTS)
 def test_killed_at_a_call(place: Any, strace: str, whole: dict[str, str], call: str, n: int) -> None:
     how = f"inject={call}:signal=SIGKILL:when={n}"
