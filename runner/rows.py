@@ -31,8 +31,9 @@ def save(path: Path, values: NDArray[Any]) -> None:
     values = np.ascontiguousarray(values)
     if values.dtype.hasobject:
         raise ValueError("a column holds numbers, not objects")
+    npy: Any = np.lib.format  # has no types of its own
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(values))
         file.write(values.data.cast("B") if values.size else b"")
 
 

@@ -122,7 +122,7 @@ def sandbox() -> None:
     safe.filters["regex_replace"] = _regex_replace
     utils.env = safe
     for module in (extraction, metrics):
-        module.re = _Engine()  # type: ignore[attr-defined]
+        module.re = _Engine()
 
 
 _OWN: set[str] = set()
