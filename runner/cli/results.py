@@ -108,6 +108,7 @@ def push(
     The token is HF_TOKEN, or that of `hf auth login`. HF_ENDPOINT, or the setting hub_url, says which hub.
     """
     from runner import results
+    from runner.store import Store
 
     run = results.find(run_name, workspace)
     form = form or ("merged" if run.facts.full else "adapter")
@@ -118,7 +119,7 @@ def push(
     if not yes and (as_json or not _asks()):
         raise errors.UsageError("a push needs your yes: say --yes, or run it in a terminal")
     target = results.target(to, settings_of(()), private)
-    with tempfile.TemporaryDirectory(prefix="push-", dir=workspace / ".mirepoix") as scratch:
+    with tempfile.TemporaryDirectory(prefix="push-", dir=Store(workspace).folder()) as scratch:
         done = results.export(run, Path(scratch) / "result", form)
         (done.folder / "export.json").unlink()
         parcel = results.parcel(done.folder, run.facts, form)
