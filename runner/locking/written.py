@@ -68,7 +68,14 @@ def beside(recipe: Path, workspace: Path) -> Path:
     """
     if recipe.suffix == ".lock":
         raise UsageError(f"{str(recipe)[:200]!r} is a lock's name; name the recipe NAME.yaml")
-    return recipe.with_suffix(".lock") if recipe.exists() else workspace / f"{recipe.stem}.lock"
+    return recipe.with_suffix(".lock") if _is_file(recipe) else workspace / f"{recipe.stem}.lock"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a name can be
+        return False
 
 
 def encoded(lock: RecipeLock) -> bytes:
@@ -91,8 +98,8 @@ def write(path: Path, lock: RecipeLock, root: Path) -> bool:
 
 def read(path: Path, again: str) -> RecipeLock:
     """The lock in `path`; `again` is the command that writes one. Raises UsageError where there is none to be had."""
-    if not path.is_file():
-        raise UsageError(f"no lock {path.name!r} beside the recipe; write it: {again}")
+    if not _is_file(path):
+        raise UsageError(f"no lock {path.name[:200]!r} beside the recipe; write it: {again}")
     try:
         with path.open("rb") as file:
             data = file.read(MOST + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import shutil
 import threading
@@ -199,6 +200,17 @@ def test_a_lock_that_cannot_be_used_is_refused(home: Path, text: str | None, sai
         Path("r.lock").write_text(text)
     (error,) = recipe("run", "r.yaml", "--locked", code=2)["errors"]
     assert said in error["what"] and "recipe lock r.yaml" in error["what"]
+
+
+def test_recipes_whose_lock_cannot_be(home: Path) -> None:
+    recipe("lock", "x" * 300 + ".yaml", code=2)
+    recipe("run", "x" * 300 + ".yaml", "--locked", code=2)
+    Path("r.yaml").rename("r.lock")
+    (error,) = recipe("lock", "r.lock", code=2)["errors"]
+    assert "name the recipe NAME.yaml" in error["what"]
+    os.mkfifo("f.lock")
+    shutil.copy("r.lock", "f.yaml")
+    recipe("run", "f.yaml", "--locked", code=2)
 
 
 def test_a_lock_names_no_file_by_a_digest_that_is_none(home: Path) -> None:
