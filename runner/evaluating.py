@@ -18,7 +18,7 @@ from runner import hubcache
 from runner import plan as plans
 from runner import recipe as r
 from runner.armchecks import compared
-from runner.errors import UsageError
+from runner.errors import RecipeError, UsageError
 from runner.load import Loaded, load_suite
 from runner.plan.planner import Planner
 from runner.serving.found import find
@@ -36,7 +36,8 @@ _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged. `result` is the folder of what a run trained; `arms` are the arms that are answered."""
+    """What is judged. `result` is the folder of what a run trained, `data` the files of what it was trained on; `arms`
+    are the arms that are answered."""
 
     model: r.Model | None
     arms: tuple[str, ...]
@@ -45,6 +46,7 @@ class Subject:
     template: str | None = None
     system: str | None = None
     more: dict[str, r.Arm] = field(default_factory=dict)
+    data: dict[str, Path] = field(default_factory=dict)
 
 
 def subject(model: str, endpoint: str | None, workspace: Path) -> Subject:
@@ -94,7 +96,10 @@ def _run(name: str, workspace: Path) -> Subject:
     if served.whole:
         model = msgspec.structs.replace(model, revision=None)
     arms = ("tuned",) if served.whole else ("base", "tuned")
-    return Subject(model, arms, adapter, served.whole or served.adapter, template, served.system)
+    files = [workspace / "runs" / name / "data" / f"{part}.jsonl" for part in ("train", "validation")]
+    data = {file.name: file for file in files if file.is_file()}
+    trained = served.whole or served.adapter
+    return Subject(model, arms, adapter, trained, template, served.system, data=data)
 
 
 def plan(
@@ -111,6 +116,9 @@ def plan(
 ) -> Plan:
     """The steps that judge `model` on `suites`; `name` is the run's folder. Raises UsageError or RecipeError."""
     name = folder_name(model, endpoint) if name is None else name
+    other = _other(workspace / "runs" / name, model, endpoint)
+    if other:
+        raise UsageError(f"{name!r} holds the evaluation of {other}; take another name")
     if (workspace / "runs" / name / "recipe.yaml").is_file() or not _NAME.fullmatch(name):
         what = "is the run of a recipe" if _NAME.fullmatch(name) else "cannot name a run"
         raise UsageError(
@@ -155,10 +163,26 @@ def plan(
             folder=found.result,
             as_=found.adapter.folder,
         )
+    if found.data:
+        plans.contaminated(p, found.data)
     plans.evaluate(p, found.model, found.arms)
     options = {"recipe": document.data | {"seed": seed}, "suites": [msgspec.to_builtins(s) for s in loaded]}
     p.add("report", "verdict", "report", list(p.steps), options)
     return Plan(p.loaded, place, p.profile, tuple(p.steps.values()), p.template, weights=p.weights)
+
+
+def _other(folder: Path, model: str, endpoint: str | None) -> str:
+    """What else the evaluation in this folder is of; empty where it is of the same, or there is none."""
+    try:
+        said: Any = parse((folder / "evaluation.yaml").read_text(encoding="utf-8"), "evaluation.yaml").data[
+            "evaluation"
+        ]
+        before = said.get("endpoint"), said["model"]
+    except (OSError, RecipeError, LookupError, TypeError, AttributeError, UnicodeDecodeError):
+        return ""
+    return (
+        "" if before == (endpoint, model) else f"{before[1]!r}" + (f" at {before[0]!r}" if before[0] else "")
+    )
 
 
 def _fit(found: Subject, suites: list[Suite], engine: Engine) -> None:

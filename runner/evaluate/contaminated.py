@@ -1,7 +1,8 @@
 """Step `contaminated`: refuses to judge by what was trained on: probes, documents of tasks, held-out texts.
 
 By default the data are cleaned of them (`decontaminate`), and there is no such step. A recipe that switched that off is
-looked at here, before any model speaks: a score on what was learnt by heart is worth nothing.
+looked at here, before anything is trained, and so is a run that is judged by suites that its recipe did not name,
+before any model speaks: a score on what was learnt by heart is worth nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from runner.contamination import Contamination, plain
@@ -42,7 +44,7 @@ def contaminated(m: Making) -> None:
             if hit is not None:
                 raise m.fail(
                     f"contaminated: {wanted[hit].what} stands in the record {record!r}, which was trained on; leave "
-                    "`decontaminate` on, or take it out of the data"
+                    "`decontaminate` on, or take it out of the data, or of what is judged by"
                 )
         looked += len(some)
         m.progress(looked, 0, "turns looked at")
@@ -87,8 +89,10 @@ def _passages(m: Making) -> Iterator[_Wanted]:
 
 def _turns(m: Making) -> Iterator[tuple[str, str]]:
     """(id of its record, text) of every turn that was trained on or validated with."""
-    for name in ("train", "validation"):
-        for record in read_rows(m.inputs["split"].file(f"data/{name}.jsonl"), Record):
+    data: dict[str, Path] | None = m.step.details["data"]
+    names = ("train.jsonl", "validation.jsonl")
+    for path in [m.inputs["split"].file(f"data/{n}") for n in names] if data is None else data.values():
+        for record in read_rows(path, Record):
             for message in record.messages:
                 if message.role in ("user", "assistant") and message.content:
                     yield record.id, message.content

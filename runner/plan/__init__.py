@@ -11,7 +11,8 @@ from __future__ import annotations
 from runner.errors import RecipeError
 from runner.hardware import Profile
 from runner.load import Loaded
-from runner.plan.evaluate import askable, evaluate, fetch_tasks, report, task_files
+from runner.plan.against import contaminated, fetch_tasks, task_files
+from runner.plan.evaluate import askable, evaluate, report
 from runner.plan.planner import Planner, hub_request, moves, template_text
 from runner.plan.prepare import prepare
 from runner.plan.train import train
@@ -19,7 +20,7 @@ from runner.steps import Plan
 from runner.trainchecks import machine
 from runner.workspace import Workspace
 
-__all__ = ["evaluate", "hub_request", "moves", "plan", "task_files", "template_text"]
+__all__ = ["contaminated", "evaluate", "hub_request", "moves", "plan", "task_files", "template_text"]
 
 
 def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) -> Plan:
@@ -32,6 +33,7 @@ def plan(loaded: Loaded, workspace: Workspace, wanted: Profile | None = None) ->
     model = p.recipe.model
     if model:
         askable(p, model)  # first, so that nothing is trained that could not be judged
+        contaminated(p)
         train(p, model, data)
         if loaded.suites:
             evaluate(p, model)

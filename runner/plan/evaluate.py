@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from runner import lmtasks
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.load import Loaded
+from runner.plan.against import against, fetch_tasks
 from runner.plan.planner import Planner, digests, of_plugin, versions
 from runner.registry import plugins
 from runner.steps import ARMS, JUDGING, RENDERING, arms, version
 from runner.store import digest
 from runner.suite import Suite
-from runner.workspace import Workspace
 
 
 def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = None) -> None:
     """The steps that judge a recipe's arms, or those of `who`. Only arms of endpoints do without a model."""
     who = arms(p.recipe.evaluate) if who is None else who
     base = ["model"] if "model" in p.steps else []
-    judged = [s for s in p.suites if s.judge]
-    files = {s.common.name: p.workspace.inputs("evals", s.common.probes) for s in judged if s.common.probes}
-    tasks = {t: s.common.lm_eval for s in p.suites if s.common.lm_eval for t in s.common.lm_eval.tasks}
-    task_inputs = {t: tuple(task_files(t, p.workspace)) for t in tasks}
-    texts = {
-        f"{s.common.name}/{group}": p.workspace.inputs("glob", globs)
-        for s in p.suites
-        if s.common.perplexity
-        for group, globs in s.common.perplexity.texts.items()
-    }
+    by = against(p)
+    judged, files, tasks, texts = by.judged, by.probes, by.tasks, by.texts
     wanted = [msgspec.to_builtins(s.common.perplexity) for s in p.suites if s.common.perplexity]
     common: dict[str, Any] = {}
     if model is not None:
@@ -45,7 +35,6 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
         }
     trained = [n for n in ("train", "result") if n in p.steps]
     fetched = fetch_tasks(p)
-    _contaminated(p, judged, files, task_inputs, texts)
     for arm in who:
         weights = "tuned" if arm == "tuned" else "base"
         needs = base + (trained if arm == "tuned" else [])
@@ -61,7 +50,7 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             options = {
                 "arm": arm,
                 "tasks": {t: msgspec.to_builtins(o) for t, o in tasks.items()},
-                "files": digests(task_inputs),
+                "files": digests(by.task_files),
                 "lm_eval": version("lm-eval"),
                 "seed": p.recipe.seed,
                 "engine": p.recipe.evaluate.engine,
@@ -70,7 +59,7 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
                 options["vllm"] = p.vllm
             details: dict[str, Any] = {
                 "tasks": tasks,
-                "task_files": task_inputs,
+                "task_files": by.task_files,
                 "arm": arm,
                 "weights": weights,
             }
@@ -82,33 +71,6 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             p.add(f"perplexity.{arm}", "perplexity", "evaluate", needs, options | common, **details)
     for suite in judged:
         _judge(p, suite, files[suite.common.name], who)
-
-
-def fetch_tasks(p: Planner) -> list[str]:
-    """The steps that fetch the data of lm-eval's own tasks, one a task: first of all, since what is asked must not be
-    trained on, and so that none is missing after the training. Their names; they are added once."""
-    out = []
-    for suite in p.suites:
-        for task in suite.common.lm_eval.tasks if suite.common.lm_eval else ():
-            path = None if p.workspace.named("evals", f"tasks/{task}.yaml") else lmtasks.find(task)
-            if path is None:
-                continue
-            out.append(f"task.{task}")
-            if out[-1] in p.steps:
-                continue
-            said = lmtasks.read(path)
-            kwargs = said.get("dataset_kwargs") or {}
-            pinned = suite.common.lm_eval.revisions if suite.common.lm_eval else {}
-            options = {
-                "task": task,
-                "path": said["dataset_path"],
-                "subset": said.get("dataset_name"),
-                "revision": pinned.get(task, kwargs.get("revision")),
-                "splits": lmtasks.splits(said),
-                "lm_eval": version("lm-eval"),
-            }
-            p.add(out[-1], "task", "prepare", [], options)
-    return list(dict.fromkeys(out))
 
 
 def askable(p: Planner, model: r.Model) -> None:
@@ -131,37 +93,6 @@ def askable(p: Planner, model: r.Model) -> None:
     }
     needs = ["model"] if "model" in p.steps else []
     p.add("askable", "askable", "train", needs, options, probes=probes, arms=list(asked))
-
-
-def _contaminated(
-    p: Planner,
-    judged: list[Suite],
-    files: dict[str, tuple[InputFile, ...]],
-    tasks: dict[str, tuple[InputFile, ...]],
-    texts: dict[str, tuple[InputFile, ...]],
-) -> None:
-    """The step that looks for what is judged by in the data of a recipe that has it not taken out.
-
-    Steps are made in their order: it comes before any answer, and other data make no base model speak again.
-    """
-    if p.recipe.decontaminate.against == "evals" or "split" not in p.steps or not (judged or tasks or texts):
-        return
-    known = [(s, s.common.lm_eval) for s in p.suites if s.common.lm_eval]
-    asked = [(s, t, o.limit) for s, o in known for t in o.tasks]
-    options = {
-        "probes": digests(files),
-        "limits": {s.common.name: s.common.limit for s in judged},
-        "tasks": {t: [limit, digests({t: tasks[t]})] for _, t, limit in asked},
-        "texts": digests(texts),
-        "suites": [msgspec.to_builtins(s.common.perplexity) for s in p.suites if s.common.perplexity],
-        "ngram": p.recipe.decontaminate.ngram,
-    }
-    details = {
-        "probes": [(s, f) for s in judged for f in files[s.common.name]],
-        "tasks": [(s, t, tasks[t], limit) for s, t, limit in asked],
-        "texts": texts,
-    }
-    p.add("contaminated", "contaminated", "evaluate", ["split", *fetch_tasks(p)], options, **details)
 
 
 def _answers(
@@ -229,17 +160,3 @@ def report(p: Planner, loaded: Loaded) -> None:
         "suites": [msgspec.to_builtins(s) for s in p.suites],
     }
     p.add("report", "report", "report", needs, options)
-
-
-def task_files(task: str, workspace: Workspace) -> list[InputFile]:
-    """The files of an lm-eval task: its YAML and the data of the same shelf that the YAML names."""
-    from runner.yaml12 import decode, parse
-
-    found = list(workspace.inputs("evals", f"tasks/{task}.yaml"))
-    for file in found[:1]:
-        doc = parse(decode(file.path.read_bytes(), file.name), file.name)
-        options = doc.data.get("dataset_kwargs") if isinstance(doc.data, dict) else None
-        data = options.get("data_files") or {} if isinstance(options, dict) else {}
-        names = data.values() if isinstance(data, dict) else [data]
-        found += [f for n in names for f in workspace.inputs("evals", f"tasks/{Path(str(n)).name}")]
-    return found

@@ -10,7 +10,7 @@ import msgspec
 from runner import checks, lock
 from runner import recipe as r
 from runner.fetching import InputFile
-from runner.plan.evaluate import task_files
+from runner.plan.against import task_files
 from runner.plan.planner import Planner, digests, of_plugin, versions
 from runner.registry import Plugin, plugins
 from runner.steps import RENDERING, Fetch

@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("evals/suites", "evals/probes"):
         (tmp_path / folder).mkdir(parents=True)
     rows = [
-        {"id": w, "messages": [{"role": "user", "content": f"Question {w}?"}], "expect": {"calls": []}}
+        {"id": w, "messages": [{"role": "user", "content": f"Question {w} of these?"}], "expect": {"calls": []}}
         for w in ("one", "two", "three", "four")
     ]
     (tmp_path / "evals/probes/few.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
@@ -197,3 +197,19 @@ def test_a_folder_and_a_run(home: Path, tiny: Path, lora: Callable[[Path, Path],
         .splitlines()
     ]
     assert [r["id"] for r in rows] == ["one", "two", "three", "four"]
+
+    # Suites that its recipe did not name are looked for in what it was trained on.
+    asked = json.loads((home / "evals/probes/few.jsonl").read_bytes().splitlines()[0])["messages"]
+    (run / "data").mkdir()
+    talk = {"messages": [*asked, {"role": "assistant", "content": "So it is."}], "meta": {"id": "talk/1"}}
+    (run / "data/train.jsonl").write_text(json.dumps(talk) + "\n")
+    done = evaluate("mine", "--suite", "few", "--name", "again")
+    assert done.exit_code == 3, done.output
+    assert "contaminated: the probe 'one' of the suite 'few' stands in the record 'talk/1'" in done.stderr
+
+
+def test_another_models_evaluation_is_not_written_over(home: Path, url: str) -> None:
+    (home / "runs/mine").mkdir(parents=True)
+    (home / "runs/mine/evaluation.yaml").write_text("evaluation:\n  model: small\n  endpoint: house\n")
+    done = evaluate("big", "--endpoint", "house", "--suite", "few", "--name", "mine")
+    assert done.exit_code == 2 and "'mine' holds the evaluation of 'small' at 'house'" in done.stderr

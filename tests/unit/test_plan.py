@@ -241,7 +241,8 @@ def test_probes_are_looked_for_in_the_data_only_where_they_were_not_taken_out(ho
     assert not [s for s in planned(home).steps if s.name == "contaminated"]
     made = planned(home, ("dedup: {exact: true}", "dedup: {exact: true}\ndecontaminate: {against: none}"))
     assert made.step("contaminated").needs == ("split",)
-    assert next(s.name for s in made.steps if s.stage == "evaluate") == "contaminated", "before any answer"
+    names = [s.name for s in made.steps]
+    assert names.index("contaminated") < names.index("preprocess"), "before what takes long"
     assert "contaminated" in made.step("report").needs
 
 
