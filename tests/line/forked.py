@@ -14,6 +14,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 AXOLOTL = ["-m", "axolotl.cli.main"]
@@ -52,6 +54,10 @@ class Forked:
     def __init__(self, line: int, argv: list[str], **how: Any) -> None:
         def run() -> None:
             os.setsid()
+            for fd in list(Path("/proc/self/fd").iterdir()):  # Popen would close them
+                with suppress(OSError):
+                    if "/.mirepoix/locks/" in str(fd.readlink()):
+                        os.close(int(fd.name))
             from runner.jobs.warden import Warden
 
             Warden(line, lambda: over(code_of(job))).keep()

@@ -70,17 +70,14 @@ def fill(root: Path, tiny: Path) -> Path:
 
 
 def answered(root: Path) -> dict[tuple[str, str], list[bytes]]:
-    """Every answer that is on the disk, finished or not, by (arm, suite): its line in each file that is not a link to
-    another."""
+    """Every answer that is on the disk, finished or not, by (arm, fingerprint of the step): its line in each file that
+    is not a link to another."""
     found: dict[tuple[str, str], list[bytes]] = {}
     seen = set()
     for path in sorted((root / ".mirepoix").rglob("*.jsonl*")):
-        if (
-            path.name.split(".")[0] not in ("greedy", "drawn")
-            or "probes" in path.name
-            or path.suffix == ".tmp"
-        ):
+        if path.name.split(".")[0] != "answers" or path.suffix == ".tmp":
             continue
+        step = next(p for part in path.parts if len(p := part.split(".")[0]) == 64)
         if path.suffix == ".partial" and path.with_suffix("").exists():
             continue  # killed just before it was removed: the lines are in the whole file now
         try:
@@ -93,7 +90,7 @@ def answered(root: Path) -> dict[tuple[str, str], list[bytes]]:
         for line in raw.split(b"\n")[:-1]:
             if b'"arm"' in line:
                 arm = json.loads(line)["arm"]
-                found.setdefault((arm, path.name.split(".")[0]), []).append(line)
+                found.setdefault((arm, step), []).append(line)
     return found
 
 
@@ -129,7 +126,9 @@ def test_killed_at_twenty_random_moments(
             assert time.monotonic() < until
             time.sleep(0.01)
         time.sleep(dice.random() * (1.5 if wanted == had else 0.1))
-        assert started.running, f"over after {kills} kills: give it more to answer"
+        assert started.running, (
+            f"over after {kills} kills: give it more to answer, or see why: {started.end()}"
+        )
         started.kill()
         kills += 1
         time.sleep(0.2)  # its job dies with it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from runner.errors import NeedsTrust
 from runner.store import Store
+from runner.store.locks import release, take
 
 PRINT = "ab" * 32
 HOLD = """
@@ -96,8 +98,24 @@ def test_a_fork_that_has_the_descriptor_holds_nothing(store: Store) -> None:
         os.waitpid(child, 0)
 
 
-def test_many_take_turns(store: Store) -> None:
+def test_a_lock_on_a_file_that_is_gone_is_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file goes with its holder: who has opened the old one must not think that it holds the new one."""
+    path, real, gone = store.folder("locks") / PRINT, fcntl.flock, [False]
+
+    def flock(fd: int, how: int) -> None:
+        if not gone[0]:
+            path.unlink()  # its holder lets go just now
+            gone[0] = True
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    fd = take(path)
+    assert fd is not None
+    assert os.path.samestat(os.fstat(fd), path.stat())
+    release(path, fd)
+
+
+def test_many_take_turns(store: Store) -> None:
     inside, most, turns = [0], [0], [0]
     guard = threading.Lock()
 
