@@ -222,6 +222,13 @@ HOSTILE = "{% if 'SPRING' in messages[0].content %}{{ 'a' * 3000000000 }}{% endi
 PROBE = Probe("p1", [Message("user", "SPRING?")])
 
 
+def uncapped() -> None:
+    """As in a new process: what loads a tokenizer has to cap it."""
+    from transformers.utils import chat_template_utils as theirs
+
+    theirs._compile_jinja_template = theirs._cached_compile_jinja_template
+
+
 @pytest.fixture
 def renderer(tiny: Path) -> chat.Renderer:
     return chat.Renderer(str(tiny), revision=None, template=HOSTILE, end_of_turn="<|im_end|>")
@@ -244,6 +251,7 @@ def loaded(tiny: Path) -> Any:
     from runner.jobs.job import Job
     from runner.jobs.loading import tokenizer_of
 
+    uncapped()
     tokenizer = tokenizer_of(Job(model=str(tiny)))
     tokenizer.chat_template = HOSTILE
     config = SimpleNamespace(max_position_embeddings=512)
