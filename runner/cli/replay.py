@@ -104,8 +104,8 @@ def replay(
     Nothing is taken from the store but what was fetched, and what stands for inputs.
     """
     from runner.progress import Display, silent
+    from runner.replaying import replay as again
     from runner.results.finished import finished
-    from runner.results.replaying import replay as again
 
     if verdict and not verify:
         raise errors.UsageError("--verdict compares, --no-verify does not: say one of them")

@@ -41,7 +41,8 @@ train: {attention: sdpa, packing: false}
 evaluate: {suites: [few]}
 """
 SUITE = "suite: 1\nname: few\nprobes: probes/few.jsonl\njudge: {tool_use: {}}\n"
-PROBE = {"id": "p", "messages": [{"role": "user", "content": "What is it that you would say of rivers?"}]}
+ASKED = [{"role": "user", "content": "What is it that you would say of rivers?"}]
+PROBE = {"id": "p", "messages": ASKED, "expect": {"calls": []}}
 
 
 def row(n: int) -> str:
@@ -457,7 +458,7 @@ def test_another_version_alone_is_no_failure_of_a_replay(home: Path) -> None:
 
 
 def test_metrics_are_compared_within_their_error(tmp_path: Path) -> None:
-    from runner.results.replaying import _metrics
+    from runner.replaying import _metrics
 
     def report(name: str, **arms: dict[str, Any]) -> Path:
         (tmp_path / name).mkdir(exist_ok=True)
