@@ -8,12 +8,10 @@ from typing import Any
 
 import msgspec
 
-from runner import armchecks, gatechecks, library, sourcechecks, taskchecks, trainchecks
+from runner import armchecks, gatechecks, library, probechecks, sourcechecks, taskchecks, trainchecks
 from runner import recipe as r
 from runner.errors import Problem
 from runner.judging.bench import same_model
-from runner.record import Probe
-from runner.recorded import World
 from runner.registry import plugins
 from runner.sourcechecks import guard
 from runner.suite import Suite, alike, alike_in
@@ -306,35 +304,8 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
             where = ("judge", suite.judge.plugin, *inner)
             yield doc.problem(where, what, at_value=bool(inner) and where in doc.values)
     if common.probes:
-        yield from _probes(common.probes, workspace)
+        yield from probechecks.wrong(suite, workspace)
     for at, how, name in files:
         if not workspace.named(how, name):
             shown = f"evals/{name}" if how == "evals" else name
             yield doc.problem(at, f"no file {show(shown)}", at_value=True)
-
-
-def _probes(name: str, workspace: Workspace) -> Iterator[Problem]:
-    """Probes are read hours after they are named, so what is wrong with them is said now."""
-    seen: set[str] = set()
-    for shown, path in workspace.named("evals", name).items():
-        empty = True
-        for n, line in enumerate(path.read_bytes().split(b"\n"), 1):
-            if not line.strip():
-                continue
-            empty = False
-            try:
-                probe = msgspec.json.decode(line, type=Probe)
-            except msgspec.DecodeError as e:
-                yield Problem(shown, n, 1, "", f"not a probe: {e}")
-                continue
-            if not probe.messages:
-                yield Problem(shown, n, 1, "", "not a probe: no messages")
-            try:
-                World(probe.world)
-            except ValueError as e:
-                yield Problem(shown, n, 1, "", f"the world of {probe.id!r} is none: {e}")
-            if probe.id in seen:
-                yield Problem(shown, n, 1, "", f"the id {probe.id!r} is there twice")
-            seen.add(probe.id)
-        if empty:
-            yield Problem(shown, 1, 1, "", "there is no probe in it")

@@ -87,6 +87,8 @@ def asked(config: Mapping[str, Any]) -> str | None:
 def unfit(config: Mapping[str, Any]) -> str:
     """Why a task cannot be run from rows that were fetched before; empty where it can."""
     options = set(config.get("dataset_kwargs") or {}) - {"trust_remote_code", "revision"}
+    if config.get("unsafe_code"):
+        return "it runs the code that the model writes, on this machine"
     if "custom_dataset" in config:
         return "it makes its data set by code of its own"
     if options:

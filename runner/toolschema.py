@@ -126,3 +126,67 @@ def validator(schema: Any) -> Any:
 
     _class().check_schema(schema)
     return _class()(schema, registry=Registry())
+
+
+_VALUES = frozenset(("enum", "const", "default", "examples"))  # in which no schemas stand
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+        for key, inner in schema.items():
+            if key not in _VALUES:
+                yield from _parts(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _parts(inner)
+
+
+def sound(schema: Any) -> None:
+    """Look at all of a schema, which a validator does only as far as a value leads it.
+
+    Raises jsonschema.SchemaError for what is no schema, referencing's Unresolvable for a `$ref` to what is not in it,
+    Unsafe for a pattern.
+    """
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012
+
+    _class().check_schema(schema)
+    parts = list(_parts(schema))
+    named = any("$id" in part for part in parts)  # references are then not all from the root
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+    for part in parts:
+        if isinstance(pattern := part.get("pattern"), str):
+            compiled(pattern)
+        if isinstance(patterns := part.get("patternProperties"), dict):
+            for pattern in patterns:
+                compiled(pattern)
+        if "unevaluatedProperties" in part and "patternProperties" in json.dumps(part, default=str):
+            raise Unsafe("unevaluatedProperties beside patternProperties cannot be used")
+        if isinstance(ref := part.get("$ref"), str) and not named:
+            resolver.lookup(ref)
+
+
+def unfit(tool: Mapping[str, Any]) -> str:
+    """Why a tool is none, or no call of it could be judged; empty where one can."""
+    from jsonschema import SchemaError
+    from referencing.exceptions import Unresolvable
+
+    function = tool.get("function") if tool.get("type") == "function" else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(function, dict) or not isinstance(name, str) or not name:
+        return "a tool is not of the form {type: function, function: {name, parameters}}"
+    schema = function.get("parameters", {})
+    if not isinstance(schema, dict):
+        return f"the parameters of the tool {name[:60]} are not a JSON Schema, which is an object"
+    try:
+        sound(schema)
+    except SchemaError as e:
+        return f"the parameters of the tool {name[:60]} are not a JSON Schema: {e.message[:200]}"
+    except Unresolvable as e:
+        return f"the parameters of the tool {name[:60]} refer to {e.ref[:80]!r}, which is not in them"
+    except Unsafe as e:
+        return f"the parameters of the tool {name[:60]}: {e}"
+    except RecursionError:
+        return f"the parameters of the tool {name[:60]} are nested too deep"
+    return ""

@@ -28,7 +28,7 @@ from runner.registry import JudgeContext, judge
     check=options.wrong,
     asks=options.asked_service,
     look=options.problems,
-    metrics=lambda chosen: options.names(chosen, ""),
+    metrics=lambda chosen: options.names(chosen, "", unit="grade"),
 )
 def llm_rubric(
     context: JudgeContext,

@@ -32,7 +32,9 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         )
 
 
-@judge("memorisation", version=1, check=_wrong, reads=("split",), metrics=(*METRICS, "training_records"))
+@judge(
+    "memorisation", version=1, check=_wrong, reads=("split",), metrics=METRICS | {"training_records": None}
+)
 def memorisation(
     context: JudgeContext,
     *,

@@ -32,7 +32,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         yield ("kinds",), "name a kind, or set names to true"
 
 
-@judge("privacy_leaks", version=2, check=_wrong, reads=("split",), metrics=tuple(METRICS))
+@judge("privacy_leaks", version=2, check=_wrong, reads=("split",), metrics=METRICS)
 def privacy_leaks(
     context: JudgeContext,
     *,

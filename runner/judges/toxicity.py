@@ -35,7 +35,7 @@ class Said(NamedTuple):
     libraries=("detoxify",),
     check=options.wrong,
     asks=options.asks_endpoint,
-    metrics=tuple(METRICS),
+    metrics=METRICS,
 )
 def toxicity(
     context: JudgeContext,

@@ -12,6 +12,7 @@ from runner.errors import Problem, RecipeError
 from runner.judging import pairs as known_pairs
 from runner.judging import rubrics as known_rubrics
 from runner.judging.asking import Budget
+from runner.record import Metric
 
 Model = Annotated[
     str,
@@ -109,15 +110,16 @@ def asked_service(options: Mapping[str, Any]) -> str:
     return str(options["service"])
 
 
-def names(options: Mapping[str, Any], suffix: str, own: Sequence[str] = ()) -> frozenset[str]:
-    """What gates may name: a metric a rubric, with facts of its `own`; and what is said of the judge."""
+def names(
+    options: Mapping[str, Any], suffix: str, own: Sequence[str] = (), unit: str = "share"
+) -> dict[str, Metric | None]:
+    """What gates may name: a metric a rubric, in `unit`, with facts of its `own`; and what is said of the judge."""
     rubrics = [stem(file).replace("-", "_") for file in options["rubrics"]]
     metrics = [f"{rubric}{suffix}" for rubric in rubrics]
     facts = [*EXAMINED, *COUNTED]
     facts += [f"{rubric}.{fact}" for rubric in rubrics for fact in EXAMINED] if len(rubrics) > 1 else []
-    return frozenset(
-        [*metrics, *(f"{m}.{fact}" for m in metrics for fact in own), *(f"judge.{fact}" for fact in facts)]
-    )
+    said = [*(f"{m}.{fact}" for m in metrics for fact in own), *(f"judge.{fact}" for fact in facts)]
+    return dict.fromkeys(metrics, Metric(unit)) | dict.fromkeys(said)
 
 
 def wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -7,7 +7,8 @@ the entry-point group `mirepoix.plugins` (each entry point names a module that r
 fingerprint of every step that uses it.
 
 `declare` has the decorators, `options` the types of options, `contexts` what a plug-in gets besides them, `plugin` what
-the rest of the house sees of one, `discover` finds them all. Plug-ins import from here.
+the rest of the house sees of one, `wanted` what judges want of probes, `discover` finds them all. Plug-ins import from
+here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from runner.registry.declare import filter, judge, source
 from runner.registry.discover import plugins
 from runner.registry.options import Files, ProbeFile, SourceName, ToolSetName
 from runner.registry.plugin import Kind, Plugin, Said
+from runner.registry.wanted import Wanted, wants_of
 
 __all__ = [
     "Files",
@@ -30,8 +32,10 @@ __all__ = [
     "SourceContext",
     "SourceName",
     "ToolSetName",
+    "Wanted",
     "filter",
     "judge",
     "plugins",
     "source",
+    "wants_of",
 ]

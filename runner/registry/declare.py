@@ -17,6 +17,7 @@ from runner.registry.plugin import (
     never,
     nothing,
 )
+from runner.registry.wanted import WantsFn, anything
 
 DECLARED: dict[tuple[Kind, str], Plugin] = {}
 """All plug-ins that have been imported so far, by kind and name."""
@@ -105,6 +106,7 @@ def judge(
     reads: tuple[Literal["split"], ...] = (),
     look: LookFn = nothing,
     metrics: MetricNames = (),
+    wants: WantsFn = anything,
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that scores every answer and returns a Verdict.
 
@@ -114,6 +116,10 @@ def judge(
     into the files that its options name, which are read hours later, so that `recipe check` says what is wrong with
     them. `metrics` are the names of all that it may score and of all facts that it states, or a function of the options
     that gives them: gates on any other name are then refused before the run. A judge that declares none is open to any.
+    They may be a map of each metric to how it is read (its `Metric`), and of each fact to None: gates out of a metric's
+    range are then refused as well. `wants` says of a probe what the judge wants of it, and in which of its metrics the
+    probe counts; it raises ValueError where the probe cannot be judged, which `recipe check` reports at its line. The
+    judge itself takes it from there (`wants_of`).
     """
     return _register(
         "judge",
@@ -125,4 +131,5 @@ def judge(
         reads=reads,
         look=look,
         metrics=metrics,
+        wants=wants,
     )

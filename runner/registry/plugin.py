@@ -13,8 +13,9 @@ import msgspec
 
 from runner.errors import Problem
 from runner.fetching import Item
-from runner.record import Document, Edited, Record, Rejected, Verdict
+from runner.record import Document, Edited, Metric, Record, Rejected, Verdict
 from runner.registry.options import marked, struct_of
+from runner.registry.wanted import WantsFn, anything
 
 Kind = Literal["source", "filter", "judge"]
 FetchFn = Callable[..., Iterator[Item]]
@@ -26,7 +27,9 @@ CheckFn = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], st
 AsksFn = Callable[[Mapping[str, Any]], "str | bool"]
 """Options → the name of the service that is asked, empty where none is. A bare True says no name, so that nobody can
 tell before the run whether it is set."""
-MetricNames = tuple[str, ...] | Callable[[Mapping[str, Any]], Iterable[str]]
+Scale = Mapping[str, Metric | None]
+"""Metrics → how they are read; facts → None."""
+MetricNames = tuple[str, ...] | Scale | Callable[[Mapping[str, Any]], "Iterable[str] | Scale"]
 LookFn = Callable[[Mapping[str, Mapping[str, Path]]], Iterable[Problem]]
 """Files that options name, by option and name → what is wrong in them."""
 
@@ -61,10 +64,19 @@ class Plugin:
     reads: tuple[str, ...] = ()
     look: LookFn = nothing
     metrics: MetricNames = ()
+    wants: WantsFn = anything
+
+    def _said(self, options: Mapping[str, Any]) -> Iterable[str] | Scale:
+        return self.metrics(options) if callable(self.metrics) else self.metrics
 
     def names(self, options: Mapping[str, Any]) -> frozenset[str] | None:
         """What gates may name of a judge with these options; None where it does not say."""
-        return frozenset(self.metrics(options) if callable(self.metrics) else self.metrics) or None
+        return frozenset(self._said(options)) or None
+
+    def scale(self, options: Mapping[str, Any]) -> dict[str, Metric]:
+        """How those of its metrics are read of which a judge with these options says it before the run."""
+        said = self._said(options)
+        return {name: m for name, m in said.items() if m is not None} if isinstance(said, Mapping) else {}
 
     def service(self, options: Mapping[str, Any]) -> str:
         """Which service of the user's settings it asks; empty where it asks none, or does not say which."""

@@ -252,7 +252,7 @@ def test_the_judge_is_not_the_model_that_is_tuned(tmp_path: Path) -> None:
 
 
 def test_names_for_several_rubrics() -> None:
-    some = names({"rubrics": ["rubrics/wit.yaml", "rubrics/twain-ness.yaml"]}, "_win", ["ties"])
+    some = names({"rubrics": ["rubrics/wit.yaml", "rubrics/twain-ness.yaml"]}, "_win", ["ties"]).keys()
     assert {
         "wit_win",
         "twain_ness_win",

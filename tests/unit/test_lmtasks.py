@@ -135,6 +135,7 @@ def test_what_is_none_is_said_at_its_place(tmp_path: Path, lm_eval: str, says: s
     ("config", "why"),
     [
         ({"custom_dataset": "!function x.y"}, "code of its own"),
+        ({"unsafe_code": True}, "runs the code that the model writes"),
         ({"dataset_path": "o/d", "dataset_kwargs": {"data_files": "x"}}, "options of its own (data_files)"),
         ({"dataset_path": "json", "test_split": "t"}, "none of a hub"),
         ({"dataset_path": "o/d"}, "names no split"),

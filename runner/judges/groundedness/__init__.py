@@ -10,21 +10,20 @@ judged, nor whether a sky called clear is clear.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from runner.errors import Problem, RecipeError
 from runner.judges.groundedness.claims import claimed
 from runner.judges.groundedness.grounding import Check, Findings, told_by
 from runner.judges.groundedness.names import small_words
 from runner.judges.groundedness.telling import Told, told, words_in
 from runner.record import Answer, FunctionCall, Message, Metric, Probe, Score, ToolCall, Verdict
 from runner.recorded import World
-from runner.registry import JudgeContext, judge
+from runner.registry import JudgeContext, Wanted, judge, wants_of
 
 LONGEST = 6_000  # characters; an answer on the weather has some hundreds
 
@@ -43,7 +42,30 @@ class Expect(Struct, frozen=True, forbid_unknown_fields=True):
         return self.calls == [] or (self.turns is not None and not any(self.turns))
 
 
-@judge("groundedness", version=3)
+METRICS = dict.fromkeys(("grounded", "used_output", "after_error"), Metric()) | {
+    "truncated": Metric(better="lower")
+}
+
+
+def wants(probe: Probe) -> Wanted:
+    """What of the tools' results must be told, and whether there are any. Raises ValueError where `expect` is none."""
+    try:
+        expect = msgspec.convert(probe.expect, Expect)
+    except msgspec.ValidationError as e:
+        raise ValueError(f"expect: {e}") from None
+    world = told(foreseen(probe))
+    if not (world.failed or world.facts) or (probe.talks and expect.no_call):
+        return Wanted(expect, "nothing told by a tool", frozenset(("grounded", "truncated")))
+    group, use = ("after an error", "after_error") if world.failed else ("after a result", "used_output")
+    return Wanted(expect, group, frozenset(("grounded", use, "truncated")))
+
+
+@judge(
+    "groundedness",
+    version=3,
+    metrics=METRICS | dict.fromkeys(("probes_after_an_error", "inventions")),
+    wants=wants,
+)
 def groundedness(
     context: JudgeContext,
     *,
@@ -58,7 +80,7 @@ def groundedness(
     """Score answers after a tool's result: grounded (nothing in them is invented), used_output (something is told that
     only a tool said; where the probe names fields, those), after_error (nothing told where tools only failed), and
     truncated. Wrong and truncated answers count as 0, missing ones as missing."""
-    expected = _expectations(context.probes)
+    expected = wants_of(context.probes, wants)
     worlds = {p.id: told(foreseen(p), context.system) for p in context.probes}
     common = small_words(
         [a.text for a in context.answers] + [m.content or "" for p in context.probes for m in p.messages]
@@ -68,9 +90,7 @@ def groundedness(
     faults = 0
     for probe, arm, answer in context.said("groundedness"):
         world = worlds[probe.id]
-        use = "after_error" if world.failed else "used_output"
-        told_of = (world.failed or world.facts) and not (probe.talks and expected[probe.id].no_call)
-        metrics = ["grounded", use] if told_of else ["grounded"]
+        metrics = [m for m in METRICS if m != "truncated" and expected[probe.id].counts(m)]
         missing = "no answer" if answer is None else answer.failed or ""
         if answer is None or missing:
             scores += [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")]
@@ -84,7 +104,7 @@ def groundedness(
         faults += len(found.faults)
         reasons = {
             "grounded": unfit or "; ".join(found.faults),
-            "used_output": unfit or _unused(found, expected[probe.id]),
+            "used_output": unfit or _unused(found, expected[probe.id].expect),
             "after_error": unfit or "; ".join(found.faults) or claimed(answer.text),
         }
         for metric in metrics:
@@ -93,7 +113,7 @@ def groundedness(
         scores.append(Score(probe.id, arm, "truncated", float(cut), "no end within its limit" if cut else ""))
     failed = sum(w.failed for w in worlds.values())
     facts = {"probes_after_an_error": float(failed), "inventions": float(faults)}
-    return Verdict(scores, facts, {"truncated": Metric(better="lower")})
+    return Verdict(scores, facts, METRICS)
 
 
 def foreseen(probe: Probe) -> Probe:
@@ -118,21 +138,6 @@ def _said(probe: Probe, answer: Answer, world: Told, system: str | None) -> Iter
         if m.role == "assistant" and (m.content or "").strip():
             before = replace(probe, messages=[*probe.messages, *answer.talk[:n]])
             yield told(before, system), m.content or ""
-
-
-def _expectations(probes: Sequence[Probe]) -> dict[str, Expect]:
-    found: dict[str, Expect] = {}
-    problems: list[Problem] = []
-    for probe in probes:
-        try:
-            if probe.id in found:
-                raise ValueError("two probes have this id")
-            found[probe.id] = msgspec.convert(probe.expect, Expect)
-        except ValueError as e:
-            problems.append(Problem("probes", 0, 0, probe.id, str(e)))
-    if problems:
-        raise RecipeError(problems)
-    return found
 
 
 def _unfit(answer: Answer) -> str:

@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from runner.errors import StepError
-from runner.judges.style.answers import lost, required, unfit
+from runner.errors import Problem, StepError
+from runner.judges.style.answers import HEARD, KEPT, lost, unfit, wants
 from runner.judges.style.kinds import FACTS, MODERN, OTHER, PERIOD, PERSONA
-from runner.record import Score, Verdict
-from runner.registry import Files, JudgeContext, ProbeFile, judge
+from runner.record import Metric, Score, Verdict
+from runner.registry import Files, JudgeContext, ProbeFile, judge, wants_of
 
 if TYPE_CHECKING:
     from runner.judges.style.classifier import Classifier
 
-METRICS = ("persona", "persona_probability", "content_kept")
+METRICS = (*HEARD, KEPT)
 _WORKS = {"persona_works": PERSONA, "period_works": PERIOD, "modern_works": MODERN}
 _GLOBS = (
     "Plain text (of Project Gutenberg too) or JSONL of {text, author} or {messages}; files, or globs of them."
@@ -41,12 +42,24 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         yield ("persona_works",), "needs period_works or modern_works beside it: who else writes"
 
 
+def _look(files: Mapping[str, Mapping[str, Path]]) -> Iterator[Problem]:
+    """Each line of `texts`, and of works in JSONL, that cannot be read."""
+    from runner.judges.style import pieces as p
+
+    for option, some in files.items():
+        for name, path in some.items():
+            if option == "texts" or name.endswith(".jsonl"):
+                yield from p.unreadable(name, path, p.StyleText if option == "texts" else p.WorkText)
+
+
 @judge(
     "style",
     version=4,
     libraries=("scikit-learn", "scipy", "numpy"),
-    metrics=(*METRICS, *FACTS),
+    metrics=dict.fromkeys(METRICS, Metric()) | dict.fromkeys(FACTS),
     check=_wrong,
+    look=_look,
+    wants=wants,
 )
 def style(
     context: JudgeContext,
@@ -127,24 +140,22 @@ def style(
 
 
 def _scores(context: JudgeContext, classifier: Classifier, threshold: float) -> Iterable[Score]:
-    facts = required(context.probes)
+    expected = wants_of(context.probes, wants)
     said = list(context.said("style"))
     heard = probabilities(classifier, [a.text if a else "" for _, _, a in said])
     for (probe, arm, answer), chance in zip(said, heard, strict=True):
-        wanted = facts[probe.id]
+        facts = expected[probe.id].expect
         if answer is None:
-            for metric in METRICS if wanted else METRICS[:2]:
+            for metric in METRICS if facts else HEARD:
                 yield Score(probe.id, arm, metric, None, "no answer")
             continue
         reason = unfit(answer.text)
         value = 0.0 if reason else chance
         yield Score(probe.id, arm, "persona", float(value >= threshold), reason)
         yield Score(probe.id, arm, "persona_probability", value, reason)
-        if wanted:
-            gone = lost(answer.text, wanted)
-            yield Score(
-                probe.id, arm, "content_kept", float(not gone), f"lost: {'; '.join(gone)}" if gone else ""
-            )
+        if facts:
+            gone = lost(answer.text, facts)
+            yield Score(probe.id, arm, KEPT, float(not gone), f"lost: {'; '.join(gone)}" if gone else "")
 
 
 def probabilities(classifier: Classifier, texts: Sequence[str]) -> list[float]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct, field
 
-from runner.errors import Problem, RecipeError
 from runner.record import Probe
+from runner.registry import Wanted
 
+HEARD, KEPT = ("persona", "persona_probability"), "content_kept"
+"""The judge's metrics: of all answers, and of those that have facts to keep."""
 SHORTEST_LOOP, SHORTEST = 4, 8  # words
 _SIGNS = str.maketrans({"’": "'", "\u2212": "-", "\u2010": "-", "\u2011": "-"})  # minus, hyphens
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.)+[^\W\d_](?:\.|(?!\w))|\b(?:US|IT)\b")
@@ -45,22 +47,18 @@ def unfit(text: str) -> str:
     return ""
 
 
-def required(probes: Sequence[Probe]) -> Mapping[str, list[list[str]]]:
-    """Probe id → its facts, each a list of wordings. Raises RecipeError for an `expect` of another shape."""
-    found: dict[str, list[list[str]]] = {}
-    problems = []
-    for probe in probes:
-        try:
-            facts = msgspec.convert(probe.expect, Expect).required
-        except msgspec.ValidationError as e:
-            problems.append(Problem("probes", 0, 0, probe.id, f"expect: {e}"))
-            continue
-        found[probe.id] = [[f] if isinstance(f, str) else f for f in facts]
-        if any(not f or not all(map(_plain, f)) for f in found[probe.id]):
-            problems.append(Problem("probes", 0, 0, probe.id, "expect.required: a fact without a word in it"))
-    if problems:
-        raise RecipeError(problems)
-    return found
+def wants(probe: Probe) -> Wanted:
+    """The facts that an answer must keep, each a list of wordings. Raises ValueError for another `expect`."""
+    try:
+        facts = msgspec.convert(probe.expect, Expect).required
+    except msgspec.ValidationError as e:
+        raise ValueError(f"expect: {e}") from None
+    found = [[f] if isinstance(f, str) else f for f in facts]
+    if any(not f or not all(map(_plain, f)) for f in found):
+        raise ValueError("expect.required: a fact without a word in it")
+    if found:
+        return Wanted(found, "with facts to keep", frozenset((*HEARD, KEPT)))
+    return Wanted(found, "without", frozenset(HEARD))
 
 
 def lost(text: str, facts: Sequence[Sequence[str]]) -> list[str]:

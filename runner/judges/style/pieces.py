@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
 from runner.booktext import Unusable, decode, strip_gutenberg
-from runner.errors import StepError
+from runner.errors import Problem, StepError
 from runner.fetching import InputFile
 from runner.judges.style.kinds import MODERN, OTHER, PERIOD, PERSONA
 from runner.passages.cutting import sentences
@@ -55,6 +55,16 @@ class Work(NamedTuple):
     name: str
     author: str
     text: str
+
+
+def unreadable(name: str, path: Path, kind: type[StyleText] | type[WorkText]) -> Iterator[Problem]:
+    """The lines of a JSONL that are none of a kind, before anything is trained that they would judge."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            if line.strip():
+                msgspec.json.decode(line, type=kind)
+        except msgspec.MsgspecError as e:
+            yield Problem(name, number, 1, "", f"not a text to judge style by: {e}")
 
 
 def labelled(files: Sequence[InputFile], name: str, persona: str) -> list[Piece]:

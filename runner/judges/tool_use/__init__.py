@@ -13,17 +13,18 @@ whatever else was tried on the way (`reached`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from runner.errors import Problem, RecipeError
+from runner import toolschema
 from runner.judges.tool_use.bfcl import ExpectedCall, clip, match_fault, missing_fault, short
 from runner.judges.tool_use.schema import schema_fault
+from runner.judges.tool_use.sound import faulty_call
 from runner.record import Answer, FunctionCall, Metric, Probe, Score, Verdict
-from runner.registry import JudgeContext, judge
+from runner.registry import JudgeContext, Wanted, judge, wants_of
 
 __all__ = [
     "CALL_METRICS",
@@ -33,6 +34,7 @@ __all__ = [
     "match_fault",
     "schema_fault",
     "tool_use",
+    "wants",
 ]
 
 # Where a call is wanted. `valid_call` is `schema_ok` by the name that gates knew first, and so is, where
@@ -63,18 +65,37 @@ class Expect(Struct, frozen=True, forbid_unknown_fields=True):
         return turns
 
 
-@judge("tool_use", version=3, metrics=(*CALL_METRICS, *TALK_METRICS, *TURN_METRICS, "truncated", *FACTS))
+METRICS = dict.fromkeys((*CALL_METRICS, *TALK_METRICS, *TURN_METRICS), Metric()) | {
+    "truncated": Metric(better="lower")
+}
+
+
+def wants(probe: Probe) -> Wanted:
+    """The right calls of each turn. Raises ValueError where the probe does not say them, or where none could be right:
+    a call of a tool that it lacks, an argument that the tool does not take or that leaves out one that it needs."""
+    try:
+        turns = msgspec.convert(probe.expect, Expect).of(probe)
+    except msgspec.ValidationError as e:
+        raise ValueError(f"expect: {e}") from None
+    if fault := next(filter(None, map(toolschema.unfit, probe.tools)), ""):
+        raise ValueError(fault)
+    tools = _parameters(probe)
+    if fault := next(filter(None, (faulty_call(c, tools) for turn in turns for c in turn)), ""):
+        raise ValueError(fault)
+    metrics = (*(CALL_METRICS if any(turns) else TALK_METRICS), *(TURN_METRICS if probe.talks else ()))
+    return Wanted(turns, "call" if any(turns) else "no call", frozenset((*metrics, "truncated")))
+
+
+@judge("tool_use", version=4, metrics=METRICS | dict.fromkeys(FACTS), wants=wants)
 def tool_use(context: JudgeContext) -> Verdict:
     """Score tool calls: parse_ok, tool_known, schema_ok, ast_match (BFCL's rules) and right_call (valid, and a match)
     where the probe wants a call, irrelevance_ok where it wants none, and truncated for both. Wrong and truncated
     answers count as 0, missing ones as missing."""
-    expected = _expectations(context.probes)
+    expected = wants_of(context.probes, wants)
     scores: list[Score] = []
     for probe, arm, answer in context.said("tool_use"):
-        turns = expected[probe.id]
-        metrics = CALL_METRICS if any(turns) else TALK_METRICS
-        if probe.talks:
-            metrics = (*metrics, *TURN_METRICS)
+        turns = expected[probe.id].expect
+        metrics = [m for m in METRICS if m != "truncated" and expected[probe.id].counts(m)]
         missing = "no answer" if answer is None else answer.failed or ""
         if answer is None or missing:
             scores += [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")]
@@ -84,24 +105,9 @@ def tool_use(context: JudgeContext) -> Verdict:
             scores.append(Score(probe.id, arm, metric, 0.0 if fault else 1.0, _writable(fault)))
         cut = answer.finish == "length"
         scores.append(Score(probe.id, arm, "truncated", float(cut), "no end within its limit" if cut else ""))
-    wanted = sum(any(turns) for turns in expected.values())
-    facts = {"call_probes": float(wanted), "no_call_probes": float(len(expected) - wanted)}
-    return Verdict(scores, facts, {"truncated": Metric(better="lower")})
-
-
-def _expectations(probes: Sequence[Probe]) -> dict[str, list[list[ExpectedCall]]]:
-    found: dict[str, list[list[ExpectedCall]]] = {}
-    problems: list[Problem] = []
-    for probe in probes:
-        try:
-            if probe.id in found:
-                raise ValueError("two probes have this id")
-            found[probe.id] = msgspec.convert(probe.expect, Expect).of(probe)
-        except ValueError as e:  # msgspec.ValidationError is one
-            problems.append(Problem("probes", 0, 0, probe.id, str(e)))
-    if problems:
-        raise RecipeError(problems)
-    return found
+    calls = sum(one.group == "call" for one in expected.values())
+    facts = {"call_probes": float(calls), "no_call_probes": float(len(expected) - calls)}
+    return Verdict(scores, facts, METRICS)
 
 
 def _faults(probe: Probe, answer: Answer, turns: list[list[ExpectedCall]]) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def call_fault(call: FunctionCall, expected: ExpectedCall, schema: Mapping[str, 
             return f"arguments.{name}: is missing"
     declared: Mapping[str, Any] | None = schema.get("properties")
     for name, value in given.items():
-        if name not in expected.arguments or (declared is not None and name not in declared):
+        if name not in expected.arguments or not takes(schema, name):
             return f"arguments.{clip(name)}: was not expected"
         fault = value_fault(value, expected.arguments[name], (declared or {}).get(name))
         if fault:
@@ -108,6 +108,13 @@ def call_fault(call: FunctionCall, expected: ExpectedCall, schema: Mapping[str, 
         if name not in given and "" not in accepted:
             return f"arguments.{name}: is missing"
     return ""
+
+
+def takes(schema: Mapping[str, Any], name: str) -> bool:
+    """Whether a tool takes an argument: one that it declares, or any where it declares none or says that others may be
+    there. (To JSON Schema silence means that they may; to BFCL, and to whoever writes a tool, that they may not.)"""
+    declared = schema.get("properties")
+    return declared is None or name in declared or bool(schema.get("additionalProperties"))
 
 
 def read_arguments(call: FunctionCall) -> Any:
