@@ -10,11 +10,15 @@ from runner import lmtasks
 from runner import recipe as r
 from runner.errors import Problem, RecipeError
 from runner.lmresults import UNMADE, lm_eval_name
+from runner.metrics import REACH
 from runner.registry import plugins
 from runner.suite import Suite
 from runner.wording import nearest
 from runner.workspace import Workspace
 from runner.yaml12 import Yaml, decode, parse
+
+_SHARES = frozenset(("acc", "acc_norm", "exact_match"))
+"""lm-eval's metrics of which each document is right or wrong."""
 
 
 @dataclass
@@ -59,10 +63,44 @@ def gates(doc: Yaml, evaluate: r.Evaluate, suites: list[Suite], workspace: Works
         elif not any(n.has(metric) for n in names):
             near = nearest(metric, [k for k in known if k.startswith(f"{suite}.")] or known)
             what = f"no metric is called {metric}{near}"
+        else:
+            what = _beyond(metric, match, suites)
         if what:
             yield doc.problem(("evaluate", "gates", i), what, at_value=True)
         if arm is not None and (what := _arm(arm, metric, evaluate, names)):
             yield doc.problem(("evaluate", "gates", i), what, at_value=True)
+
+
+def reach_of(metric: str, suite: Suite) -> tuple[str, tuple[float, float]] | None:
+    """The unit of a suite's metric, and the least and the most that it can be; None where that is not known."""
+    if suite.judge:
+        scale = plugins("judge")[suite.judge.plugin].scale(suite.judge.options)
+        how = scale.get(metric.removeprefix(f"{suite.metric_name}."))
+        if how is not None and metric.startswith(f"{suite.metric_name}."):
+            return (how.unit, REACH[how.unit]) if how.unit in REACH else None
+    for task in suite.common.lm_eval.tasks if suite.common.lm_eval else []:
+        begin = suite.task_metric(task, "")
+        if metric.startswith(begin) and metric.removeprefix(begin).partition(".")[0] in _SHARES:
+            return "share", REACH["share"]
+    return None
+
+
+def _beyond(metric: str, match: re.Match[str], suites: list[Suite]) -> str:
+    """Why no number could ever be on one side of a threshold; empty where one can, or where nobody knows."""
+    _, op, arm, _, delta, number = match.groups()
+    found = next(filter(None, (reach_of(metric, s) for s in suites)), None)
+    if found is None:
+        return ""
+    unit, (low, high) = found
+    if arm is not None:
+        off = float(delta or 0)
+        return f"two {unit}s differ by {high - low:g} at most, not by {off:g}" if off > high - low else ""
+    value = float(number)
+    if not low <= value <= high:
+        return f"{metric} is a {unit}, from {low:g} to {high:g}; it is never {value:g}"
+    if (op, value) in ((">", high), ("<", low)):
+        return f"{metric} is a {unit}, from {low:g} to {high:g}; it is never {op} {value:g}: write {op}= {value:g}"
+    return ""
 
 
 def _arm(arm: str, metric: str, evaluate: r.Evaluate, names: list[Names]) -> str:

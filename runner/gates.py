@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner import stats
-from runner.metrics import TUNED, Measured
+from runner.metrics import REACH, TUNED, Measured
 from runner.recipe import GATE
 from runner.wording import nearest
 
@@ -41,6 +41,16 @@ class Gate:
     def claims(self) -> bool:
         """Whether it asks the arm to be better than another, not merely not worse by more than a margin."""
         return self.against is not None and (self.margin >= 0 if self.above else self.margin <= 0)
+
+    def at_end(self, unit: str) -> bool:
+        """Whether it asks of a number in this unit to be the best there can be, or the worst: `>= 1` of a share."""
+        reach = REACH.get(unit)
+        return (
+            reach is not None
+            and not self.strict
+            and self.against is None
+            and self.margin == reach[self.above]
+        )
 
     def met(self, value: float) -> bool:
         """By the estimate alone."""
@@ -156,7 +166,33 @@ def _value(case: _Case, found: Measured) -> None:
         _nothing(case, found, arm.missing if arm else 0)
         return
     case.out |= {"value": arm.value, "threshold": case.gate.margin}
-    _tested(case, arm)
+    if isinstance(arm, stats.Arm) and case.gate.at_end(found.unit):
+        _seen(case, arm)
+    else:
+        _tested(case, arm)
+
+
+def _seen(case: _Case, arm: stats.Arm) -> None:
+    """A gate at the end of what there can be (`<= 0`, `>= 1`) asks that nothing else was seen on these prompts: how it
+    would be on others, no number of them could say for certain."""
+    gate, n = case.gate, arm.n
+    case.missing, case.limits = arm.missing, arm.limits
+    case.out |= {"n": n, "missing": arm.missing}
+    if arm.spread is not None:
+        low, high = arm.spread.limits(CONFIDENCE)
+        case.out |= {"low": low, "high": high}
+    others = sum(not gate.met(v) for v in arm.values.values())
+    if others:
+        what = f"{gate.metric} is {arm.value:.4g}, not {gate.op} {gate.margin:.4g}: {others} of {n:,} prompts are"
+        case.out |= {"verdict": "fail", "why": what}
+    elif arm.missing:
+        lost = f"{arm.missing} {'is' if arm.missing == 1 else 'are'} missing"
+        what = (
+            f"{gate.metric} is {arm.value:.4g} on all of {n:,} prompts, but {lost}, which could be otherwise"
+        )
+        case.out |= {"verdict": "inconclusive", "why": what}
+    else:
+        case.out["verdict"] = "pass"
 
 
 def _difference(case: _Case, found: Measured, pairs: stats.Pairs | stats.WholePairs | None) -> None:

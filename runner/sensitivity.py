@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from runner import stats
 from runner.errors import RecipeError
-from runner.record import Probe
+from runner.probechecks import Counted, counted
 from runner.steps import Plan
 from runner.suite import Suite
 from runner.workspace import Workspace
@@ -26,7 +25,7 @@ class Sees(Struct, frozen=True):
     """
 
     suite: str
-    what: str  # "" for its probes, else the task
+    what: str  # "" for its probes, else the task, or the group of probes
     prompts: int
     families: int
     between_arms: float
@@ -34,7 +33,8 @@ class Sees(Struct, frozen=True):
 
 
 def sensitivity(plan: Plan) -> list[Sees]:
-    """One for the probes of each suite, and one for each task whose documents lie here."""
+    """One for the probes of each suite, or for each group of them that metrics are of (calls wanted, none wanted), and
+    one for each task whose documents lie here."""
     if plan.loaded.recipe.model is None:
         return []
     return [one for suite in plan.loaded.suites for one in _of(suite, plan.workspace)]
@@ -42,17 +42,29 @@ def sensitivity(plan: Plan) -> list[Sees]:
 
 def _of(suite: Suite, workspace: Workspace) -> Iterator[Sees]:
     common = suite.common
-    if common.probes:
-        (path,) = workspace.named("evals", common.probes).values()
-        lines = [line for line in path.read_bytes().splitlines() if line.strip()]
-        probes = [msgspec.json.decode(line, type=Probe) for line in lines][: common.limit]
-        families = {p.family or f"probe {p.id}" for p in probes}
-        yield _sees(common.name, "", len(probes), len(families))
+    probes = counted(suite, workspace)
+    groups = list(dict.fromkeys(p.wanted.group for p in probes))
+    shared = [m for m in _metrics(probes) if all(p.wanted.counts(m) for p in probes)]
+    if len(groups) == 1 or shared:
+        yield _sees(common.name, "", len(probes), len({p.family for p in probes}))
+    for group in groups if len(groups) > 1 else ():
+        some = [p for p in probes if p.wanted.group == group]
+        yield _sees(common.name, group, len(some), len({p.family for p in some}))
     for task in common.lm_eval.tasks if common.lm_eval else []:
-        if (n := _documents(task, workspace)) is not None:
-            limit = common.lm_eval.limit if common.lm_eval else None
-            n = min(n, limit or n)
+        if (n := documents(suite, task, workspace)) is not None:
             yield _sees(common.name, task, n, n)
+
+
+def _metrics(probes: list[Counted]) -> set[str]:
+    """Those that are of some probes only; how many answers were cut off is a note, and no reason for a line."""
+    return set().union(*(p.wanted.metrics or () for p in probes)) - {"truncated"}
+
+
+def documents(suite: Suite, task: str, workspace: Workspace) -> int | None:
+    """How many documents of a task a suite asks; None where nobody knows before the run."""
+    limit = suite.common.lm_eval.limit if suite.common.lm_eval else None
+    n = _documents(task, workspace)
+    return None if n is None else min(n, limit or n)
 
 
 def _sees(suite: str, what: str, prompts: int, families: int) -> Sees:

@@ -38,11 +38,13 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
     import msgspec
 
     from runner.licences import licences, terms
+    from runner.provable import unprovable
     from runner.unset import Unset, of_recipe
 
     code, found = errors.OK, []
     mixed: dict[str, dict[str, list[str]]] = {}
     unset: dict[str, list[Unset]] = {}
+    warnings: list[dict[str, Any]] = []
     for recipe in recipes:
         try:
             loaded, place = load(recipe, workspace, trust)
@@ -56,6 +58,8 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
         else:
             mixed[str(recipe)] = licences(loaded.recipe, place)
             unset[str(recipe)] = of_recipe(loaded)
+            warned = unprovable(loaded, place)
+            warnings += [msgspec.to_builtins(one) for one in warned]
             if not as_json:
                 click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
                 for name, what in mixed[str(recipe)].items():
@@ -64,11 +68,13 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
                     click.echo(safe(f"  {said}"))
                 for one in unset[str(recipe)]:
                     click.echo(safe(f"  not set here: {one.what}"))
+                for said in map(str, warned):
+                    click.echo(safe(f"  warning: {said}"))
     if as_json:
         asked = {name: terms(under) for name, under in mixed.items()}
         missing = {name: [msgspec.to_builtins(u) for u in some] for name, some in unset.items()}
         whole = {"ok": not code, "exit": code, "errors": found}
-        emit(whole | {"licences": mixed, "terms": asked, "unset": missing})
+        emit(whole | {"licences": mixed, "terms": asked, "unset": missing, "warnings": warnings})
     return code
 
 
@@ -94,6 +100,7 @@ def plan(
     import msgspec
 
     from runner.forecast import forecast
+    from runner.provable import unprovable
     from runner.run import before
     from runner.sensitivity import lines as seen_lines
     from runner.sensitivity import sensitivity
@@ -107,6 +114,7 @@ def plan(
         {"fetch": f.source.name, "run": f.items is None, "items": len(f.items or ())} for f in planned.fetches
     ]
     unset = of_plan(planned, Store(workspace))
+    warned = unprovable(planned.loaded, planned.workspace)
     if as_json:
         steps = [
             {"step": s.name, "stage": s.stage, "fingerprint": s.fingerprint, "run": not made, "why": why}
@@ -117,6 +125,7 @@ def plan(
         sees = [msgspec.to_builtins(s) for s in sensitivity(planned)]
         ahead = {"forecast": foreseen.data() if foreseen else None, "suites_see": sees}
         ahead["unset"] = [msgspec.to_builtins(u) for u in unset]
+        ahead["warnings"] = [msgspec.to_builtins(one) for one in warned]
         emit(whole | {"fetches": fetches, "steps": steps} | ahead)
         return
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")
@@ -131,6 +140,8 @@ def plan(
         click.echo(safe(f"not set here, so that a run stops before its first step: {one.what}"))
     for line in seen_lines(sensitivity(planned)):
         click.echo(safe(line))
+    for said in map(str, warned):
+        click.echo(safe(f"warning: {said}"))
     if (foreseen := forecast(planned, gpu, lambda said: click.echo(said, err=True))) is not None:
         from runner.forecast.text import lines
 

@@ -90,6 +90,10 @@ class Mean:
         return max(self.seen, self.least)
 
     @property
+    def still(self) -> bool:
+        return not self.seen
+
+    @property
     def spread(self) -> float:
         """The standard error that its limits and its test rest on."""
         return self.error if self.bounds else self.seen or self.least
@@ -118,6 +122,10 @@ class Drawn:
     @property
     def error(self) -> float:
         return max(clustered_error(self.groups), 1 / self.n)
+
+    @property
+    def still(self) -> bool:
+        return not clustered_error(self.groups)
 
     @cached_property
     def means(self) -> Any:

@@ -65,6 +65,10 @@ class Rate:
         rate = min(max(self.value, 1 / (self.worth + 1)), 1 - 1 / (self.worth + 1))
         return math.sqrt(rate * (1 - rate) / self.worth)
 
+    @property
+    def still(self) -> bool:
+        return self.value in (0, 1)
+
     def limits(self, confidence: float, more: float = 1.0) -> tuple[float, float]:
         worth = self.worth * more
         z = z_of(confidence)
@@ -106,6 +110,10 @@ class PairedRate:
         """Standard error; where no pair differs, as if one did."""
         changed, n = max(self.wins + self.losses, 1), self.worth
         return math.sqrt(max(changed / n - self.value**2, 1 / n**2) / n)
+
+    @property
+    def still(self) -> bool:
+        return self.wins + self.losses == 0 or abs(self.value) == 1
 
     def limits(self, confidence: float, more: float = 1.0) -> tuple[float, float]:
         """Newcombe's method 10."""

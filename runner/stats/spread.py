@@ -37,6 +37,10 @@ class Spread(Protocol):
     def error(self) -> float:
         """Its standard error, never 0: where no spread was seen, what one differing sample would make."""
 
+    @property
+    def still(self) -> bool:
+        """Whether no spread was seen: were the estimate the truth, every run would give the same."""
+
     def limits(self, confidence: float, more: float = 1.0) -> tuple[float, float]: ...
 
 
@@ -88,23 +92,24 @@ def chance(spread: Spread, threshold: float, above: bool, strict: bool = False) 
 
 
 def needed(spread: Spread, threshold: float, above: bool, confidence: float = 0.95) -> int | None:
-    """How many samples would put the limit beyond the threshold, in four of five runs, if the estimate is the truth.
+    """How many samples would put the limit beyond the threshold, in four of five runs, if the estimate is the truth: in
+    every run where no sample differed.
 
     None where it lies on the wrong side or so near that a million would not do.
     """
-    stronger = 2 * NormalDist().cdf(z_of(confidence) + _Z_POWER) - 1
+    stronger = confidence if spread.still else 2 * NormalDist().cdf(z_of(confidence) + _Z_POWER) - 1
 
-    def found(more: float) -> bool:
-        low, high = spread.limits(stronger, more)
+    def found(n: int) -> bool:
+        low, high = spread.limits(stronger, n / spread.n)
         return clears(low if above else high, threshold, above, strict=True)
 
-    least, most = 1 / spread.n, MOST / spread.n
+    least, most = 1, MOST
     if not found(most):
         return None
-    while most / least > 1.001:
-        middle = math.sqrt(least * most)
+    while most - least > 1:
+        middle = max(least + 1, min(most - 1, math.isqrt(least * most)))
         least, most = (least, middle) if found(middle) else (middle, most)
-    return math.ceil(spread.n * most - 1e-9)
+    return most
 
 
 def detectable(error: float, confidence: float = 0.95) -> float:

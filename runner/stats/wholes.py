@@ -42,6 +42,10 @@ class Resampled:
         mean = math.fsum(self.draws) / len(self.draws)
         return math.sqrt(math.fsum((d - mean) ** 2 for d in self.draws) / (len(self.draws) - 1))
 
+    @property
+    def still(self) -> bool:
+        return False
+
     def limits(self, confidence: float, more: float = 1.0) -> tuple[float, float]:
         c = max(2, round(self.n * more))
         tail = NormalDist().cdf(-math.sqrt(c / (c - 1)) * t_quantile(0.5 + confidence / 2, c - 1))
