@@ -62,7 +62,7 @@ def wants(probe: Probe) -> Wanted:
 
 @judge(
     "groundedness",
-    version=3,
+    version=4,
     metrics=METRICS | dict.fromkeys(("probes_after_an_error", "inventions")),
     wants=wants,
 )

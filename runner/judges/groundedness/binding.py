@@ -9,13 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from runner.judges.groundedness.days import Hours
-from runner.judges.groundedness.numbers import Number, joined
+from runner.judges.groundedness.numbers import VALUES, Number, joined
 from runner.judges.groundedness.times import Mention
 
 _THAN = re.compile(
     r"\b(?:than|unlike|compared\s+(?:to|with)|versus|vs\.?|against|instead\s+of|(?:down|up)\s+from)\s+(?:on\s+|in\s+|the\s+|about\s+)*$",
     re.IGNORECASE,
 )
+_WORD = "|".join(VALUES)
+_FIGURE = (
+    rf"(?:[-−]?\d[\d.,]*(?:\s?(?:°\s?[CF]?|%))?|(?:{_WORD})(?:-(?:{_WORD}))?|degrees|percent|per\s+cent)"
+)
+_THAN_SOME = re.compile(
+    r"\b(?:than|unlike|compared\s+(?:to|with)|comparison\s+(?:to|with)|versus|vs\.?|against|instead\s+of|after|from)\s+"
+    rf"(?:(?:the|a|an|about|around|only|some|just|its|highs?|lows?|of)\s+)*{_FIGURE}(?:\s+{_FIGURE})*\s+(?:(?:on|in|for|of|at)\s+(?:the\s+)?)?$",
+    re.IGNORECASE,
+)
+_AND_SOME = re.compile(
+    rf"\s*(?:,|and|or)\s+{_FIGURE}(?:\s+{_FIGURE})*\s+(?:on|in|for|of|at)\s+(?:the\s+)?", re.IGNORECASE
+)
+_TO_ANOTHER = re.compile(r",?\s*to\s+(?:about\s+|around\s+|a\s+high\s+of\s+)?")
 _WHICH = re.compile(r",\s*(?:which|who|where)\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s*(?:,?\s*(?:and|or|&)|,|/)\s*(?:on\s+|in\s+|for\s+|the\s+)*")
 _TO = re.compile(r"\s*(?:(?:up\s+|down\s+)?to|through|-|–|—)\s*|\s*and\s*")
@@ -146,6 +159,22 @@ def end_of(numbers: Sequence[Number], run: Run, i: int) -> str:
     return "min" if (i == run.items[0]) == (first <= second) else "max"
 
 
+def told_of(text: str, groups: Sequence[Group[T]]) -> list[Group[T]]:
+    """Those days or places that are not only what others are compared with: "than on Monday", "up from 27 on Monday",
+    "against 27 on Monday and 22 on Wednesday"."""
+    out: list[Group[T]] = []
+    end = -1  # of the last that was compared with
+    for g in groups:
+        before = before_at(text, g.start)
+        goes_on = end >= 0 and _AND_SOME.fullmatch(text[end : g.start])
+        if goes_on or _THAN.search(before) or _THAN_SOME.search(before):
+            end = g.end
+        else:
+            out.append(g)
+            end = -1
+    return out
+
+
 def bind(
     numbers: Sequence[Spanned],
     runs: Sequence[Run],
@@ -162,15 +191,21 @@ def bind(
         return out
     homes = [bisect_right(cuts, g.start) for g in groups]
     clauses = [bisect_right(cuts, n.start) for n in numbers]
+    rest = told_of(text, groups)
     plain = [
         g
         for g, home in zip(groups, homes, strict=True)
-        if not _THAN.search(before_at(text, g.start)) and not (home and _WHICH.match(text, cuts[home - 1]))
+        if g in rest and not (home and _WHICH.match(text, cuts[home - 1]))
     ]
     for run in runs:
         n, clause = numbers[run.items[0]], clauses[run.items[0]]
         inside = [g for g, home in zip(groups, homes, strict=True) if home == clause]
-        around = inside or plain or list(groups)
+        last = next((g for g in reversed(inside) if g.end <= n.start), None)
+        if last and last not in rest and _TO_ANOTHER.fullmatch(text[last.end : n.start]):
+            inside = [g for g in inside if g is not last]  # "from 27 on Monday to 31"
+        around = inside or plain or rest
+        if not around:
+            continue
         before = [g for g in around if g.end <= n.start]
         after = [g for g in around if g.start >= n.end]
         ahead = (

@@ -151,6 +151,12 @@ def own_cue(words: tuple[str, ...]) -> tuple[str, re.Pattern[str]] | None:
     return f"key {stem}", re.compile(rf"\b{re.escape(stem)}(?:s|es)?\b", re.IGNORECASE)
 
 
+def plural(noun: str) -> re.Pattern[str]:
+    """How a text names several things, of the last word of a list's key: "flights" or "flight", "cities"."""
+    stem = noun[:-3] if noun.endswith("ies") else noun[:-1] if noun.endswith(("s", "y")) else noun
+    return re.compile(rf"\b{re.escape(stem)}(?:s|es|ies|y)?\b", re.IGNORECASE)
+
+
 OUTRANKED = {
     "temperature": ("apparent", "dew point"),
     "wind": ("gusts", "direction"),

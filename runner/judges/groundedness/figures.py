@@ -22,7 +22,7 @@ class Figures:
         self.all = [f for f in told.facts if f.value is not None]
         self.worth = [f for f in self.all if not f.field.plain]  # no ids, no coordinates
         self.measured = {f.measure for f in self.worth if f.measure}
-        self.places = {f.places for f in self.all}
+        self.places = {f.places for f in told.facts}
         self.named = {f.field.quantity for f in self.all}
         self.present = {f.field.quantity for f in self.all if f.now}
         self.hourly = {f.field.quantity for f in self.all if f.hours is not None}
@@ -48,7 +48,7 @@ class Figures:
         """What a fact must pass that a claim is about, and what is wrong with one that does not."""
         if claim.places:
             where = claim.places
-            kinds = {kind for some in self.places for kind, name in some if name in where}
+            kinds = self._kinds_of(where)
             yield (lambda f: not _elsewhere(f, kinds, where)), "that is another place's"
         if claim.days:
             days = claim.days
@@ -72,6 +72,13 @@ class Figures:
         if claim.end and not claim.aspects and claim.days and len(claim.days) == 1 and not claim.days[0].any:
             end = claim.end
             yield (lambda f: f.field.aspect in (None, end) or not self._both_ends(f)), _OTHER_END
+
+    def _kinds_of(self, where: frozenset[str]) -> set[str]:
+        return {kind for some in self.places for kind, name in some if name in where}
+
+    def elsewhere(self, f: Fact, where: frozenset[str]) -> bool:
+        """Whether a fact is that of another place, title or row than these."""
+        return _elsewhere(f, self._kinds_of(where), where)
 
     def _both_ends(self, f: Fact) -> bool:
         """Whether a fact's day has a highest and a lowest of it."""

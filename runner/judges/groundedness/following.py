@@ -37,6 +37,7 @@ _CHANGED = re.compile(
     re.IGNORECASE,
 )
 _THAN = re.compile(r"\bthan\s+(?:(?:on|in|at|for|it\s+(?:is|was)|that\s+of)\s+)*", re.IGNORECASE)
+_THAN_AT = re.compile(_THAN.pattern + "$", re.IGNORECASE)
 _UP = re.compile(r"warmer|hotter|higher|more|faster|stronger|wetter|dearer", re.IGNORECASE)
 _DOWN = re.compile(r"cooler|colder|lower|less|fewer|slower|weaker|drier|cheaper", re.IGNORECASE)
 _MEAN = re.compile(r"\baverag|\bmean\b|\bon\s+the\s+whole\b", re.IGNORECASE)
@@ -53,7 +54,7 @@ def near(number: Number, value: float, measure: str | None = None) -> bool:
     slack = 1e-9 * max(1.0, abs(value))
     if number.decade:
         return number.value - 0.5 <= value < number.value + 10
-    if off <= 0.5 * 10**-number.decimals + slack:
+    if off <= 0.5 * 10.0 ** (_unsaid(number) - number.decimals) + slack:
         return True
     if not number.hedged or number.decimals > 1:
         return number.hedged and number.word and off <= 0.13
@@ -65,6 +66,13 @@ def near(number: Number, value: float, measure: str | None = None) -> bool:
         or (number.value % 10 == 0 and off <= 5 and abs(value) >= 100)
         or (number.value % 100 == 0 and off <= 50 and abs(value) >= 1000)
     )
+
+
+def _unsaid(number: Number) -> int:
+    """How many digits of a large number are not said but only filled up: four of 140,000, none of 10,000 or 1,500."""
+    digits = f"{abs(number.value):.0f}"
+    zeros = len(digits) - len(digits.rstrip("0"))
+    return zeros if len(digits) > 4 and len(digits) - zeros > 1 and number.decimals == 0 else 0
 
 
 def compared(claim: Claim) -> bool:
@@ -113,6 +121,9 @@ class Derived:
     def _difference(self, claim: Claim) -> bool:
         n = claim.number
         days = days_of(claim.sentence)
+        understood = claim.days if claim.days and len(claim.days) == 1 and not claim.days[0].any else None
+        if len(days) == 1 and understood and understood != days and _than(claim.sentence, days):
+            days = (*understood, *days)  # "four degrees warmer than Monday"
         ordered = self._order(claim, days)
         pairs = 0
         for (measure, _), all_facts in self.cells.items():
@@ -152,6 +163,11 @@ class Derived:
         if key not in self.fits:
             self.fits[key] = f.day is None or self.on([day], f)
         return self.fits[key]
+
+
+def _than(sentence: str, days: tuple[Day, ...]) -> bool:
+    """Whether a sentence compares with these days."""
+    return any(t.days == days and _THAN_AT.search(sentence[: t.start]) for t in read_times(sentence))
 
 
 def _called(f: Fact, name: str) -> bool:

@@ -16,11 +16,27 @@ from runner.judges.groundedness.reading import Claim, Clock, alone, read
 from runner.judges.groundedness.telling import Told, coming
 from runner.judges.groundedness.times import read_times
 from runner.judges.groundedness.units import converted, otherwise, said_as
+from runner.judges.groundedness.wording import complement, gone, is_change, of_no_rain, of_speech
 
 _FREEZING = re.compile(
     r"\s*(?:degrees?\s*(?:Celsius|C|Fahrenheit|F)?\s*)?(below|above)\s+freezing", re.IGNORECASE
 )
 _GLASS = re.compile(r"\bpressure|\bbarometer|\bmercury|\bglass\b", re.IGNORECASE)
+
+
+MANY = 100
+"""So many people, or steps, are no rows that were counted, but a number of the result."""
+_COUNTS = frozenset("count counts total number found matches quantity qty num".split())
+_ADJECTIVE = r"(?!(?:of|on|in|for|from|to|at|and|or|per|by|with|left)\b)[a-z-]*[a-rt-z]"
+_THERE_ARE = re.compile(
+    r"\b(?:there(?:['’]s|\s+(?:are|is|were|was))|(?:I|we)\s+(?:found|see|have|got)|(?:I|we)['’]ve\s+(?:found|got))\s+"
+    r"(?:only\s+|just\s+|exactly\s+)?$",
+    re.IGNORECASE,
+)
+_IN_ALL = re.compile(
+    r"\s*(?:[.:;!]|$|,\s*(?:the|with|one|all|both|and)\b|\s(?:in\s+all|in\s+total|altogether|listed|on\s+(?:the|your)\s+\w+)\b)",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -54,7 +70,11 @@ class Check:
         failed: list[tuple[int, str]] = []
         good: dict[int, Claim] = {}
         for i, claim in enumerate(said.claims):
-            if claim.idle:
+            if (miscounted := self._rows(claim)) is not None:
+                if miscounted:
+                    failed.append((i, miscounted))
+                continue
+            if claim.idle or of_speech(claim, [*self.told.own.values(), *self.told.counts]):
                 continue
             found.atoms += 1
             facts, fault = self.number(claim)
@@ -99,14 +119,16 @@ class Check:
             allowed = self.told.sizes | {x.value for x in self.told.numbers}
             if n.number.value in allowed or 0 <= n.number.value <= max(self.told.sizes, default=1):
                 return [], ""
-            if claim.counted:
+            if claim.counted and n.number.value < MANY:
                 return [], "counts more than there is"
-        if compared(n):
-            follows = self.derived.follows(n)
-            return [], "" if follows else "no such difference in the tool's result"
         able = list(self.figures.measurable(n))
-        by_value = [f for f in able if self._equal(n.number, f, said_as)]
-        by_value = by_value or [f for f in able if self._equal(n.number, f, otherwise)]
+        by_value = [f for f in able if self._equal(n, f, said_as)]
+        if compared(n):  # no number of the result itself, unless that is a change
+            by_value = [f for f in by_value if is_change(f)]
+            if not by_value:
+                follows = self.derived.follows(n)
+                return [], "" if follows else "no such difference in the tool's result"
+        by_value = by_value or [f for f in able if self._equal(n, f, otherwise)]
         kept, why = by_value, ""
         for test, reason in self.figures.tests(n):
             left = [f for f in kept if test(f)]
@@ -118,6 +140,36 @@ class Check:
         if self._people(n.number) or self.derived.follows(n):
             return [], ""
         return [], why or "not in the tool's result"
+
+    def _rows(self, claim: Claim) -> str | None:
+        """What is wrong with a number of rows, or empty: "three flights", where two are listed. Fewer may be some of
+        them, unless it is told what there is in all. None where no rows are counted."""
+        n = claim.number
+        if n.unit is not None or n.decimals or n.value < 0:
+            return None
+        for noun, sizes in self.told.counts.items():
+            named = re.match(rf"\s+(?:{_ADJECTIVE}\s+){{0,2}}?{noun.pattern}", claim.after, re.IGNORECASE)
+            if not named:
+                continue
+            if n.value in sizes or self._people(n) or self._counted(n.value, noun):
+                return ""
+            if n.value > max(sizes):
+                return "counts more than there is"
+            if _THERE_ARE.search(claim.before) and _IN_ALL.match(claim.after, named.end()):
+                return "counts fewer than there are"
+            return ""
+        return None
+
+    def _counted(self, value: float, noun: re.Pattern[str]) -> bool:
+        """Whether a result itself gives this count of its rows, or they add up to it by their quantities."""
+        amounts: dict[tuple[str, ...], float] = {}
+        for f in self.figures.all:
+            if not set(f.field.words) & _COUNTS and not any(noun.fullmatch(w) for w in f.field.words[:1]):
+                continue
+            if f.value == value:
+                return True
+            amounts[f.path] = amounts.get(f.path, 0.0) + (f.value or 0.0)
+        return value in amounts.values()
 
     def _asked(self, claim: Claim) -> Claim:
         """The claim, with what the question names where the answer does not."""
@@ -153,9 +205,12 @@ class Check:
             return False
         return not asked or any(agree(d, a, self.told.today) is not False for d in days for a in asked)
 
-    def _equal(self, number: Number, f: Fact, ways: Callable[..., Iterator[float]]) -> bool:
-        assert f.value is not None
-        return any(near(number, v, f.measure) for v in ways(f.value, f.unit, number.unit, f.measure))
+    def _equal(self, claim: Claim, f: Fact, ways: Callable[..., Iterator[float]]) -> bool:
+        number = claim.number
+        meant = complement(f) if of_no_rain(claim) else gone(claim, f)
+        if meant is None or meant.value is None:
+            return False
+        return any(near(number, v, f.measure) for v in ways(meant.value, f.unit, number.unit, f.measure))
 
     def _people(self, number: Number, strict: bool = False) -> bool:
         """Whether user or system said this number, of the same kind."""
@@ -182,12 +237,18 @@ class Check:
             return [], ""
         return [], "no such day in the tool's result or the conversation"
 
+    def _there(self, clock: Clock, f: Fact) -> bool:
+        """Whether a fact is not that of another row than the one that a time is told of."""
+        where = clock.places if clock.places is not None else self.told.asked_places
+        return not where or not self.figures.elsewhere(f, where)
+
     def _hour(self, clock: Clock) -> tuple[list[Fact], str]:
         hours = clock.mention.hours
         assert hours is not None
         if not (hours.first % 60 or ":" in clock.mention.text):  # "6 am" may be 5:48
             hours = Hours(hours.first - 30, hours.last + 30, True, hours.other)
-        told = [f for f in self.told.facts if f.clock is not None]
+        everywhere = [f for f in self.told.facts if f.clock is not None]
+        told = [f for f in everywhere if self._there(clock, f)]
         days = clock.days if clock.days is not None else self.told.asked_days
         named = [f for f in told if f.field.quantity in clock.quantities]
         if clock.quantities and named:
@@ -197,10 +258,12 @@ class Check:
             kept = [f for f in kept if not days or f.day is None or self.figures.on(days, f)]
             return kept, "" if kept else "that is another day's"
         kept = [f for f in told if hours.meets(Hours(f.clock or 0, f.clock or 0))]
-        others = [f.hours for f in self.told.facts if f.hours]
+        others = [f.hours for f in self.told.facts if f.hours and self._there(clock, f)]
         others += [t.hours for t in self.told.times if t.hours and t.hours.exact]
         if kept or any(hours.meets(h) for h in others):
             return kept, ""
+        if any(hours.meets(Hours(f.clock or 0, f.clock or 0)) for f in everywhere):
+            return [], "that is another place's"
         return [], "no such time in the tool's result or the conversation"
 
     def _quoted(self, text: str) -> list[Fact]:

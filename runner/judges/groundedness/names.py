@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from runner.judges.groundedness.claims import STATES
 from runner.judges.groundedness.reading import sentences
 from runner.judges.groundedness.telling import plain
-from runner.judges.groundedness.words import COMMON, FREE
+from runner.judges.groundedness.words import ATTRIBUTIVE, COMMON, FREE
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:[.'’-][^\W\d_]+)*\.?")
 _OPENS = re.compile(r"(?:^|[.!?…:;•>|\"“”‘(\[*#\n–—-]|\d[.)])[\s\"“‘*_(#>-]*$")
@@ -63,6 +63,8 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
                 goes_on = _GOES_ON.match(after) or (_MAY.match(after) and _WEATHER.search(sentence))
                 if usual or not (goes_on or strange):
                     continue
+            if _passing(plain(word), sentence[max(0, start - 30) : start], sentence[end:], known):
+                continue
             unknown.append((start, end))
         for start, end in unknown:
             if out and sentence[max(0, start - 1 - len(out[-1])) : start] == f"{out[-1]} ":
@@ -70,6 +72,28 @@ def invented(answer: str, known: frozenset[str], common: frozenset[str]) -> list
             else:
                 out.append(sentence[start:end])
     return list(dict.fromkeys(out))
+
+
+_MANY = re.compile(
+    r"\s+(?P<noun>[a-z]{2,}(?:[^s\W]s|ies|men))\b"
+    r"(?P<say>\s+(?:(?:would|will|used\s+to)\s+)?(?:say|know|swear|call|tell|claim|put\s+it|have\s+it)\b)?"
+)
+_MANNER = re.compile(r"\s+(?:fashion|manner|style|way|reckoning|measure|system|money|scale|tongue)\b")
+_IN_THE = re.compile(r"\b(?:in|by|after)\s+the\s+$", re.IGNORECASE)
+_THEIRS = re.compile(
+    rf"{STATES}|winds?|temperatures?|highs?|lows?|flights?|hotels?|shares?|trains?|forecasts?|prices?"
+)
+
+
+def _passing(word: str, before: str, after: str, known: frozenset[str]) -> bool:
+    """Whether a name only says of what kind somebody or something is, which no tool tells of: "as Mississippi pilots
+    say", "Persian cats", "in the French fashion". Not "Springfield winds", and not what results tell of."""
+    if _IN_THE.search(before) and _MANNER.match(after):
+        return True
+    many = _MANY.match(after)
+    if not many or _told(many["noun"], known) or _THEIRS.fullmatch(many["noun"]):
+        return False
+    return word in ATTRIBUTIVE or bool(many["say"])
 
 
 def _told(word: str, known: frozenset[str]) -> bool:

@@ -18,7 +18,11 @@ VALUES = {w: i for i, w in enumerate(SMALL)} | TENS
 DECADES = {w[:-1] + "ies": v for w, v in TENS.items()}  # "in the twenties"
 MOST = 10**12
 """No number in words is greater; "hundred hundred hundred …" is none."""
-_WORD = "|".join([*VALUES, "hundred", "thousand", "dozen"])
+LARGE = {"million": 10**6, "billion": 10**9, "trillion": 10**12}
+_WORD = "|".join([*VALUES, "hundred", "thousand", "dozen", *LARGE])
+_TIMES = {"thousand": 3, "k": 3, "million": 6, "mn": 6, "M": 6, "billion": 9, "bn": 9, "trillion": 12}
+"""What may stand after digits ("15.2 million", "€3bn"), as a power of ten."""
+_LARGER = re.compile(r"\s*-?(?P<word>(?:[mb]|tr)illion|thousand)\b|(?:(?P<short>k|M|mn|bn))\b", re.IGNORECASE)
 _DIGITS = re.compile(
     r"(?<![\w.,/:$-])(?P<sign>[-−–](?=\d)|(?:minus|negative)\s+)?(?P<cash>[$€£]\s?)?"
     r"(?P<n>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:[.,]\d+)?(?!\d)|\.\d+)(?P<half>½)?(?P<s>'?s\b)?"
@@ -29,7 +33,7 @@ _DIGITS = re.compile(
 _WORDS = re.compile(
     rf"\b(?:(?P<neg>minus|negative)[\s-]+)?(?:(?P<dec>{'|'.join(DECADES)})\b|"
     rf"(?P<n>(?:a\s+(?=hundred\b|thousand\b|dozen\b))?(?:{_WORD})\b(?:(?:\s+and\s+|[\s-]+)(?:{_WORD})\b)*)"
-    rf"(?P<point>\s+point(?:[\s-]+(?:{'|'.join(VALUES)})\b)+)?(?P<half>\s+and\s+a\s+(?:half|quarter)\b)?"
+    rf"(?P<point>\s+point(?:[\s-]+(?:{'|'.join(VALUES)})\b)+(?P<large>\s+(?:thousand|{'|'.join(LARGE)})\b)?)?(?P<half>\s+and\s+a\s+(?:half|quarter)\b)?"
     r"|(?P<part>(?:a\s+)?(?:half|quarter))(?=\s+(?:an?|of\s+an?)\s)"
     r"|(?P<one>(?<!half )(?<!quarter )(?<!of )an?)(?=\s+(?:inch|foot|mile|kilomet|centimet|millimet)(?!s\b)\w*\b))",
     re.IGNORECASE,
@@ -48,8 +52,8 @@ LETTERS = re.compile(r"[A-Za-z]")
 
 @dataclass(frozen=True)
 class Number:
-    """`end` is past its unit. `decimals` as it is written; `decade`: "the 70s"; `word`: written as a word; `lent`: its
-    unit is only that of a number after a comma or a slash, which may be one of another kind."""
+    """`end` is past its unit. `decimals` as it is written, negative of millions; `decade`: "the 70s"; `word`: written
+    as a word; `lent`: its unit is only that of a number after a comma or a slash, which may be one of another kind."""
 
     start: int
     end: int
@@ -146,6 +150,11 @@ def _digits(text: str, match: re.Match[str]) -> Number | None:
     end = match.end()
     if plural and not (value % 10 == 0 and 0 < value < 200):
         return None
+    if not plural and (large := _LARGER.match(text, end)):
+        word = (large["word"] or "").lower() or large["short"]
+        power = _TIMES.get(word, 0)  # "140K" are kelvins, "5m" metres
+        value, decimals = value * 10**power, decimals - power
+        end = large.end() if power else end
     unit, after = unit_after(text, end) or (None, end)
     if unit is None and end < len(text) and LETTERS.match(text[end]) and not plural:
         return None  # "2nd", "5th", "3D"
@@ -189,32 +198,38 @@ def _worded(text: str, match: re.Match[str]) -> list[Number]:
         return [Number(start, after, text[start:after], value, 2, unit, True, False, True)]
     out: list[Number] = []
     total, group, start, last = 0, -1, -1, ""
+    rounded = 0
     end = match.start("n")
 
     def close() -> None:
         if start >= 0 and total + group < MOST:
-            out.append(Number(start, end, text[start:end], float(total + max(group, 0)), word=True))
+            value = float(total + max(group, 0))
+            out.append(
+                Number(start, end, text[start:end], value, min(rounded, 0) if group <= 0 else 0, word=True)
+            )
 
     for piece in re.finditer(r"[A-Za-z]+", match.group("n")):
         word, at = piece.group().lower(), match.start("n") + piece.start()
         if word in ("a", "and"):
-            if word == "a" or last not in ("hundred", "thousand"):
+            if word == "a" or last not in ("hundred", "thousand", *LARGE):
                 close()
-                total, group, start, last = 0, -1, (at if word == "a" else -1), word
+                total, group, start, last, rounded = 0, -1, (at if word == "a" else -1), word, 0
             continue
         if word in VALUES:
             value = VALUES[word]
-            fits = last in ("", "hundred", "thousand", "a") or (last in TENS and 0 < value < 10)
-            if not fits:
+            after = last in ("", "hundred", "thousand", "a", *LARGE)
+            if not (after or (last in TENS and 0 < value < 10)):
                 close()
-                total, group, start = 0, -1, -1
+                total, group, start, rounded = 0, -1, -1, 0
             group = max(group, 0) + value
         elif word == "dozen":
             group = 12 * (group if group > 0 else 1)
         elif word == "hundred":
             group = 100 * (group if group > 0 else 1)
         else:
-            total, group = total + 1000 * (group if group > 0 else 1), 0
+            total, group = total + LARGE.get(word, 1000) * (group if group > 0 else 1), 0
+            if word in LARGE:
+                rounded = -len(str(LARGE[word])) + 1
         start = at if start < 0 else start
         end, last = match.start("n") + piece.end(), word
     close()
@@ -222,11 +237,15 @@ def _worded(text: str, match: re.Match[str]) -> list[Number]:
         return []
     final = out[-1]
     if point := match.group("point"):
-        digits = "".join(str(VALUES[w]) for w in re.findall(r"[a-z]+", point.lower())[1:])
+        words = re.findall(r"[a-z]+", point.lower())[1:]
+        digits = "".join(str(VALUES[w]) for w in words if w in VALUES)
         final = replace(final, value=final.value + float("0." + digits), decimals=len(digits))
     if half := match.group("half"):
         final = replace(final, value=final.value + (0.5 if "half" in half else 0.25), decimals=2)
     stop = max(match.end("point"), match.end("half"), final.end)
+    if large := match.group("large"):
+        power = _TIMES[large.strip().lower()]
+        final = replace(final, value=final.value * 10**power, decimals=final.decimals - power)
     unit, after = unit_after(text, stop) or (None, stop)
     out[-1] = replace(final, end=after, unit=unit)
     if match.group("neg"):

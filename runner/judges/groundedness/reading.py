@@ -22,6 +22,7 @@ from runner.judges.groundedness.binding import (
     outside,
     runs_of,
     spanned,
+    told_of,
 )
 from runner.judges.groundedness.days import Day, Hours
 from runner.judges.groundedness.fields import Cue, ranked, read_cues
@@ -90,6 +91,7 @@ class Clock:
     mention: Mention
     days: tuple[Day, ...] | None = None
     quantities: frozenset[str] = frozenset()
+    places: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def places_in(text: str, names: Iterable[str]) -> list[Place]:
         if not name.strip():
             continue
         for m in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+            if len(name) <= 3 and not m.group().isupper():
+                continue  # "at" is no AT
             if not any(f.start < m.end() and m.start() < f.end for f in found):
                 found.append(Place(m.start(), m.end(), name.casefold()))
     return sorted(found, key=lambda p: p.start)
@@ -173,7 +177,14 @@ def read(
         # A colon parts days from one another, but "High: 24" is one.
         cues = _cued(sentence, numbers, runs, [c for c in cuts if sentence[c] != ":"], found)
         clocks += _clocks(
-            sentence, mentions, day_groups, cuts, [c for c in found if "clock" in c.measures], days
+            sentence,
+            mentions,
+            day_groups,
+            place_groups,
+            cuts,
+            [c for c in found if "clock" in c.measures],
+            days,
+            where,
         )
         for i, number in enumerate(numbers):
             before = before_at(sentence, number.start)
@@ -199,8 +210,8 @@ def read(
                 idle = one or claim.counted or not _VALUED.search(before) or _noun(after)
                 claim = replace(claim, idle=idle and (claim.counted or not things))
             claims.append(claim)
-        if day_groups:
-            days = _days([m for g in day_groups for m in g.items])
+        if told := told_of(sentence, day_groups):
+            days = _days([m for g in told for m in g.items])
         if hour_groups:
             hours = tuple(m.hours for g in hour_groups for m in g.items if m.hours)
         elif day_groups:
@@ -214,17 +225,22 @@ def _clocks(
     sentence: str,
     mentions: Sequence[Mention],
     day_groups: Sequence[Group[Mention]],
+    place_groups: Sequence[Group[Place]],
     cuts: Sequence[int],
     cues: Sequence[Cue],
     carried: tuple[Day, ...] | None,
+    where: frozenset[str] | None,
 ) -> list[Clock]:
     out = [Clock(m) for m in mentions if not (m.hours and m.hours.exact) or m.days]
     hours = [m for m in mentions if m.hours and m.hours.exact and not m.days]
     spans = [Number(m.start, m.end, m.text, 0.0) for m in hours]
     runs = [Run((i,)) for i in range(len(spans))]
     by_day = bind(spans, runs, day_groups, cuts, sentence)
+    by_place = bind(spans, runs, place_groups, cuts, sentence)
     named = _cued(sentence, spans, runs, cuts, cues)
-    out += [Clock(m, _days(by_day[i]) if by_day[i] else carried, named[i][0]) for i, m in enumerate(hours)]
+    for i, m in enumerate(hours):
+        places = frozenset(p.name for p in by_place[i]) if by_place[i] else where
+        out.append(Clock(m, _days(by_day[i]) if by_day[i] else carried, named[i][0], places))
     return out
 
 

@@ -17,7 +17,7 @@ PLACES = frozenset(
     "city cities place places location locations town towns station village region country state county area where "
     "municipality admin1 address district harbour harbor port destination".split()
 )
-TITLES = frozenset({"name", "title"})
+TITLES = frozenset({"name", "title", "event", "subject", "appointment", "meeting", "task"})
 Named = tuple[str, str]
 """What kind of name, and the name: a place is no rival of a title."""
 

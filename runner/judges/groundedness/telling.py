@@ -13,7 +13,7 @@ from typing import Any
 from runner.judges.groundedness.binding import grouped, spanned
 from runner.judges.groundedness.days import Day, Hours
 from runner.judges.groundedness.facts import Fact
-from runner.judges.groundedness.fields import CODE, QUANTITIES, own_cue
+from runner.judges.groundedness.fields import CODE, QUANTITIES, own_cue, plural
 from runner.judges.groundedness.numbers import Number
 from runner.judges.groundedness.reading import places_in, read, sentences
 from runner.judges.groundedness.settings import Setting, arguments_of, setting_of
@@ -37,7 +37,8 @@ _TODAY = re.compile(
 class Told:
     """`facts` are the tools'; `numbers`, `times` and `days` user's and system's. `words`: every word that stands
     anywhere, plain; `spoken`: what user and system said, `figures` the numbers in it and in codes; `codes`: where a
-    text says a code. `asked`: what the last question names. `failed`: the tools gave nothing but errors."""
+    text says a code. `asked`: what the last question names. `sizes`: of the results' lists; `counts`: how a text names
+    their rows ("flights"), and how many there are. `failed`: the tools gave nothing but errors."""
 
     facts: tuple[Fact, ...]
     numbers: tuple[Number, ...]
@@ -53,6 +54,7 @@ class Told:
     asked_hours: tuple[Hours, ...] | None
     asked_places: frozenset[str] | None
     sizes: frozenset[int]
+    counts: dict[re.Pattern[str], frozenset[int]]
     results: int
     failed: bool
 
@@ -113,6 +115,7 @@ def told(probe: Probe, system: str | None = None) -> Told:
             argued += [d for v in arguments.values() if isinstance(v, str) and (d := moment(v)[0])]
     facts: list[Fact] = []
     sizes: set[int] = set()
+    lists: dict[str, list[int]] = {}
     failed: list[bool] = []
     default = _default_units(probe)
     for m in messages:
@@ -127,6 +130,8 @@ def told(probe: Probe, system: str | None = None) -> Told:
             walk.facts = [replace(f, field=replace(f.field, plain=True)) for f in walk.facts]
         facts += walk.facts
         sizes |= walk.sizes
+        for noun, many in walk.lists.items():
+            lists.setdefault(noun, []).extend(many)
     places = frozenset(known | {name for f in facts for _, name in f.places})
     last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
     asked = read_times(last)
@@ -162,6 +167,7 @@ def told(probe: Probe, system: str | None = None) -> Told:
         asked_hours=hours or None,
         asked_places=named or None,
         sizes=frozenset(sizes),
+        counts={plural(noun): frozenset([*many, sum(many)]) for noun, many in lists.items()},
         results=len(failed),
         failed=bool(failed) and all(failed),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from runner.judges.groundedness.days import Day, Hours, dated, either
+from runner.judges.groundedness.numbers import VALUES as NUMBERS
 
 MONTHS = "january february march april may june july august september october november december".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
@@ -75,6 +76,10 @@ _CLOCK: list[tuple[str, re.Pattern[str]]] = [
     ("inthe", re.compile(
         rf"(?<=\b(?:at|by)\s)(\d{{1,2}}|{'|'.join(_COUNT)}|eleven|twelve)\s+(?:in\s+the\s+(morning|afternoon|evening)|at\s+(night))",
         re.IGNORECASE)),
+    # "From 18 at nine to 26 at three": a number has its own number of something, so the small one is an hour.
+    ("bare", re.compile(
+        rf"(?:\d|\b(?:{'|'.join(NUMBERS)}))(?:\s?°\s?[CF]?|\s?%|\s+degrees|\s+percent)?\s+(?:at|by|around)\s+({'|'.join(_COUNT)}|eleven|twelve)"
+        r"(?=\s*(?:[,.;)]|$)|\s+(?:to|and|then|but|while)\b)", re.IGNORECASE)),
     ("period", re.compile(rf"\b(to-night|{'|'.join(PERIODS)})s?\b", re.IGNORECASE)),
 ]  # fmt: skip
 
@@ -165,10 +170,11 @@ def read_times(text: str) -> tuple[Mention, ...]:
     clock: list[Mention] = []
     for kind, rule in _CLOCK:
         for m in rule.finditer(text):
-            if any(f.start < m.end() and m.start() < f.end for f in [*days_found, *clock]):
+            start, end = m.span(1) if kind == "bare" else m.span()
+            if any(f.start < end and start < f.end for f in [*days_found, *clock]):
                 continue
             if hours := _hours(kind, m):
-                clock.append(Mention(m.start(), m.end(), m.group().strip(), (), hours, kind))
+                clock.append(Mention(start, end, text[start:end].strip(), (), hours, kind))
     whole = _merged(text, sorted(days_found, key=lambda f: f.start)) + clock
     return tuple(sorted(whole, key=lambda f: f.start))
 

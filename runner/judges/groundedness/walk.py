@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from runner.judges.groundedness.days import Day, Hours, both
 from runner.judges.groundedness.facts import Fact, figure, spoken
-from runner.judges.groundedness.fields import CODE, field_of, words_of
+from runner.judges.groundedness.fields import CODE, QUANTITIES, field_of, words_of
 from runner.judges.groundedness.reading import alone, read
 from runner.judges.groundedness.settings import PLACES, TITLES, Named, Setting, mapped, system
 from runner.judges.groundedness.times import moment
@@ -34,6 +35,7 @@ class Walk:
         self.known = known
         self.facts: list[Fact] = []
         self.sizes: set[int] = set()
+        self.lists: dict[str, list[int]] = {}
 
     def value(self, value: Any, path: tuple[str, ...], s: Setting) -> None:
         if len(path) > DEEPEST:
@@ -199,7 +201,10 @@ class Walk:
             placed = any(o.places for o in own)
             words = {w for key in path for w in words_of(key)}
             series = not dated and not placed and len(rows) > 1 and bool(words & _DAILY)
-            called = _called(rows, not dated and not series)
+            called = _called(rows, not dated and not series, own)
+            for noun in {*words_of(path[-1])[-1:]} if path else set(_CALLED & set(rows[0])):
+                if noun.endswith("s") == bool(path) and noun not in _DAILY | _HOURLY:
+                    self.lists.setdefault(noun, []).append(len(rows))
             for i, (row, mine) in enumerate(zip(rows, own, strict=True)):
                 # What a row says of itself stands instead of what the call said: its own place, its own day.
                 below = replace(s, places=(mine.places or s.places) | called[i])
@@ -251,9 +256,10 @@ class Walk:
                     self.facts.append(spoken(alone(claim), path, named, s))
 
 
-def _called(rows: Sequence[Mapping[str, Any]], loose: bool) -> list[frozenset[Named]]:
+def _called(rows: Sequence[Mapping[str, Any]], loose: bool, own: Sequence[Setting]) -> list[frozenset[Named]]:
     """What else each row of a list is called by, so that another's number is not its own: codes that differ from row to
-    row; where `loose`, also names under such keys as airline or author."""
+    row; where `loose`, also names under such keys as airline or author; and by their
+    titles' plurals, or a word that no other row has in its title: "the kettles", "the dentist"."""
     out: list[set[Named]] = [set() for _ in rows]
     for key in rows[0] if len(rows) > 1 else ():
         values = [r.get(key) for r in rows]
@@ -263,7 +269,27 @@ def _called(rows: Sequence[Mapping[str, Any]], loose: bool) -> list[frozenset[Na
         if all(CODE.fullmatch(t) for t in texts) or (loose and set(words_of(key)) & _CALLED):
             for row, text in zip(out, texts, strict=True):
                 row.add((f"row {key}", text.casefold()))
+    titles = [
+        {n for n in row.places | names if n[0] not in ("where",) and not CODE.fullmatch(n[1].upper())}
+        for row, names in zip(own, out, strict=True)
+    ]
+    for i, row in enumerate(out if len(rows) > 1 else ()):
+        others = {w for k, some in enumerate(titles) if k != i for _, name in some for w in name.split()}
+        for kind, name in titles[i]:
+            words = [w for w in re.findall(r"[^\W\d_]{4,}", name) if w not in others and not _vague(w)]
+            row |= {(kind, form) for w in (*words, name) for form in (w, f"{w}s", f"{w}es")}
     return [frozenset(row) for row in out]
+
+
+_VAGUE = frozenset(
+    "with from that this your their into over about after before under good great best three most more days week "
+    "time only just book item high".split()
+)
+
+
+def _vague(word: str) -> bool:
+    """Whether a word of a title would be read for it where it is none: "a good 300 pages", "the rain"."""
+    return word in _VAGUE or any(q.text.match(word) for q in QUANTITIES.values())
 
 
 def _label(key: str) -> tuple[Day | None, Hours | None]:

@@ -70,3 +70,14 @@ COMMON = frozenset(
     meteorologists forecasters experts observers scientists
     """.split()
 )
+# Of what kind something is, beside a plural: "Persian cats", "Wellington boots".
+ATTRIBUTIVE = frozenset(
+    """
+    african alpine american arabian arctic asian atlantic australian austrian baltic bavarian belgian bermuda bohemian
+    brazilian british canadian caribbean celtic chinese cornish cuban danish dutch egyptian english european finnish
+    flemish french georgian german greek gothic hawaiian hungarian icelandic indian irish italian jamaican japanese
+    korean mediterranean mexican mongolian nordic norwegian panama parisian persian polish portuguese roman russian
+    scandinavian scottish shetland siberian spanish swedish swiss texan tibetan turkish tuscan tyrolean venetian
+    victorian viking wellington welsh yankee yorkshire
+    """.split()
+)
