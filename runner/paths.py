@@ -107,6 +107,19 @@ def check_all(root: Path, path: Path) -> None:
             raise refusal(link, root)
 
 
+def leading_out(path: Path) -> list[Path]:
+    """Links in a folder that lead out of it, or nowhere."""
+    home = path.resolve()
+
+    def inside(link: Path) -> bool:
+        try:
+            return link.resolve(strict=True).is_relative_to(home)
+        except (OSError, RuntimeError):  # it leads nowhere, or in a circle
+            return False
+
+    return [link for link in _links(path) if not inside(link)]
+
+
 def _links(path: Path) -> Iterator[Path]:
     """Links below a folder; none of them is entered."""
     for here, folders, files in os.walk(path, followlinks=False):

@@ -252,6 +252,11 @@ def _tidy(plan: Plan) -> None:
     """Make the run's folder, without what a kill left half written. Raises NeedsTrust for links that lead out of it."""
     root, out = plan.workspace.root, folder(plan)
     paths.folder(root, out.relative_to(root))
+    paths.check(root, out / "track")
+    for link in paths.leading_out(
+        out / "track"
+    ):  # a tracker's, of a training that was killed; they are not followed
+        link.unlink()
     paths.check_all(root, out)
     for left in out.glob(".*.*.tmp"):
         left.unlink()

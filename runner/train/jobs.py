@@ -97,4 +97,5 @@ def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambd
     try:
         run_job(m, argv, more=more, watch=watch, network=online)
     finally:  # trackers write down a lot, and libraries their environment
+        tracking.settle(tracking.folder(m))
         scrub.known(more, m.settings).folder(tracking.folder(m))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from runner import paths
 from runner.errors import StepError
 from runner.making import Making
 from runner.steps import version
@@ -44,6 +45,19 @@ SETTINGS = ("wandb/settings", ".wandb/settings")
 def folder(m: Making) -> Path:
     """Where this run's trackers write."""
     return m.log.parent.parent / "track"
+
+
+def settle(folder: Path) -> None:
+    """Put in the place of links that a tracker made to files elsewhere, such as Axolotl's scratch config, what they
+    name: the files stand for themselves then, and nothing in a run's folder leads out of it."""
+    for link in paths.leading_out(folder):
+        try:
+            data = link.read_bytes() if link.is_file() else None
+        except OSError:
+            data = None
+        link.unlink()
+        if data is not None:
+            link.write_bytes(data)
 
 
 def environment(m: Making) -> dict[str, str]:

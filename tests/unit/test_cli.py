@@ -74,6 +74,7 @@ def test_check() -> None:
         "licences": mixed,
         "terms": {"r.yaml": []},
         "unset": {"r.yaml": []},
+        "warnings": [],
     }
     Path("bad.yaml").write_text("recipe: 1\nname: b\nseed: x\nsources:\n  - text: {files: [none]}\n")
     done = recipe("check", "r.yaml", "bad.yaml", "gone.yaml")
@@ -234,7 +235,7 @@ def test_show_says_who_set_what() -> None:
 def test_list(kind: str) -> None:
     rows = answer("list", kind)[kind]
     assert all({"name", "about"} <= row.keys() for row in rows)
-    assert bool(rows) == (kind != "runs")
+    assert bool(rows) == (kind not in ("runs", "store"))
     assert len(recipe("list", kind).stdout.splitlines()) == len(rows)
 
 

@@ -209,7 +209,7 @@ def test_only_what_is_gone_makes_an_empty_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: list[Item], stops: bool
 ) -> None:
     monkeypatch.setattr(fetch, "items", lambda *_: iter(items))
-    one: Any = SimpleNamespace(name="fetch.press", request={"fetch": "press"})
+    one: Any = SimpleNamespace(name="fetch.press", request={"fetch": "press"}, files={})
     net: Any = None
     if stops:
         with pytest.raises(StepError, match="nothing could be had: a: "):

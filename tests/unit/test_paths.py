@@ -98,3 +98,15 @@ def test_links_that_lead_out_are_found_wherever_they_are(root: Path, outside: Pa
             paths.check_all(root, root / "a")
         (root / "a/b/circle").unlink()
     paths.check_all(root, root / "nowhere")
+
+
+def test_links_that_lead_out_are_told_from_those_within(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "a").mkdir(parents=True)
+    (home / "a/file").write_text("x")
+    (tmp_path / "secret").write_text("s")
+    (home / "within").symlink_to("a/file")
+    (home / "out").symlink_to(tmp_path / "secret")
+    (home / "a/nowhere").symlink_to(tmp_path / "gone")
+    assert sorted(p.name for p in paths.leading_out(home)) == ["nowhere", "out"]
+    assert paths.leading_out(tmp_path / "no folder") == []

@@ -106,3 +106,19 @@ def test_no_secret_reaches_wandbs_files(tmp_path: Path) -> None:
         assert secret.encode() not in whole, [p for p in files if secret.encode() in p.read_bytes()]
     names = {p.name for p in files}
     assert not names & {"wandb-metadata.json", "requirements.txt", "output.log"}, names
+
+
+def test_what_a_tracker_links_to_is_put_in_its_place(tmp_path: Path) -> None:
+    track = tmp_path / "track/wandb/run/files"
+    track.mkdir(parents=True)
+    (tmp_path / "axolotl.yml").write_text("base_model: x\n")
+    (track / "config.yml").symlink_to(tmp_path / "axolotl.yml")
+    (track / "gone.yml").symlink_to(tmp_path / "gone.yml")
+    (track / "folder").symlink_to(tmp_path)
+    (track.parent / "latest").symlink_to("files")
+    tracking.settle(tmp_path / "track")
+    assert (track / "config.yml").read_text() == "base_model: x\n" and not (track / "config.yml").is_symlink()
+    assert (
+        sorted(p.name for p in track.iterdir()) == ["config.yml"] and (track.parent / "latest").is_symlink()
+    )
+    tracking.settle(tmp_path / "none")
