@@ -54,7 +54,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("evals/suites", "evals/probes"):
         (tmp_path / folder).mkdir(parents=True)
     rows = [
-        {"id": w, "messages": [{"role": "user", "content": f"Question {w} of these?"}], "expect": {"calls": []}}
+        {
+            "id": w,
+            "messages": [{"role": "user", "content": f"Question {w} of these?"}],
+            "expect": {"calls": []},
+        }
         for w in ("one", "two", "three", "four")
     ]
     (tmp_path / "evals/probes/few.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))

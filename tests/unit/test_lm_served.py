@@ -226,7 +226,7 @@ def test_options_that_the_server_does_not_know_are_refused(
 ) -> None:
     (tmp_path / "beams.yaml").write_text(TASKS["say"].replace("do_sample: false", "num_beams: 4"))
     (tmp_path / "facts.jsonl").write_bytes((tasks / "facts.jsonl").read_bytes())
-    with pytest.raises(StepError, match="generation_kwargs.num_beams is not taken"):
+    with pytest.raises(StepError, match=r"generation_kwargs\.num_beams is not taken"):
         run(tiny, tmp_path, tmp_path / "out", ["beams"], server=served(base))
 
 
