@@ -325,3 +325,9 @@ def test_a_country_of_two_letters_is_no_small_word() -> None:
     result = [{"country": "AT", "temp": 3.0}, {"country": "DE", "temp": 9.0}]
     assert faults(result, "AT has 3 °C; the mercury stands at 9 °C in DE.") == []
     assert faults(result, "AT has 9 °C.") == ["9 °C: that is another place's"]
+
+
+def test_letters_that_json_wrote_by_their_numbers_are_read() -> None:
+    result = {"places": [{"name": "Café Zoë", "rating": 4.5}]}  # json.dumps writes \u00e9
+    assert faults(result, "I would go to the Café Zoë, which has 4.5.") == []
+    assert faults(result, "I would go to the Café Noël, which has 4.5.") != []

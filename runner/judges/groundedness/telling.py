@@ -145,8 +145,8 @@ def told(probe: Probe, system: str | None = None) -> Told:
     )
     today = _today(people, facts, argued, last)
     facts = [replace(f, day=f.day and coming(f.day, today)) for f in facts]
-    texts = [*people, *(m.content or "" for m in messages if m.role in ("tool", "assistant"))]
-    texts += [c.function.arguments for m in messages for c in m.tool_calls]
+    texts = [*people, *(_unescaped(m.content or "") for m in messages if m.role in ("tool", "assistant"))]
+    texts += [_unescaped(c.function.arguments) for m in messages for c in m.tool_calls]
     texts += [json.dumps(t, ensure_ascii=False) for t in probe.tools]
     whole = " ".join(texts)
     spoken = " ".join(people)
@@ -194,6 +194,12 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+def _unescaped(text: str) -> str:
+    """JSON with its letters as they are read (a library may have written é as \\u00e9), other text as it is."""
+    value = _json(text) if "\\u" in text else text
+    return text if value is text else json.dumps(value, ensure_ascii=False)
 
 
 def _default_units(probe: Probe) -> dict[str, str]:
