@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := 0.13.9
+# One more than cores, four at most: many tests wait for processes that they end.
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
@@ -43,7 +45,7 @@ lint: install
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest tests --ignore tests/kit -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests --ignore tests/kit -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 SECONDS ?= 600
 fuzz: install
