@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.run import Event, Tell
+    from runner.stepping import Event, Tell
     from runner.steps import Plan
 
 

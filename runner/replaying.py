@@ -20,7 +20,9 @@ from runner.errors import Locked, UsageError
 from runner.locking import Drift
 from runner.locking.drift import INPUTS
 from runner.results.finished import DATA, Finished
+from runner.runfolder import before
 from runner.settings import Settings
+from runner.stepping import Tell
 from runner.steps import Plan, Step
 from runner.store import Artifact, Store, digest, file_digest, place
 from runner.workspace import Workspace
@@ -63,7 +65,7 @@ def replay(
     verdict: bool = False,
     compare: bool = True,
     trust: frozenset[str] = frozenset(),
-    shows: Callable[[Plan], run.Tell] = lambda plan: lambda event: None,
+    shows: Callable[[Plan], Tell] = lambda plan: lambda event: None,
 ) -> Replay:
     """Make a run's data again, with `verdict` its evaluation, too (of the adapter that was trained).
 
@@ -93,7 +95,7 @@ def _replay(
     verdict: bool,
     compare: bool,
     trust: frozenset[str],
-    shows: Callable[[Plan], run.Tell],
+    shows: Callable[[Plan], Tell],
 ) -> Replay:
     done = Replay()
     gone = [] if "paths" in trust else list(locking.gone(of.lock, Workspace(of.root, frozenset({"paths"}))))
@@ -112,7 +114,7 @@ def _replay(
     run.run(there, to="report" if verdict else "prepare", tell=shows(there), settings=settings)
     if compare:
         done.data = [_file(of.folder / n, scratch / "runs" / of.name / n, n) for n in DATA]
-        done.first = _first(there, store, Store(scratch), run.before(here))
+        done.first = _first(there, store, Store(scratch), before(here))
         if verdict:
             done.metrics = list(_metrics(of.folder, scratch / "runs" / of.name))
     return done

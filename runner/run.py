@@ -1,66 +1,39 @@
-"""Walks a plan: takes a step from the store, resumes it or makes it; then lays out `runs/NAME/`."""
+"""Walks a plan: fetches, takes each step from the store or has it made; then `runs/NAME/` is laid out."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from runner import evaluate, fetch, fetching, ledger, lock, locking, paths, prepare, report, scrub, train
+from runner import fetch, fetching, ledger, lock, locking, scrub
 from runner.errors import StepError, UsageError
-from runner.evaluate.answers import ANSWERS
-from runner.fetching import InputFile
-from runner.making import Maker, Making, read_rows
+from runner.making import read_rows
 from runner.plan import moves
 from runner.plan import plan as make_plan
-from runner.pool import WorkerLost, seldom_collected
 from runner.record import Record
 from runner.resolving import resolve
-from runner.services import asking
+from runner.runfolder import before, folder, lay_out, of_recipe, remember, tidy
 from runner.serving import engines
 from runner.settings import Settings
 from runner.settings import load as load_settings
 from runner.status import status
+from runner.stepping import Event, Tell, make
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
-from runner.store import Artifact, Store, digest, place, write_atomic
+from runner.store import Artifact, Store, digest
 from runner.store.garbage import announce
-from runner.trouble import os_error
-from runner.unchanged import Changed, inputs, unchanged
 from runner.unset import of_plan
-from runner.yaml12 import dump
 
 if TYPE_CHECKING:
     from runner.net.client import Client
 
 Refresh = Literal["none", "failed", "all"]
 
-MAKERS: Mapping[str, Maker] = {
-    **prepare.MAKERS,
-    **train.MAKERS,
-    **evaluate.MAKERS,
-    **report.MAKERS,
-}
 
-
-@dataclass(frozen=True)
-class Event:
-    """What a run tells: a step `starts`, makes `progress`, is `made`, `waits` for another run that makes it, or was
-    `kept` from an earlier one."""
-
-    what: str
-    step: str
-    stage: Stage
-    why: str = ""
-    done: int = 0
-    of: int = 0
-
-
-Tell = Callable[[Event], None]
 Hold = Callable[[Plan, Store], Plan]
 
 
@@ -75,20 +48,6 @@ class Outcome:
     inconclusive_gates: list[str]
     report: Path | None
     paid: dict[str, dict[str, str]]  # source → tokens and cost of what a model wrote for it
-
-
-def folder(plan: Plan) -> Path:
-    """Where this recipe's run is laid out."""
-    return plan.workspace.root / "runs" / plan.loaded.recipe.name
-
-
-def before(plan: Plan) -> dict[str, Any]:
-    """The ingredients of each step of this recipe's last run."""
-    try:
-        data = json.loads((folder(plan) / "plan.json").read_bytes())
-        return {k: v for k, v in data.items() if isinstance(v, dict)} if isinstance(data, dict) else {}
-    except (OSError, ValueError):
-        return {}
 
 
 class _Walk:
@@ -121,7 +80,7 @@ class _Walk:
         self.made[step.name] = artifact
         if self.remembered.get(step.name) != step.ingredients:
             self.remembered[step.name] = step.ingredients
-            _remember(self.plan, self.remembered)
+            remember(self.plan, self.remembered)
         return artifact
 
     def _make(self, step: Step) -> Artifact | None:
@@ -139,7 +98,7 @@ class _Walk:
                 return None
             why = self.whys[step.name] or "its artifact is damaged"
             self.tell(Event("starts", step.name, step.stage, why))
-            artifact = _make(self.plan, self.store, step, self.made, self.tell, self.settings)
+            artifact = make(self.plan, self.store, step, self.made, self.tell, self.settings)
             self.executed += 1
             self.tell(Event("made", step.name, step.stage))
             return artifact
@@ -211,7 +170,7 @@ def run(
     """
     store = Store(plan.workspace.root)
     with store.locked(plan.loaded.recipe.name):
-        _tidy(plan)
+        tidy(plan)
         plan = hold(plan, store)
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
@@ -229,14 +188,14 @@ def run(
             if step.kind == "task":  # which data those are is known only now
                 hold(plan, store)
             if step.name == "split" and (broken := _budgets(plan, artifact)):
-                _lay_out(plan, walk.made, folder(plan))  # so that what was lost can be looked at
+                lay_out(plan, walk.made, folder(plan))  # so that what was lost can be looked at
                 raise StepError("split", "; ".join(broken))
         made, out = walk.made, folder(plan)
         later = {
             s.name: a for s in plan.steps if (a := made.get(s.name) or store.get(s.fingerprint, verify=False))
         }
-        _lay_out(plan, later, out)
-        if _of_recipe(plan):
+        lay_out(plan, later, out)
+        if of_recipe(plan):
             locking.write(out / "recipe.lock", locking.facts(plan, store), plan.workspace.root)
         whole = made.get("report")
         data = json.loads(whole.file("report.json").read_bytes()) if whole else {"gates": []}
@@ -246,20 +205,6 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
-
-
-def _tidy(plan: Plan) -> None:
-    """Make the run's folder, without what a kill left half written. Raises NeedsTrust for links that lead out of it."""
-    root, out = plan.workspace.root, folder(plan)
-    paths.folder(root, out.relative_to(root))
-    paths.check(root, out / "track")
-    for link in paths.leading_out(
-        out / "track"
-    ):  # a tracker's, of a training that was killed; they are not followed
-        link.unlink()
-    paths.check_all(root, out)
-    for left in out.glob(".*.*.tmp"):
-        left.unlink()
 
 
 def _pinned(plan: Plan, refresh: Refresh) -> Plan:
@@ -293,106 +238,6 @@ def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings) -> None:
         return
 
 
-def _make(
-    plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell, settings: Settings
-) -> Artifact:
-    log = folder(plan) / "logs" / f"{step.name}.log"
-    work = store.work(step.fingerprint)
-
-    def progress(done: int, of: int, what: str) -> None:
-        tell(Event("progress", step.name, step.stage, what, done, of))
-
-    taken = {name: made[name] for name in _inputs(step, made)}
-    try:
-        with (
-            store.making(step.name, step.fingerprint, step.ingredients) as out,
-            asking(settings, store.root, step.name) as ask,
-            seldom_collected(),
-            unchanged(step.name, *_reads(plan, step)),
-        ):
-            MAKERS[step.kind](
-                Making(step, plan, taken, out, work, log, progress, ask, settings.workers, settings)
-            )
-            if step.stage != "prepare":  # data stay as they are; services' words were covered as they came
-                scrub.known(settings=settings).folder(out)
-    except Changed:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    except WorkerLost:
-        what = "a process that worked on it was ended from outside (is memory short?); run it again to go on"
-        raise StepError(step.name, what) from None
-    except OSError as e:
-        raise StepError(step.name, os_error(e)) from e
-    # Only now: until the artifact is whole, checkpoints in here are all there is.
-    shutil.rmtree(work, ignore_errors=True)
-    artifact = store.get(step.fingerprint, verify=False)
-    assert artifact is not None
-    return artifact
-
-
-def _reads(plan: Plan, step: Step) -> tuple[list[InputFile], tuple[InputFile, ...]]:
-    """The user's files that a step reads while it is made, and those of the base model. Answers and lm-eval copy the
-    former first, and look after that."""
-    files = [] if step.kind in ("generate", "lm_eval") else list(inputs(step.details))
-    return files, plan.weights if "model" in step.ingredients or step.kind == "proof" else ()
-
-
-def _inputs(step: Step, made: dict[str, Artifact]) -> list[str]:
-    """The steps whose artifacts a step may read: those that it needs, so that nothing undeclared decides."""
-    return [n for n in step.needs if n in made]
-
-
 def _budgets(plan: Plan, split: Artifact) -> list[str]:
     rows = json.loads(split.file("summary.json").read_bytes())["rows"]
     return ledger.over_budget(rows, plan.loaded.recipe.fail_if)
-
-
-def _remember(plan: Plan, steps: dict[str, Any]) -> None:
-    """What the steps were made of, for the next run to say what changed."""
-    data = json.dumps(steps, indent=1, sort_keys=True).encode()
-    write_atomic(folder(plan) / "plan.json", data, plan.workspace.root)
-
-
-def _of_recipe(plan: Plan) -> bool:
-    """Whether data are prepared: an evaluation without a recipe has none, only those of lm-eval's tasks."""
-    return any(s.kind == "split" for s in plan.steps)
-
-
-def _lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
-    """Fill `runs/NAME/` with links to the artifacts. What an earlier run left of others is removed."""
-    said = plan.loaded.document.data  # with what it extends merged in: it stands for itself
-    data = dump({k: v for k, v in said.items() if k != "extends"}).encode()
-    paths.check_all(plan.workspace.root, out)  # once more: a run takes hours
-    write_atomic(out / ("recipe.yaml" if _of_recipe(plan) else "evaluation.yaml"), data, plan.workspace.root)
-    files: dict[str, tuple[str, str]] = {
-        "data/train.jsonl": ("split", "data/train.jsonl"),
-        "data/validation.jsonl": ("split", "data/validation.jsonl"),
-        "ledger.parquet": ("split", "ledger.parquet"),
-        "data-card.md": ("split", "data-card.md"),
-        "axolotl.yml": ("train", "axolotl.yml"),
-        "report.json": ("report", "report.json"),
-        "report.html": ("report", "report.html"),
-    }
-    if "train" in made:
-        names = [n for n in made["train"].manifest.files if n.startswith(("adapter/", "model/"))]
-        files |= {n: ("train", n) for n in names}
-        if "report" in made:
-            folder = plan.loaded.recipe.adapter.folder
-            files[f"{folder}/README.md"] = ("report", "model-card.md")
-    for name in made:
-        if name.startswith("source."):
-            files[f"rejected/{name[7:]}.jsonl"] = (name, "rejected.jsonl")
-        if name == "filter":  # rows that a filter failed on; no source's name begins so
-            files["rejected/_filters.jsonl"] = (name, "rejected.jsonl")
-        if name.startswith("answers."):
-            _, arm, suite = name.split(".", 2)
-            files[f"answers/{arm}/{suite}.jsonl"] = (name, ANSWERS)
-    for target in ("adapter", "model", "answers", "rejected"):
-        shutil.rmtree(out / target, ignore_errors=True)
-    for target, (step, file) in files.items():
-        (out / target).unlink(missing_ok=True)
-        if step not in made:
-            continue
-        # A source that rejected nothing needs no file that says so.
-        if not target.startswith("rejected/") or made[step].file(file).stat().st_size:
-            place(made[step].file(file), out / target)

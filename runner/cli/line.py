@@ -101,7 +101,7 @@ def plan(
 
     from runner.forecast import forecast
     from runner.provable import unprovable
-    from runner.run import before
+    from runner.runfolder import before
     from runner.sensitivity import lines as seen_lines
     from runner.sensitivity import sensitivity
     from runner.status import status

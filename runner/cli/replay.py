@@ -14,7 +14,7 @@ from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, emit, load
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.run import Tell
+    from runner.stepping import Tell
     from runner.steps import Plan
 
 DIFFERS = 1

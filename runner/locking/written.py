@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,9 @@ def write(path: Path, lock: RecipeLock, root: Path) -> bool:
     """Write the lock, whole or not at all; whether it is another one than was there. Raises NeedsTrust for links below
     the workspace `root`."""
     data = encoded(lock)
-    try:
+    with suppress(OSError):  # none is there, or it cannot be read: writing says what is wrong
         if path.read_bytes() == data:
             return False
-    except OSError:
-        pass  # none is there, or it cannot be read: writing says what is wrong
     path, root = path.absolute(), root.absolute()
     write_atomic(path, data, root if path.is_relative_to(root) else None)
     return True

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner import fetch, run
+from runner import fetch, run, stepping
 from runner.errors import StepError
 from runner.evaluate import lmeval
 from runner.load import load_recipe
@@ -87,9 +87,9 @@ def gone(work: Callable[[Making], None], m: Making) -> None:
 def test_a_source_that_changes_while_it_is_read(
     made: Plan, monkeypatch: pytest.MonkeyPatch, how: Callable[..., None]
 ) -> None:
-    work = run.MAKERS["source"]
+    work = stepping.MAKERS["source"]
     with monkeypatch.context() as patch:
-        patch.setattr(run, "MAKERS", {**run.MAKERS, "source": lambda m: how(work, m)})
+        patch.setattr(stepping, "MAKERS", {**stepping.MAKERS, "source": lambda m: how(work, m)})
         with pytest.raises(
             StepError, match=r"^source.talk: talk.jsonl changed while it was read; .*run it again$"
         ):
@@ -193,6 +193,6 @@ def test_which_steps_read_the_base_model(tmp_path: Path, monkeypatch: pytest.Mon
     workspace = Workspace(tmp_path)
     whole = plan(load_recipe(Path("r.yaml"), workspace), workspace)
     assert {f.name for f in whole.weights} >= {"base/config.json", "base/model.safetensors"}
-    reads = {s.kind for s in whole.steps if run._reads(whole, s)[1]}
+    reads = {s.kind for s in whole.steps if stepping._reads(whole, s)[1]}
     assert reads >= {"render", "preprocess", "proof", "train"}
     assert not reads & {"source", "split", "report"}

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_hub import Hub
 
-from runner import process, run, settings
+from runner import process, settings, stepping
 from runner.errors import StepError
 from runner.jobs.ask import ask
 from runner.jobs.completion import AskJob
@@ -261,10 +261,10 @@ def test_what_a_job_leaves_in_an_artifact(
             f"Made with {CANARIES}, {quote(CANARIES['HF_TOKEN'], safe='')}"
         )
 
-    monkeypatch.setitem(cast(dict[str, Any], run.MAKERS), "train", train)
+    monkeypatch.setitem(cast(dict[str, Any], stepping.MAKERS), "train", train)
     store = Store(tmp_path)
     step = made.step("train")
-    artifact = run._make(made, store, step, {}, lambda event: None, settings.load())
+    artifact = stepping.make(made, store, step, {}, lambda event: None, settings.load())
     assert "Made with {'MIREPOIX_HUB_TOKEN': '****" in artifact.file("adapter/README.md").read_text()
     assert not told(tmp_path)
     assert store.get(step.fingerprint) is not None  # its digests are those of the clean files

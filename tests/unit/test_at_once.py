@@ -12,8 +12,9 @@ from runner import recipe as r
 from runner.fetching import Item
 from runner.load import load_recipe
 from runner.plan import hub_request, plan
-from runner.run import Event, _Walk
+from runner.run import _Walk
 from runner.settings import load
+from runner.stepping import Event
 from runner.steps import Plan
 from runner.store import Store, digest
 from runner.workspace import Workspace

@@ -424,7 +424,7 @@ def test_a_replay_names_the_file_that_differs(home: Path, name: str) -> None:
 def test_a_replay_names_the_first_step_that_differs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe("run", "r.yaml", "--to", "prepare")
     from runner.making import Making
-    from runner.run import MAKERS
+    from runner.stepping import MAKERS
 
     real = MAKERS["split"]
 

@@ -1,0 +1,92 @@
+"""`runs/NAME/`: what a run remembers of the last one, and how its artifacts are laid out for people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from runner import paths
+from runner.evaluate.answers import ANSWERS
+from runner.steps import Plan
+from runner.store import Artifact, place, write_atomic
+from runner.yaml12 import dump
+
+
+def folder(plan: Plan) -> Path:
+    """Where this recipe's run is laid out."""
+    return plan.workspace.root / "runs" / plan.loaded.recipe.name
+
+
+def before(plan: Plan) -> dict[str, Any]:
+    """The ingredients of each step of this recipe's last run."""
+    try:
+        data = json.loads((folder(plan) / "plan.json").read_bytes())
+        return {k: v for k, v in data.items() if isinstance(v, dict)} if isinstance(data, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def tidy(plan: Plan) -> None:
+    """Make the run's folder, without what a kill left half written. Raises NeedsTrust for links that lead out of it."""
+    root, out = plan.workspace.root, folder(plan)
+    paths.folder(root, out.relative_to(root))
+    paths.check(root, out / "track")
+    # A tracker's, of a training that was killed; they are not followed.
+    for link in paths.leading_out(out / "track"):
+        link.unlink()
+    paths.check_all(root, out)
+    for left in out.glob(".*.*.tmp"):
+        left.unlink()
+
+
+def remember(plan: Plan, steps: dict[str, Any]) -> None:
+    """What the steps were made of, for the next run to say what changed."""
+    data = json.dumps(steps, indent=1, sort_keys=True).encode()
+    write_atomic(folder(plan) / "plan.json", data, plan.workspace.root)
+
+
+def of_recipe(plan: Plan) -> bool:
+    """Whether data are prepared: an evaluation without a recipe has none, only those of lm-eval's tasks."""
+    return any(s.kind == "split" for s in plan.steps)
+
+
+def lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
+    """Fill `runs/NAME/` with links to the artifacts. What an earlier run left of others is removed."""
+    said = plan.loaded.document.data  # with what it extends merged in: it stands for itself
+    data = dump({k: v for k, v in said.items() if k != "extends"}).encode()
+    paths.check_all(plan.workspace.root, out)  # once more: a run takes hours
+    write_atomic(out / ("recipe.yaml" if of_recipe(plan) else "evaluation.yaml"), data, plan.workspace.root)
+    files: dict[str, tuple[str, str]] = {
+        "data/train.jsonl": ("split", "data/train.jsonl"),
+        "data/validation.jsonl": ("split", "data/validation.jsonl"),
+        "ledger.parquet": ("split", "ledger.parquet"),
+        "data-card.md": ("split", "data-card.md"),
+        "axolotl.yml": ("train", "axolotl.yml"),
+        "report.json": ("report", "report.json"),
+        "report.html": ("report", "report.html"),
+    }
+    if "train" in made:
+        names = [n for n in made["train"].manifest.files if n.startswith(("adapter/", "model/"))]
+        files |= {n: ("train", n) for n in names}
+        if "report" in made:
+            trained = plan.loaded.recipe.adapter.folder
+            files[f"{trained}/README.md"] = ("report", "model-card.md")
+    for name in made:
+        if name.startswith("source."):
+            files[f"rejected/{name[7:]}.jsonl"] = (name, "rejected.jsonl")
+        if name == "filter":  # rows that a filter failed on; no source's name begins so
+            files["rejected/_filters.jsonl"] = (name, "rejected.jsonl")
+        if name.startswith("answers."):
+            _, arm, suite = name.split(".", 2)
+            files[f"answers/{arm}/{suite}.jsonl"] = (name, ANSWERS)
+    for target in ("adapter", "model", "answers", "rejected"):
+        shutil.rmtree(out / target, ignore_errors=True)
+    for target, (step, file) in files.items():
+        (out / target).unlink(missing_ok=True)
+        if step not in made:
+            continue
+        # A source that rejected nothing needs no file that says so.
+        if not target.startswith("rejected/") or made[step].file(file).stat().st_size:
+            place(made[step].file(file), out / target)
