@@ -13,6 +13,7 @@ from runner.record import Probe
 from runner.recorded import World
 from runner.registry import Wanted, plugins
 from runner.suite import Suite
+from runner.wording import nearest
 from runner.workspace import Workspace
 
 
@@ -44,6 +45,11 @@ def wrong(suite: Suite, workspace: Workspace) -> Iterator[Problem]:
                 continue
             if not probe.messages:
                 yield Problem(shown, n, 1, "", "not a probe: no messages")
+            elif probe.messages[-1].role in ("assistant", "system"):
+                what = f"probe {probe.id!r} asks nothing: its last message is the {probe.messages[-1].role}'s"
+                yield Problem(shown, n, 1, "", what)
+            if not all(text.strip() for text in probe.then):
+                yield Problem(shown, n, 1, "", f"probe {probe.id!r}: a turn of `then` says nothing")
             try:
                 World(probe.world)
             except ValueError as e:
@@ -55,6 +61,10 @@ def wrong(suite: Suite, workspace: Workspace) -> Iterator[Problem]:
             if fault := next(filter(None, map(toolschema.unfit, probe.tools)), ""):
                 yield Problem(shown, n, 1, "", f"probe {probe.id!r}: {fault}")
                 continue
+            tools = [str(t["function"]["name"]) for t in probe.tools]
+            if other := next((r.name for r in probe.world if r.name not in tools), None):
+                what = f"probe {probe.id!r}: its world records the tool {other!r}, which it has not"
+                yield Problem(shown, n, 1, "", what + nearest(other, tools))
             try:
                 if wants and probe.messages:
                     wants(probe)

@@ -17,7 +17,9 @@ def tasks(doc: Yaml, wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
     yield from _files(wanted, workspace)
     own = [t for t in wanted.tasks if not workspace.named("evals", f"tasks/{t}.yaml")]
     for i, task in enumerate(wanted.tasks):
-        if task in own and (what := _unknown(task, workspace)):
+        if task in wanted.tasks[:i]:
+            yield doc.problem(("lm_eval", "tasks", i), f"the task {task!r} is named twice", at_value=True)
+        elif task in own and (what := _unknown(task, workspace)):
             yield doc.problem(("lm_eval", "tasks", i), what, at_value=True)
     for task in wanted.revisions:
         if task not in own:
@@ -56,6 +58,6 @@ def _unknown(task: str, workspace: Workspace) -> str:
         return f"{task} is a group of lm-eval's tasks; name those that you mean{some}"
     files = [path.stem for _, path in workspace.glob("evals/tasks/*.yaml")]
     # There are thousands: only those that begin alike are compared.
-    near = nearest(task, [*files, *(t for t in known if t[:1] == task[:1])])
+    near = nearest(task, [*files, *(t for t in known if t[:1].lower() == task[:1].lower())])
     missing = "" if known else " (lm-eval is not installed: pip install 'mirepoix[eval]')"
     return f"no task file evals/tasks/{task}.yaml, and lm-eval has no such task{missing}{near}"

@@ -119,6 +119,8 @@ def test_metrics_are_those_of_its_file(tmp_path: Path) -> None:
     ("lm_eval", "says"),
     [
         ("{tasks: [helaswag]}", r"own\.yaml:3:19: .*lm-eval has no such task \(did you mean hellaswag\?\)"),
+        ("{tasks: [Hellaswag]}", r"did you mean hellaswag\?"),
+        ("{tasks: [hellaswag, hellaswag]}", r"own\.yaml:3:30: .*'hellaswag' is named twice"),
         ("{tasks: [everyday_fact]}", r"did you mean everyday_facts\?"),
         ("{tasks: [mmlu]}", r"mmlu is a group of lm-eval's tasks; name those that you mean, such as mmlu_"),
         ("{tasks: [wikitext, hellaswag], revisions: {helaswag: abc}}", r"did you mean hellaswag\?"),

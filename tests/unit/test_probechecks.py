@@ -147,3 +147,18 @@ def test_a_task_file_with_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / "evals/suites/few.yaml").write_text("suite: 1\nname: few\nlm_eval: {tasks: [evil]}\n")
     with pytest.raises(RecipeError, match=r"evil\.yaml:2:14: doc_to_text: tag !function is not allowed"):
         load_suite("few", Workspace(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("probe", "what"),
+    [
+        ({"then": ["And now?", " "], "expect": {"turns": [[], [], []]}}, "a turn of `then` says nothing"),
+        ({"tools": tool(), "world": [{"name": "v", "arguments": {}, "result": 1}]}, "records the tool 'v', which it has not"),
+        ({"world": [{"name": "w", "arguments": {}, "result": 1}]}, "records the tool 'w', which it has not"),
+        ({"messages": [{"role": "assistant", "content": "Well?"}]}, "asks nothing: its last message is the assistant's"),
+        ({"messages": [{"role": "system", "content": "Be brief."}]}, "asks nothing: its last message is the system's"),
+    ],
+)  # fmt: skip
+def test_talks_that_nobody_could_have(tmp_path: Path, probe: dict[str, Any], what: str) -> None:
+    (said,) = wrong(tmp_path, "tool_use: {}", {"expect": {"calls": []}} | probe)
+    assert said.startswith("evals/probes/few.jsonl:1:1: probe 'p1'") and what in said
