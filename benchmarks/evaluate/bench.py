@@ -48,6 +48,19 @@ def timed(argv: list[str], cwd: Path) -> float:
     return time.perf_counter() - start
 
 
+def asked(out: Path) -> list[dict[str, Any]]:
+    """What a job is told of the probes, its answers going below `out`."""
+    return [
+        {
+            "arm": "tuned",
+            "probes": str(SHIPPED / "probes" / name),
+            "out": str(out / name / "said.jsonl"),
+            "max_new_tokens": most,
+        }
+        for name, most in SETS
+    ]
+
+
 class Bench:
     def __init__(self, run: Run, root: Path) -> None:
         self.run, self.root = run, root
@@ -70,16 +83,7 @@ class Bench:
     def answers(self) -> dict[str, Any]:
         out = self.root / "answers"
         shutil.rmtree(out, ignore_errors=True)
-        sets = [
-            {
-                "arm": "tuned",
-                "probes": str(SHIPPED / "probes" / name),
-                "out": str(out / name / "said.jsonl"),
-                "max_new_tokens": most,
-            }
-            for name, most in SETS
-        ]
-        seconds = self.job("generate", sets=sets)
+        seconds = self.job("generate", sets=asked(out))
         said = {}
         for name, _ in SETS:
             for line in (out / name / "said.jsonl").read_text(encoding="utf-8").splitlines():

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import SETS, SHIPPED, likeness, paired, summary, timed
+from bench import SETS, SHIPPED, asked, likeness, paired, summary, timed
 
 from runner import settings
 from runner.evaluate.asking import AT_ONCE
@@ -36,16 +36,7 @@ class Bench:
     def ours(self) -> dict[str, Any]:
         out = self.root / "answers"
         shutil.rmtree(out, ignore_errors=True)
-        sets = [
-            {
-                "arm": "tuned",
-                "probes": str(SHIPPED / "probes" / name),
-                "out": str(out / name / "said.jsonl"),
-                "max_new_tokens": most,
-            }
-            for name, most in SETS
-        ]
-        job = {"url": self.url, "model": "tuned", "engine": "vLLM", "sets": sets, "without": "base"}
+        job = {"url": self.url, "model": "tuned", "engine": "vLLM", "sets": asked(out), "without": "base"}
         job |= {"store": str(self.root / "store"), "pace": "1000", "at_once": str(AT_ONCE)}
         (self.root / "ask.json").write_text(json.dumps(job))
         seconds = timed([sys.executable, "-m", "runner.jobs.ask", str(self.root / "ask.json")], self.root)
