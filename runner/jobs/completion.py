@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from runner.calls import CLOSE, OPEN
 from runner.errors import StepError, safe
 from runner.jobs.drawing import seed_of
+from runner.jobs.probeset import ProbeSet
 from runner.record import Answer, FunctionCall, Message, Probe, ToolCall
 
 _FINISHED: dict[str | None, Literal["stop", "length"]] = {
@@ -20,17 +21,9 @@ _FINISHED: dict[str | None, Literal["stop", "length"]] = {
 }  # fmt: skip
 
 
-class AskSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """As a ProbeSet of `generate`, and what an endpoint can be told besides."""
+class AskSet(ProbeSet, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an endpoint can be told besides."""
 
-    arm: str
-    probes: str
-    out: str
-    max_new_tokens: Annotated[int, Meta(ge=1)] = 256
-    temperature: Annotated[float, Meta(ge=0)] = 0.0
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    repeats: Annotated[int, Meta(ge=1)] = 1
-    rounds: Annotated[int, Meta(ge=1)] = 4
     tool_choice: Literal["auto", "required", "none"] = "auto"
     strict: bool = False
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from runner import templates
 from runner.calls import MARKS, form_of, parse_answer
@@ -24,24 +24,10 @@ from runner.jobs.drawing import Draw, drawing, seed_of
 from runner.jobs.job import Job, command, progress, read_rows
 from runner.jobs.journal import Journal, line_key
 from runner.jobs.loading import Loaded, load
+from runner.jobs.probeset import ProbeSet
 from runner.jobs.talking import Talk, rehearsed
 from runner.record import Answer, Probe
 from runner.store import write_atomic
-
-
-class ProbeSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`probes` is a JSONL file of Probe; `out` the file of their answers, each set's in a folder of its own; `arm` is
-    written into every answer. With a `temperature`, answers are drawn, `repeats` of them to each probe. A probe's world
-    answers calls `rounds` times at most."""
-
-    arm: str
-    probes: str
-    out: str
-    max_new_tokens: Annotated[int, Meta(ge=1)] = 256
-    temperature: Annotated[float, Meta(ge=0)] = 0.0
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    repeats: Annotated[int, Meta(ge=1)] = 1
-    rounds: Annotated[int, Meta(ge=1)] = 4
 
 
 class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
