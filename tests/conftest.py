@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Callable
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,40 @@ import pytest
 
 # Tests talk to loopback only, whoever runs them. Libraries read this once, when they are imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# What is remembered of the stores that tests make is theirs, and goes with them; a fork of ours leaves it there.
+_STATE, _OURS = tempfile.mkdtemp(prefix="mirepoix-state-"), os.getpid()
+os.environ["XDG_STATE_HOME"] = _STATE
+os.environ.pop("MIREPOIX_STATE", None)
+
+
+@atexit.register
+def _forget() -> None:
+    if os.getpid() == _OURS:
+        shutil.rmtree(_STATE, ignore_errors=True)
+
 
 # Knows no tools: what a template loses must be found out.
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+@pytest.fixture
+def ends() -> Iterator[None]:
+    """For tests of what must not grow out of all bounds: that takes hours, and this gives it a minute of the processor.
+
+    No measure of speed: those are under benchmarks/.
+    """
+
+    def too_long(*_: object) -> None:
+        raise AssertionError("a minute of the processor, and no end")
+
+    before = signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, 60)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import json
 import random
 import re
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -516,10 +515,9 @@ def test_any_result_can_be_read(result: Any) -> None:
         "1",
     ],
 )
-def test_long_nonsense_is_judged_in_reasonable_time(piece: str) -> None:
-    start = time.process_time()
+@pytest.mark.usefixtures("ends")
+def test_long_nonsense_is_judged_to_its_end(piece: str) -> None:
     scores(WEEKEND, said((piece * LONGEST)[:LONGEST]))
-    assert time.process_time() - start < 10
 
 
 def test_a_deep_result_is_read_as_far_as_it_goes() -> None:

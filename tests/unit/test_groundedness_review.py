@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -113,14 +112,13 @@ def test_differences_of_places(text: str, right: bool) -> None:
     assert (faults(CITIES, text) == []) == right
 
 
-def test_many_differences_in_a_long_series_take_little_time() -> None:
+@pytest.mark.usefixtures("ends")
+def test_many_differences_in_a_long_series_come_to_an_end() -> None:
     hours = [
         {"time": f"2026-03-{2 + i // 24:02}T{i % 24:02}:00"} | {f"field_{k}": i % 17 + k for k in range(8)}
         for i in range(168)
     ]
-    start = time.process_time()
     faults({"hourly": hours}, "It is 29 degrees warmer on Tuesday than on Monday. " * 100)
-    assert time.process_time() - start < 10
 
 
 def test_no_more_pairs_than_so_many_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

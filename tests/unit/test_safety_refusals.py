@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -161,7 +159,6 @@ def test_any_text_has_a_verdict(text: str) -> None:
         "a" * 50,
     ],
 )
-def test_long_texts_take_no_time(piece: str) -> None:
-    start = time.perf_counter()
+@pytest.mark.usefixtures("ends")
+def test_long_texts_are_read_to_their_end(piece: str) -> None:
     read(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - start < 1

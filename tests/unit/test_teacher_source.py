@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -730,12 +729,11 @@ def test_half_a_fence_is_no_json(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", [" ", "\n", "a ", "\n```", "```json\n"])
-def test_an_answer_of_blanks_and_fences_takes_no_time(piece: str) -> None:
-    start = time.perf_counter()
+@pytest.mark.usefixtures("ends")
+def test_an_answer_of_blanks_and_fences_is_read_to_its_end(piece: str) -> None:
     for end in ("", "x", "```"):
         with pytest.raises(answers.Unfit):
             answers.parsed("```json\n" + piece * 200_000 + end, {})
-    assert time.perf_counter() - start < 2
 
 
 def test_a_number_too_large_to_divide_is_unfit() -> None:

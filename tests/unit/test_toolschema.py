@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -73,13 +72,12 @@ def test_items_are_unique_where_the_library_says_so(items: list[Any]) -> None:
     assert errors({"uniqueItems": False}, [*items, *items]) == []
 
 
-def test_many_objects_are_compared_in_no_time() -> None:
-    items = [{"n": n} for n in range(20_000)]
-    start = time.perf_counter()
+@pytest.mark.usefixtures("ends")
+def test_many_objects_are_not_compared_pair_by_pair() -> None:
+    items = [{"n": n} for n in range(100_000)]
     assert errors({"uniqueItems": True}, items) == []
     assert errors({"uniqueItems": True}, [*items, {"n": 7.0}]) == ["holds the same item twice"]
     assert errors({"uniqueItems": True}, "aa") == []
-    assert time.perf_counter() - start < 2
 
 
 def test_a_row_with_such_a_schema_is_dropped_with_its_reason() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -167,10 +166,9 @@ def laughs(levels: int, width: int) -> str:
     ],
     ids=["laughs", "long laughs", "brackets", "braces", "dashes", "values", "size", "digits"],
 )
+@pytest.mark.usefixtures("ends")
 def test_bombs_are_refused_before_they_go_off(text: str, what: str) -> None:
-    began = time.process_time()
     assert what in problems(text)[0]
-    assert time.process_time() - began < 10
 
 
 def test_bytes_that_are_not_utf8_are_placed() -> None:
