@@ -16,7 +16,19 @@ from runner import ending
 if Path(sys.argv[0]).name == "recipe":  # the verbs take a moment to load
     ending.for_good()
 
-from runner.cli import about, common, compare, evaluating, line, replay, results, rows, serving, storing
+from runner.cli import (
+    about,
+    common,
+    compare,
+    evaluating,
+    line,
+    replay,
+    results,
+    rows,
+    serving,
+    signing,
+    storing,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +40,7 @@ def main() -> None:
 for verb in (
     line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.report, about.doctor, about.schema,
     compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push, storing.gc,
-    replay.lock, replay.replay,
+    replay.lock, replay.replay, signing.sign, signing.verify,
 ):  # fmt: skip
     main.add_command(verb)
 

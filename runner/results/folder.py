@@ -27,7 +27,7 @@ def refuse(target: Path) -> None:
         raise UsageError(f"{str(target)!r} is there already, and is no folder; name another with --to")
     if not target.is_dir() or not any(target.iterdir()):
         return
-    ours = _ours(target)
+    ours = written(target)
     if ours is None:
         raise UsageError(
             f"{str(target)!r} holds files that this did not write; name another folder with --to"
@@ -41,7 +41,8 @@ def refuse(target: Path) -> None:
             raise UsageError(f"{what}; move it away, or name another folder with --to")
 
 
-def _ours(target: Path) -> dict[str, str] | None:
+def written(target: Path) -> dict[str, str] | None:
+    """Names and sha256 of what was exported into a folder; None where it was not."""
     try:
         data = json.loads((target / MARK).read_bytes())
     except (OSError, ValueError):

@@ -15,7 +15,7 @@ from runner import library, locking, scrub
 from runner.errors import StepError, UsageError
 from runner.locking import RAW
 from runner.locking.drift import INPUTS
-from runner.results import folder
+from runner.results import folder, signing
 from runner.results.finished import DATA, Finished
 from runner.settings import Settings
 from runner.steps import Plan
@@ -120,9 +120,12 @@ def _alike(run: Finished, filling: Path, left_out: set[str]) -> None:
     """Whether the folder means the same: a pattern of the recipe may take what we have written there, too."""
     if any(not name.startswith(f"{RAW}/") for name in left_out):
         return  # it cannot be planned yet; who puts the rest there is told by --locked
-    (filling / folder.MARK).touch()
+    later = (filling / folder.MARK, filling / signing.NAME)
+    for path in later:
+        path.touch()
     plan = run.plan(Workspace(filling))
-    (filling / folder.MARK).unlink()
+    for path in later:
+        path.unlink()
     found = [d for d in locking.drifts(run.lock, plan, Store(filling)) if d.kind in INPUTS]
     if found:
         told = "; ".join(f"{d.name}: {d}" for d in found[:5])

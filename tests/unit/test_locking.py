@@ -21,6 +21,7 @@ from runner import library, locking
 from runner.cli import main
 from runner.load import load_recipe
 from runner.plan import plan
+from runner.results import signing
 from runner.results.finished import DATA
 from runner.store import Store
 from runner.workspace import Workspace
@@ -498,11 +499,24 @@ def test_a_whole_run_is_a_folder_that_another_team_runs_as_it_is(
     assert files(home) == before
     assert not any(b"sk-canary" in raw or str(tmp_path).encode() in raw for raw in there.values())
     monkeypatch.chdir(tmp_path / "out")
+    signed = signing.sign(tmp_path / "out", key_of(tmp_path), str)
+    assert signed.files == len(there)
     recipe("run", "t.yaml", "--locked", "--to", "prepare")
     assert prepared() == data
     for line in Path("data.sha256").read_text().splitlines():
         sha256, name = line.split("  ")
         assert hashlib.sha256(Path(name).read_bytes()).hexdigest() == sha256
+
+
+def key_of(folder: Path) -> Path:
+    """A key to sign with."""
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    made = ec.generate_private_key(ec.SECP256R1())
+    path = folder / "key.pem"
+    path.write_bytes(made.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
+    return path
 
 
 def _refused(home: Path, tmp_path: Path) -> str:
@@ -576,6 +590,13 @@ def test_a_pattern_that_would_take_what_the_export_writes_is_seen(home: Path, tm
     text = '  - text: {files: ["*.md"]}\n    name: notes\n    chat: {passages: {words: [5, 60]}}\n'
     Path("r.yaml").write_text(RECIPE.replace("split:", text + "split:"))
     assert "README.md" in _refused(home, tmp_path)
+
+
+def test_a_pattern_that_would_take_a_signature_is_seen(home: Path, tmp_path: Path) -> None:
+    (home / "notes.sig").write_text(row(97))
+    text = '  - jsonl: {files: ["*.sig"]}\n    name: notes\n'
+    Path("r.yaml").write_text(RECIPE.replace("split:", text + "split:"))
+    assert "model.sig" in _refused(home, tmp_path)
 
 
 def test_what_is_too_large_is_named_and_its_place_is_held(
