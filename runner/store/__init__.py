@@ -7,6 +7,7 @@ Digests are checked when an artifact is used; one that does not hold is set asid
     files      old or new, never half; canonical JSON
     locks      one process at a time, held by the kernel
     manifest   what an artifact says of itself
+    statement  the same in the words of in-toto and SLSA
     garbage    what nobody needs
 
 Several runs may be at work at once: a step is made under the lock of its fingerprint, a run is laid out under the
@@ -27,6 +28,7 @@ from runner.errors import Locked
 from runner.store.files import canonical, digest, file_digest, fsync, place, write_atomic
 from runner.store.locks import Locks
 from runner.store.manifest import VERSION, Artifact, Manifest, read, write
+from runner.store.statement import folder_digest, here, stated
 
 __all__ = (
     "VERSION", "Artifact", "Manifest", "Store", "canonical", "digest", "file_digest", "fsync", "place", "write_atomic",
@@ -123,7 +125,7 @@ class Store:
             fsync(temporary / name)
             (temporary / name).chmod(0o444)  # runs/ links to it: an edit there would damage it here
         with (temporary / "manifest.json").open("wb") as f:
-            f.write(write(Manifest(VERSION, step, fingerprint, ingredients, files)))
+            f.write(write(self._manifest(step, fingerprint, ingredients, files)))
             f.flush()
             os.fsync(f.fileno())
         for folder in {temporary, *(p for p in temporary.rglob("*") if p.is_dir())}:
@@ -133,6 +135,17 @@ class Store:
             self._quarantine(final)
         temporary.rename(final)
         fsync(final.parent)
+
+    def _manifest(
+        self, step: str, fingerprint: str, ingredients: dict[str, Any], files: dict[str, str]
+    ) -> Manifest:
+        needs = {}
+        for name, needed in ingredients.get("needs", {}).items():
+            with suppress(OSError):
+                if (there := read((self.path(needed) / "manifest.json").read_bytes())) is not None:
+                    needs[name] = folder_digest(there.files)
+        said = stated(step, fingerprint, ingredients, files, needs, here())
+        return Manifest(VERSION, step, fingerprint, ingredients, files, said)
 
     def used(self, artifact: Artifact) -> None:
         """Note that it was of use now: `recipe gc --older` goes by that, and nothing else."""

@@ -1,6 +1,6 @@
 """What an artifact says of itself: `manifest.json`, in a format with a version.
 
-Each version that was ever released is read for ever (tests/fixtures/formats has an artifact of each): a new one gets
+Each version that was ever released is read for ever (tests/formats has an artifact of each): a new one gets
 an entry in READERS, which makes of its struct what is worked with today.
 """
 
@@ -14,17 +14,28 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-VERSION = 1
+from runner.store.statement import Statement, stated, subjects
+
+VERSION = 2
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was made: which step, out of which ingredients, and the sha256 of every file."""
+    """What was made: which step, out of which ingredients, and the sha256 of every file; and a statement of all that.
+
+    The statement is None in what version 1 left; `said` is what can be said of that, too.
+    """
 
     version: int
     step: str
     fingerprint: str
     ingredients: dict[str, Any]
     files: dict[str, str]
+    statement: Statement | None = None
+
+    @property
+    def said(self) -> Statement:
+        """The statement; of an artifact of version 1 what can be said: not who made it, nor which bytes it needed."""
+        return self.statement or stated(self.step, self.fingerprint, self.ingredients, self.files, {}, {})
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,27 @@ class _Versioned(Struct):
     version: int
 
 
-READERS: dict[int, Callable[[bytes], Manifest]] = {
-    1: lambda raw: msgspec.json.decode(raw, type=Manifest),
-}
+class _First(Struct, forbid_unknown_fields=True):
+    version: int
+    step: str
+    fingerprint: str
+    ingredients: dict[str, Any]
+    files: dict[str, str]
+
+
+def _first(raw: bytes) -> Manifest:
+    m = msgspec.json.decode(raw, type=_First)
+    return Manifest(m.version, m.step, m.fingerprint, m.ingredients, m.files)
+
+
+def _second(raw: bytes) -> Manifest:
+    m = msgspec.json.decode(raw, type=Manifest)
+    if m.statement is None or m.statement.subject != subjects(m.files):
+        raise msgspec.ValidationError("its statement is of other files")
+    return m
+
+
+READERS: dict[int, Callable[[bytes], Manifest]] = {1: _first, 2: _second}
 
 
 def read(raw: bytes) -> Manifest | None:
