@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 
-from runner import armchecks, gatechecks, library, probechecks, sourcechecks, taskchecks, trainchecks
+from runner import (
+    armchecks,
+    gatechecks,
+    library,
+    probechecks,
+    sourcechecks,
+    taskchecks,
+    templatechecks,
+    trainchecks,
+)
 from runner import recipe as r
 from runner.errors import Problem
 from runner.judging.bench import same_model
@@ -168,15 +177,7 @@ def templates() -> dict[str, str]:
 
 def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]:
     if model.template.endswith(".jinja"):
-        found = workspace.find(model.template)
-        if found is None or not found.is_file():
-            yield doc.problem(("model", "template"), f"no file {model.template!r}", at_value=True)
-        else:
-            try:
-                found.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                what = f"{model.template!r} is not UTF-8 text"
-                yield doc.problem(("model", "template"), what, at_value=True)
+        yield from templatechecks.template(doc, model, workspace)
     elif model.template != "model" and model.template not in templates():
         hint = nearest(model.template, [*templates(), "model"])
         yield doc.problem(("model", "template"), f"no template {model.template!r}{hint}", at_value=True)
@@ -193,6 +194,8 @@ def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]
     elif local is not None:
         for what in _model_folder(local):
             yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
+        if model.template == "model":
+            yield from templatechecks.own_template(doc, model, local)
 
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -7,7 +7,7 @@ Axolotl) gets a template whose work, memory, output and nesting are counted. It 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -98,6 +98,11 @@ def _environment(original: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _compiled(original: Any, text: str) -> Capped:
+    return compiled(lambda: _environment(original), text)
+
+
+def compiled(made: Callable[[], Any], text: str) -> Capped:
+    """The template in the environment that `made` gives. Raises TooMuch, TemplateError."""
     from jinja2 import TemplateError, TemplateSyntaxError
 
     if len(text) > TEXT:
@@ -105,7 +110,7 @@ def _compiled(original: Any, text: str) -> Capped:
     with _LOCK:
         purse.fill(None)  # the compiler works constants out
         try:
-            env = _environment(original)
+            env = made()
             tree = metered_tree(env.parse(text))
             return Capped(env.from_string(tree.set_environment(env)))
         except (RecursionError, MemoryError, SyntaxError):

@@ -18,6 +18,7 @@ from runner import chat, cli, templates
 from runner.errors import StepError
 from runner.evaluate.askable import _faults
 from runner.record import Message, Probe, Record
+from runner.templates import review
 
 MESSAGES: Any = [
     {"role": "user", "content": "Where is the eel? " * 5},
@@ -193,8 +194,8 @@ CHATML += "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     [
         (each(each("{{ i }}")), "takes too much work or memory: loops, calls or texts that it makes grow out of all "
          "proportion (line 1), even in a question and its answer"),
-        ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "nests too deep, or calls itself without end, even in a "
-         "question and its answer"),
+        ("{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}", "nests too deep, or calls itself without end (line 1), "
+         "even in a question and its answer"),
         ("{% if 'SPRING' in messages[0].content %}\n{{ 'a' * 3000000000 }}{% endif %}" + CHATML,
          "takes too much work or memory: loops, calls or texts that it makes grow out of all proportion (line 2), in "
          "record talk/talk/2"),
@@ -216,6 +217,19 @@ def test_preparing(
     assert f"render: the template 'own.jinja' {said}; correct it, or name another" in " ".join(
         done.stderr.split()
     )
+
+
+def test_check_knows_what_transformers_knows() -> None:
+    """`recipe check` reads templates in an environment of its own, without importing transformers."""
+    from transformers.utils import chat_template_utils as theirs
+
+    uncapped()
+    own, its = review.like_transformers(), theirs._compile_jinja_template("x").environment
+    assert own.filters.keys() == its.filters.keys()
+    assert own.tests.keys() == its.tests.keys()
+    assert (own.trim_blocks, own.lstrip_blocks) == (its.trim_blocks, its.lstrip_blocks)
+    tags = [{tag for extension in env.iter_extensions() for tag in extension.tags} for env in (own, its)]
+    assert tags[0] == tags[1]
 
 
 HOSTILE = "{% if 'SPRING' in messages[0].content %}{{ 'a' * 3000000000 }}{% endif %}" + CHATML
