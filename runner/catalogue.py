@@ -26,7 +26,7 @@ def catalogue(kind: str, workspace: Path) -> list[dict[str, Any]]:
         place = Workspace(workspace)
         return [{"name": n, "about": _suite(n, place)} for n in suite_names(place)]
     if kind == "store":
-        return [_held(*one) for one in use(Store(workspace)).items()]
+        return [_held(*one) for one in use(Store(workspace, shown=True)).items()]
     if kind == "models":
         return [_model(p) for p in sorted((library.shelf("recipes") / "base").glob("*.yaml"))]
     reports = sorted((workspace / "runs").glob("*/plan.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,9 +24,9 @@ LINE = 160
 
 
 class _Preview:
-    def __init__(self, plan: Plan, client: Client, settings: Settings) -> None:
+    def __init__(self, plan: Plan, client: Client, settings: Settings, root: Path) -> None:
         self.plan, self.client, self.settings = plan, client, settings
-        self.root = Store(plan.workspace.root).root
+        self.root = root
         self.seed = plan.loaded.recipe.seed
 
     def rows(self, source: str) -> Iterator[Record | Rejected]:
@@ -48,8 +49,10 @@ def preview(plan: Plan, settings: Settings, count: int) -> Iterator[dict[str, An
     from runner.net.client import Client
 
     # One after the other: who looks at five records should not wait for, or ask for, what comes after them.
-    with Client(settings, Store(plan.workspace.root).root, ahead=1) as client:
-        look = _Preview(plan, client, settings)
+    store = Store(plan.workspace.root)
+    root = store.folder() if plan.fetches else store.root
+    with Client(settings, root, ahead=1) as client:
+        look = _Preview(plan, client, settings, root)
         for spec in plan.loaded.recipe.sources:
             found: dict[str, Any] = {"source": spec.name, "records": [], "rejected": [], "error": None}
             rows = look.rows(spec.name)

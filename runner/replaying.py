@@ -133,7 +133,7 @@ def _bring(of: Finished, here: Plan, store: Store, scratch: Path) -> None:
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path.resolve())
-    mine = Store(scratch)
+    mine = store.beget(scratch)
     for fetch in here.fetches:
         items = of.lock.fetched[fetch.source.name].items
         for item in items:

@@ -71,6 +71,13 @@ SETTINGS: dict[str, Setting] = {
         "", "Python of an environment of its own that holds vLLM: `recipe serve` starts it with that."
     ),
     "workers": Setting("", "Processes that prepare data; they decide no byte of it. Default: one a core."),
+    "trackers": Setting(
+        "", "wandb, several with commas: trackers that recipes may send to without --trust trackers."
+    ),
+    "state": Setting(
+        "",
+        "Folder that remembers which stores are yours. Default: mirepoix in $XDG_STATE_HOME, else in ~/.local/state.",
+    ),
 }
 
 
@@ -78,16 +85,28 @@ def _variable(name: str) -> str:
     return f"MIREPOIX_{name.upper()}"
 
 
-def _file(environ: Mapping[str, str]) -> Path:
+def _home(variable: str, below: str, environ: Mapping[str, str]) -> Path | None:
+    """A folder of the user's, by the XDG base directories, which take no relative ones; None for who has no home."""
+    if (named := Path(environ.get(variable, ""))).is_absolute():
+        return named
+    try:
+        return Path.home() / below
+    except RuntimeError:  # a number that no account of this machine has, in a container
+        return None
+
+
+def _file(environ: Mapping[str, str]) -> Path | None:
     if named := environ.get("MIREPOIX_SETTINGS"):
         return Path(named)
-    home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "mirepoix" / "settings.toml"
+    home = _home("XDG_CONFIG_HOME", ".config", environ)
+    return home / "mirepoix" / "settings.toml" if home else None
 
 
-def _read(path: Path, named: bool) -> dict[str, Any]:
+def _read(path: Path | None, named: bool) -> dict[str, Any]:
     import tomllib
 
+    if path is None:
+        return {}
     try:
         return dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -117,6 +136,25 @@ class Settings:
         if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= 1024:
             raise UsageError(f"the setting workers must be a number from 1 to 1024, not {said!r}")
         return int(said)
+
+    @property
+    def state(self) -> Path | None:
+        """The folder of what is remembered from run to run; None where there is none. Raises UsageError.
+
+        Never one that is named from where we are: that may be a workspace of somebody else.
+        """
+        if said := self.values["state"]:
+            path = Path(said).expanduser()
+            if not path.is_absolute():
+                raise UsageError(f"the setting state must be an absolute path, not {said!r}")
+            return path
+        home = _home("XDG_STATE_HOME", ".local/state", os.environ)
+        return home / "mirepoix" if home and home.is_absolute() else None
+
+    @property
+    def trackers(self) -> frozenset[str]:
+        """The trackers that recipes may send to, by the user's own word."""
+        return frozenset(filter(None, map(str.strip, self.values["trackers"].split(","))))
 
     @property
     def endpoints(self) -> dict[str, tuple[str, str]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.steps import Plan
     from runner.workspace import Workspace
 
+_TRUSTED = "mirepoix.trust"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -66,6 +67,10 @@ def command(function: F) -> F:
     def worded(*args: Any, **kwargs: Any) -> int:
         as_json = kwargs["as_json"]
         try:
+            if "store" in (*kwargs.get("trust", ()), *click.get_current_context().meta.get(_TRUSTED, ())):
+                from runner.store import marks
+
+                marks.trust(kwargs["workspace"] / ".mirepoix")
             code: int = function(*args, **kwargs) or errors.OK
         except BrokenPipeError:
             # Whoever read us has gone. What was to come is not done, so this is no success.
@@ -80,6 +85,9 @@ def command(function: F) -> F:
                 raise  # a defect of ours
             code = 3
             _tell(as_json, [{"what": what}], code, f"error: {what}")
+        if (known := sys.modules.get("runner.store.marks")) is not None:
+            for said in known.forgotten:
+                _note(said)
         return code
 
     return wrapped  # type: ignore[return-value]
@@ -94,6 +102,13 @@ def _tell(as_json: bool, what: list[dict[str, Any]], code: int, words: str) -> N
             click.echo(safe(covered(words)), err=True)
             if said := unsayable(words):
                 click.echo(said, err=True)
+    except OSError:
+        return
+
+
+def _note(words: str) -> None:
+    try:
+        click.echo(safe(f"note: {words}"), err=True)
     except OSError:
         return
 
@@ -129,10 +144,21 @@ def described(error: errors.MirepoixError) -> list[dict[str, Any]]:
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 TRUST = click.option(
     "--trust",
-    type=click.Choice(["paths"]),
+    type=click.Choice(["paths", "store", "trackers"]),
     multiple=True,
-    help="Allow what a recipe may not do by itself: `paths` outside the workspace.",
+    help="Allow what only you may: `paths` outside the workspace, `trackers` that a recipe sends to; and believe a "
+    "`store` that you did not make (once for each).",
 )
+TRUST_STORE = click.option(
+    "--trust",
+    "trust_store",
+    type=click.Choice(["store"]),
+    multiple=True,
+    expose_value=False,
+    callback=lambda context, _, said: context.meta.__setitem__(_TRUSTED, said),
+    help="Believe a `store` that you did not make (once for each).",
+)
+"""For verbs that load no recipe."""
 ALLOW = click.option(
     "--allow",
     metavar="HOST:PORT",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from runner import errors
-from runner.cli.common import ALLOW, PROFILE, command, emit, settings_of, shown
+from runner.cli.common import ALLOW, PROFILE, TRUST_STORE, command, emit, settings_of, shown
 from runner.errors import safe
 
 
@@ -34,6 +34,7 @@ from runner.errors import safe
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=17, show_default=True)
 @ALLOW
 @PROFILE
+@TRUST_STORE
 @command
 def evaluate(
     model: str,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from runner import errors
-from runner.cli.common import command, emit, settings_of, shown
+from runner.cli.common import TRUST_STORE, command, emit, settings_of, shown
 from runner.errors import safe
 
 FORMS = ("adapter", "merged", "gguf", "run")
@@ -33,6 +33,7 @@ RUN = click.argument("run_name", metavar="RUN")
     default="bf16",
     help="Of a GGUF file: its weights. Default: bf16.",
 )
+@TRUST_STORE
 @command
 def export(run_name: str, to: Path, form: Any, kind: str, workspace: Path, as_json: bool) -> None:
     """Write a run's result as a folder of its own: the adapter, the merged model, or a GGUF file; or, as `run`, the
@@ -92,6 +93,7 @@ def _whole(run_name: str, to: Path, workspace: Path, as_json: bool) -> None:
 @click.option(
     "--licence-ok", is_flag=True, help="Push although licences forbid it or are not known: you know better."
 )
+@TRUST_STORE
 @command
 def push(
     run_name: str,

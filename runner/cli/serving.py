@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import ending, errors
-from runner.cli.common import command, settings_of
+from runner.cli.common import TRUST_STORE, command, settings_of
 from runner.errors import safe
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _say(what: str) -> None:
 @ENGINE
 @ARM
 @LENGTH
+@TRUST_STORE
 @command
 def serve(
     run_name: str, port: int, engine: Any, arm: str, max_length: int | None, workspace: Path, as_json: bool
@@ -110,6 +111,7 @@ def serve(
 @ENGINE
 @ARM
 @LENGTH
+@TRUST_STORE
 @command
 def chat(
     run_name: str,

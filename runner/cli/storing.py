@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from runner import errors
-from runner.cli.common import command, emit
+from runner.cli.common import TRUST_STORE, command, emit
 from runner.errors import safe
 
 
@@ -20,6 +20,7 @@ from runner.errors import safe
     default=0,
     help="Only what nobody has used for so many days. Default: 0.",
 )
+@TRUST_STORE
 @command
 def gc(dry: bool, older: float, workspace: Path, as_json: bool) -> None:
     """Remove what no run of this workspace needs from its store.

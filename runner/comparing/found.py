@@ -67,7 +67,7 @@ def find(name: str, workspace: Path) -> Side:
     for step in [n for n in needs if n.startswith(("train", *KINDS)) and isinstance(last.get(n), dict)]:
         if digest(last[step]) != needs[step]:  # its report speaks of what was there before
             raise UsageError(f"{step} of {run!r} was made anew since the run was judged to its end; {again}")
-    store = Store(workspace)
+    store = Store(workspace, shown=True)
     steps = {}
     for step in [n for n in needs if n.startswith(KINDS)]:
         artifact = store.get(needs[step], verify=False)

@@ -8,10 +8,12 @@ Digests are checked when an artifact is used; one that does not hold is set asid
     locks      one process at a time, held by the kernel
     manifest   what an artifact says of itself
     statement  the same in the words of in-toto and SLSA
+    marks      whose a store is
     garbage    what nobody needs
 
 Several runs may be at work at once: a step is made under the lock of its fingerprint, a run is laid out under the
-lock of its name. No link below `.mirepoix/` is followed where something is written.
+lock of its name. No link below `.mirepoix/` is followed where something is written. Nothing of a store is read, nor is
+it written to, before it is known to be the user's own.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 from runner import paths
 from runner.errors import Locked
+from runner.store import marks
 from runner.store.files import canonical, digest, file_digest, fsync, place, write_atomic
 from runner.store.locks import Locks
 from runner.store.manifest import VERSION, Artifact, Manifest, read, write
@@ -36,16 +39,39 @@ __all__ = (
 
 
 class Store:
-    """The artifacts of one workspace, under `.mirepoix/`. Locks are those of this object: another one waits."""
+    """The artifacts of one workspace, under `.mirepoix/`. Locks are those of this object: another one waits.
 
-    def __init__(self, workspace: Path) -> None:
+    `shown`: what is read is only shown, as what the store says, and nothing is made of it; a stranger's will do, too.
+    All else raises NeedsTrust for a store that is not the user's (see `marks`).
+    """
+
+    def __init__(self, workspace: Path, *, shown: bool = False) -> None:
         self.workspace = workspace
-        self.root = workspace / ".mirepoix"
+        self._root = workspace / ".mirepoix"
+        self._marked, self._shown = False, shown
         self._locks = Locks(lambda: self.folder("locks"))
 
+    @property
+    def root(self) -> Path:
+        """Where it is, to read in; who writes takes `folder`. Raises NeedsTrust for a stranger's."""
+        if not (self._marked or self._shown):
+            self._marked = marks.check(self._root)
+        return self._root
+
     def folder(self, *names: str) -> Path:
-        """A folder of the store, made where it is missing. Raises NeedsTrust where a link is in the way."""
+        """A folder of the store, made where it is missing. Raises NeedsTrust where a link is in the way, and for a
+        stranger's."""
+        if not self._marked:
+            root = paths.folder(self.workspace, ".mirepoix")
+            if not marks.check(root):
+                marks.make(root)
+            self._marked = True
         return paths.folder(self.workspace, ".mirepoix", *names)
+
+    def beget(self, workspace: Path) -> Store:
+        """The store of a workspace that lies within this store, empty so far: it is known where this one is."""
+        marks.hand_on(self.folder(), paths.folder(workspace, ".mirepoix"))
+        return Store(workspace)
 
     def work(self, fingerprint: str) -> Path:
         """A folder for a step's unfinished work; it outlives a kill, so that the step can resume."""
@@ -183,6 +209,7 @@ class Store:
 
     def _sweep(self) -> None:
         """Remove what runs that were killed left of steps that nobody makes now."""
+        marks.sweep(self.root)
         for left in self.folder("tmp").iterdir():
             with self.trying(left.name.partition(".")[0]) as mine:
                 if mine:

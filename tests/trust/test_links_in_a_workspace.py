@@ -77,6 +77,8 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_folder_that_is_a_link_is_refused(home: Path, mine: Path, place: str) -> None:
+    if place != ".mirepoix":
+        Store(home).folder()  # else it would be a stranger's, and nothing would be looked at
     Path(place).parent.mkdir(parents=True, exist_ok=True)
     Path(place).symlink_to(mine)
     before = state(mine)
@@ -93,6 +95,7 @@ def test_a_folder_that_is_a_link_is_refused(home: Path, mine: Path, place: str) 
 )
 def test_a_file_that_is_a_link_is_refused(home: Path, mine: Path, place: str) -> None:
     """A lock used to have its content replaced, a log to be added to: in a `.bashrc` that is code."""
+    Store(home).folder()
     Path(place).parent.mkdir(parents=True)
     Path(place).symlink_to(mine / "bashrc")
     before = state(mine)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from runner import lock
+from runner.errors import NeedsTrust
 from runner.fetching import Item
 from runner.net.cache import Cache
-from runner.store import VERSION, Store, digest
+from runner.store import VERSION, Store, digest, marks
 from runner.store.garbage import collect, needed
 from runner.store.manifest import READERS, read
 
@@ -25,6 +26,9 @@ REQUEST = {"source": "gutenberg", "version": 1, "options": {"ids": [74]}, "files
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     shutil.copytree(FORMATS / request.param, tmp_path / ".mirepoix")
     (tmp_path / "runs" / "t").mkdir(parents=True)
+    with pytest.raises(NeedsTrust, match="--trust store"):
+        Store(tmp_path).get(SPLIT)
+    marks.trust(tmp_path / ".mirepoix")  # these have no mark of whoever made them
     return Store(tmp_path)
 
 
