@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner import lmtasks, taskrules
+from runner import lmtasks, taskrules, tasktemplates
 from runner.errors import Problem, RecipeError
 from runner.suite import LmEval
 from runner.wording import nearest
@@ -37,12 +37,28 @@ def _files(wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
     for task in wanted.tasks:
         for shown, path in workspace.named("evals", f"tasks/{task}.yaml").items():
             try:
-                data = parse(decode(path.read_bytes(), shown), shown).data
+                doc = parse(decode(path.read_bytes(), shown), shown)
             except RecipeError as e:
                 yield from e.problems
                 continue
+            data = doc.data
             for what in taskrules.wrong(data) if isinstance(data, dict) else ():
                 yield Problem(shown, 1, 1, "", what)
+            yield from _templates(doc) if isinstance(data, dict) else ()
+
+
+def _templates(doc: Yaml) -> Iterator[Problem]:
+    """What is wrong with the templates of a task file, each at its key."""
+    for key in tasktemplates.KEYS:
+        said = doc.data.get(key)
+        texts = {(key, i): one for i, one in enumerate(said)} if isinstance(said, list) else {(key,): said}
+        for path, text in texts.items():
+            if not isinstance(text, str) or "{" not in text:
+                continue
+            for fault in tasktemplates.faults(text):
+                line = f"line {fault.line}, " if "\n" in text.strip() else ""
+                what = f"{line}column {fault.column} of the template: {fault.what}"
+                yield doc.problem(path, what, at_value=True)
 
 
 def _unknown(task: str, workspace: Workspace) -> str:

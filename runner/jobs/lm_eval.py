@@ -154,9 +154,13 @@ def _told(tasks: list[str]) -> Iterator[None]:
     choices), a field that a template names and no document has. The traceback stands in the log. Raises StepError."""
     from jinja2 import TemplateError
 
+    # What a template says as choices is read as Python's literals: those may be none, or nest too deep.
+    literal = (SyntaxError, RecursionError, MemoryError)
     try:
         yield
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, TemplateError) as e:
+    except (
+        ArithmeticError, AssertionError, LookupError, TypeError, ValueError, TemplateError, *literal,
+    ) as e:  # fmt: skip
         traceback.print_exc()
         what = f"lm-eval could not do {', '.join(tasks)}: {type(e).__name__}: {e}"
         raise StepError("lm_eval", f"{what}; look at the task's file and its data") from e

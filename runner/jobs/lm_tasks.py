@@ -3,7 +3,7 @@
 lm-eval trusts a task file: `!function` imports Python, templates reach Python's objects, a metric
 that it does not know is fetched and run; options of generation and patterns are as bad (`taskrules`).
 So only known keys are taken, data must stand beside the task file, metrics must be lm-eval's own, and
-templates are rendered in Jinja's sandbox.
+templates are rendered in Jinja's sandbox, capped (`tasktemplates`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import msgspec.yaml
 
-from runner import linear, lmtasks, taskrules
+from runner import linear, lmtasks, taskrules, tasktemplates
 from runner.errors import StepError
 
 ALLOWED = """task tag dataset_path dataset_kwargs training_split validation_split test_split
@@ -44,6 +44,7 @@ def read_task(folder: Path, name: str, cache: str) -> dict[str, Any]:
     if bad := next(taskrules.wrong(task), None):
         raise StepError("lm_eval", f"{path}: {bad}")
     _OWN.update(pattern for _, pattern in taskrules.patterns(task))
+    TEMPLATES.belong(name, task)
     options = task.get("dataset_kwargs")
     files = options.get("data_files") if isinstance(options, dict) else None
     if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
@@ -57,6 +58,7 @@ def registered_task(name: str, data: Path, cache: str) -> dict[str, Any]:
     path = lmtasks.find(name)
     if path is None:
         raise StepError("lm_eval", f"lm-eval has no task {name!r}")
+    TEMPLATES.belong(name, lmtasks.read(path))
     files = {file.stem: str(file) for file in sorted(data.glob("*.parquet"))}
     return {
         "include": str(path),
@@ -109,22 +111,18 @@ def check_metrics(path: Path, task: dict[str, Any]) -> None:
 
 
 def sandbox() -> None:
-    """Let lm-eval render its templates where they cannot reach Python, and strangers' patterns have linear time."""
-    from jinja2 import BaseLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    """Let lm-eval render its templates where they cannot reach Python and are paid for, and strangers' patterns have
+    linear time."""
     from lm_eval import utils
     from lm_eval.api import metrics
     from lm_eval.filters import extraction
 
-    safe = ImmutableSandboxedEnvironment(
-        loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    safe.filters["regex_replace"] = _regex_replace
-    utils.env = safe
+    utils.env = TEMPLATES
     for module in (extraction, metrics):
         module.re = _Engine()
 
 
+TEMPLATES = tasktemplates.Environment()
 _OWN: set[str] = set()
 """Patterns of task files that are not lm-eval's own."""
 
@@ -142,8 +140,3 @@ class _Engine:
         if pattern in _OWN:
             return linear.replaced(pattern, new, text, count)
         return re.sub(pattern, new, text, count=count, flags=flags)
-
-
-def _regex_replace(text: object, pattern: str, new: str, count: int = 0) -> str:
-    """lm-eval's filter of that name for templates, in linear time."""
-    return linear.replaced(pattern, new, str(text), count)
