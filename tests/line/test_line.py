@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +78,13 @@ def _copy(source: Path, target: Path) -> None:
         (target / file.name).write_bytes(file.read_bytes())
 
 
-def _argv(workspace: Path, *more: str) -> list[str]:
-    code = "from runner.cli import main; main()"
-    where = ["--workspace", str(workspace), "--json"]
-    return [sys.executable, "-c", code, "run", str(workspace / "line.yaml"), *where, *more]
+def _run(forks: Any, workspace: Path, *more: str) -> tuple[int, dict[str, Any], str]:
+    started = forks.start("run", workspace / "line.yaml", "--workspace", workspace, "--json", *more)
+    return started.end()
 
 
-def _run(workspace: Path, *more: str) -> tuple[int, dict[str, Any], str]:
-    done = subprocess.run(_argv(workspace, *more), capture_output=True, text=True, timeout=900)
-    return done.returncode, json.loads(done.stdout), done.stderr
-
-
-def test_the_line_ends_in_a_verdict(workspace: Path) -> None:
-    code, outcome, errors = _run(workspace)
+def test_the_line_ends_in_a_verdict(forks: Any, workspace: Path) -> None:
+    code, outcome, errors = _run(forks, workspace)
     assert code == 1, errors  # a random model calls no tools: the gate fails
     assert outcome["failed_gates"] and "few_calls.valid_call" in outcome["failed_gates"][0]
     run = workspace / "runs/line"
@@ -126,12 +118,14 @@ def test_a_rows_fate_is_what_stands_in_the_jsonl(workspace: Path) -> None:
     assert len(rejected) == 1 and "not JSON" in rejected[0]["reason"]
 
 
-def test_the_second_run_does_nothing_and_a_changed_filter_does_what_follows(workspace: Path) -> None:
-    code, outcome, _ = _run(workspace)
+def test_the_second_run_does_nothing_and_a_changed_filter_does_what_follows(
+    forks: Any, workspace: Path
+) -> None:
+    code, outcome, _ = _run(forks, workspace)
     assert (code, outcome["executed"]) == (1, 0)
     recipe = workspace / "line.yaml"
     recipe.write_text(RECIPE.replace("min: 3", "min: 2"))
-    code, outcome, _ = _run(workspace, "--to", "prepare")
+    code, outcome, _ = _run(forks, workspace, "--to", "prepare")
     assert code == 0
     # filter, decontaminate, render, mix, split; neither source.
     assert (outcome["executed"], outcome["kept"]) == (5, 2)
