@@ -47,6 +47,7 @@ def recipe(
     yield from _filters(doc, parts["filters"] or [])
     yield from _whole_sets(doc, parts, workspace, trust)
     yield from trainchecks.settings(doc, parts)
+    trainchecks.tracking(doc, parts["track"], workspace.trust, trust)
     if model is not None:
         yield from guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
     none = doc.data.get("model") is None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runner import recipe as r
+from runner import settings as user_settings
 from runner.errors import Problem
 from runner.hardware import Profile
 from runner.recipe.overrides import BESIDE
@@ -48,6 +49,18 @@ def settings(doc: Yaml, parts: dict[str, Any]) -> Found:
             yield from _compute(doc, adapter, train, compute)
     if further is not None:
         yield from _further(doc, further, parts)
+
+
+def tracking(doc: Yaml, track: r.Track | None, trusted: frozenset[str], trust: list[str]) -> None:
+    """What sends data to a tracker joins `trust`, unless the command line or the user's settings allow it."""
+    if track is None or track.wandb is None or track.wandb.mode != "online" or "trackers" in trusted:
+        return
+    if "wandb" not in user_settings.load().trackers:
+        what = (
+            "online sends metrics and the Axolotl config to Weights & Biases: allow it with --trust trackers (for all "
+            "recipes: the setting trackers, wandb), or make the mode offline"
+        )
+        trust.append(str(doc.problem(("track", "wandb", "mode"), what, at_value=True)))
 
 
 def _batches(doc: Yaml, train: r.Train, compute: r.Compute | None) -> Found:

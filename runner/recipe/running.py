@@ -41,7 +41,8 @@ class Wandb(Part, frozen=True, kw_only=True):
 
     project: Annotated[str, Meta(min_length=1, max_length=128, description="Project that runs go to.")]
     mode: Annotated[
-        Literal["offline", "online"], Meta(description="`online` sends; the key comes from WANDB_API_KEY.")
+        Literal["offline", "online"],
+        Meta(description="`online` sends, where the user allows it; the key comes from WANDB_API_KEY."),
     ] = "offline"
     entity: Annotated[Label | None, Meta(description="Team or user that the project belongs to.")] = None
 

@@ -43,7 +43,9 @@ class Finished:
         """The run's plan in a workspace that has its inputs. Raises RecipeError where one of them is not there."""
         with tempfile.TemporaryDirectory(prefix="mirepoix-") as scratch:
             path = Path(scratch, f"{self.name}.yaml")
-            path.write_text(dump(self.recipe), encoding="utf-8")
+            # Nothing is trained, so nobody is told of it.
+            told = {k: v for k, v in self.recipe.items() if k != "track"}
+            path.write_text(dump(told), encoding="utf-8")
             loaded = load_recipe(path, place)
         return make_plan(locking.pinned(loaded, self.lock), place)
 

@@ -58,7 +58,7 @@ def stranger() -> Iterator[tuple[str, list[str]]]:
 def making(root: Path, mode: str = "online") -> Making:
     (root / "rows.jsonl").write_text('{"messages": [{"role": "user", "content": "a"}]}\n')
     (root / "r.yaml").write_text(RECIPE.replace("MODE", mode))
-    workspace = Workspace(root)
+    workspace = Workspace(root, frozenset({"trackers"}))
     made = plan(load_recipe(root / "r.yaml", workspace), workspace)
     log = root / "runs/t/logs/train.log"
     return Making(made.step("train"), made, {}, root / "out", root / "work", log, lambda *_: None)

@@ -30,7 +30,7 @@ SECRET = "s3cr3t-f00d-cafe"  # no real one
 def making(root: Path, track: str) -> Making:
     (root / "rows.jsonl").write_text('{"messages": [{"role": "user", "content": "a"}]}\n')
     (root / "r.yaml").write_text(RECIPE + f"track: {track}\n")
-    workspace = Workspace(root)
+    workspace = Workspace(root, frozenset({"trackers"}))
     made = plan(load_recipe(root / "r.yaml", workspace), workspace)
     run = root / "runs" / "t"
     (root / "work").mkdir(exist_ok=True)
