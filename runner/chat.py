@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from runner import templates
+from runner.errors import StepError
 from runner.record import Message, Record
 
 
@@ -199,7 +200,18 @@ class Renderer:
         for name in [tool["function"]["name"] for tool in tools]:
             if text.count(name) <= without.count(name):
                 raise Lost(f"the tool {name!r}")
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(self._tokens(text)["input_ids"])
+
+    def _tokens(self, text: str, **more: Any) -> Any:
+        """Raises StepError where the tokenizer's own patterns have no end: its library panics then."""
+        try:
+            return self.tokenizer(text, add_special_tokens=False, **more)
+        except BaseException as e:
+            if type(e).__name__ != "PanicException":
+                raise
+            raise StepError(
+                "render", f"the model's tokenizer cannot read a text: {e}; name another model"
+            ) from None
 
     def render(self, record: Record) -> Rendered:
         """Render and mark one record. Raises Unrenderable, or Lost where a part of it is missing."""
@@ -282,7 +294,7 @@ class Renderer:
 
     def _marked(self, text: str, spans: list[tuple[int, int]], borders: list[int]) -> Rendered:
         """`borders`: where prompts end. The model never sees a token that lies across one of them."""
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = self._tokens(text, return_offsets_mapping=True)
         offsets: list[tuple[int, int]] = encoded["offset_mapping"]
         starts = [a for a, _ in offsets]
         for at in borders:

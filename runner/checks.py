@@ -207,6 +207,8 @@ def _model_folder(folder: FilePath) -> Iterator[str]:
     """What a folder of a base model holds that it should not, or lacks."""
     if not (folder / "config.json").is_file():
         yield "no config.json"
+    else:
+        yield from _kernels(folder / "config.json")
     if (folder / WEIGHTS).is_file():
         return
     try:
@@ -223,6 +225,20 @@ def _model_folder(folder: FilePath) -> Iterator[str]:
             yield f"an {INDEX} that names {show(name)}, and no .safetensors file beside it"
         elif not (folder / name).is_file():
             yield f"no {show(name)}, which its {INDEX} names"
+
+
+def _kernels(config: FilePath) -> Iterator[str]:
+    """Code of a hub that a model's configuration asks for: Transformers would fetch it and run it."""
+    try:
+        raw = config.open("rb").read(1 << 20)
+        said = msgspec.json.decode(raw)
+    except (OSError, ValueError, RecursionError):
+        return  # whoever loads it says what is wrong
+    for part in (said, *(said.values() if isinstance(said, dict) else ())):
+        for key in ("attn_implementation", "_attn_implementation"):
+            named = part.get(key) if isinstance(part, dict) else None
+            if isinstance(named, str | dict) and "/" in str(named):
+                yield f"a config.json that names code of a hub ({key}: {show(str(named))}), which is never run"
 
 
 # Models that come as a Python package: distribution, version, file in it, sha256 of that file.

@@ -20,7 +20,7 @@ ALLOWED = (
 # What those jobs know besides that fetch or send. Proxies may hold a password.
 NETWORK = ("HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # What the others are kept from: tokens in files below HOME, which they have because the cache of models is there.
-WITHOUT = {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "NETRC": os.devnull}
+WITHOUT = {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_OFFLINE": "1", "NETRC": os.devnull}
 # Threads wait for each other by spinning a little, then by sleeping: endless spinning makes a busy machine
 # ten times slower, no spinning a quiet one by a sixth.
 QUIET = {
@@ -31,6 +31,9 @@ QUIET = {
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
     "HF_DATASETS_OFFLINE": "1",
+    # Kernels are code of a hub, which bitsandbytes and a model's config.json ask for when they are loaded. What is no
+    # list of kernels makes the library refuse each of them, with these words.
+    "LOCAL_KERNELS": "code of a hub is never run",
     "AXOLOTL_DO_NOT_TRACK": "1",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fnmatch
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner import library
-from runner.errors import NeedsTrust
+from runner.errors import NeedsTrust, UsageError
 from runner.fetching import InputFile
 from runner.unchanged import digested
 
 SHIPPED = ("datasets/", "evals/")
+LOOKED_AT = 1_000_000
+"""Names of files and folders that one pattern may make us look at: links that lead back multiply them."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,11 @@ class Workspace:
         fixed = Path(*anchor.parts[: next(i for i, p in enumerate(anchor.parts) if set(p) & set("*?["))])
         rest = str(anchor.relative_to(fixed)) if fixed.parts else pattern
         base = self.find(str(fixed)) if fixed.parts else self.root
-        if base is None or not base.is_dir():
+        if base is None or not base.is_dir() or ".." in Path(rest).parts:
             return []
         try:
             ours = (self.root / ".mirepoix", self.root / "runs")  # what a run wrote is no input of the next
-            files = (p for p in base.glob(rest) if p.is_file())
+            files = self._matching(base, rest)
             matches = sorted(p for p in files if not any(p.is_relative_to(o) for o in ours))
         except (OSError, ValueError):  # not a pattern
             return []
@@ -63,6 +69,42 @@ class Workspace:
             if not path.resolve().is_relative_to(base.resolve()):
                 self._contained(str(path.resolve()))
         return named
+
+    def _matching(self, base: Path, pattern: str) -> Iterator[Path]:
+        """Files below `base`, as `Path.glob` finds them, with an end: each place is looked at once, however many `**`
+        there are, and no more than LOOKED_AT names are. Raises UsageError, and NeedsTrust for a `**` behind a link that
+        leads out.
+        """
+        parts, home, looked = Path(pattern).parts, base.resolve(), 0
+        seen: set[tuple[Path, int]] = set()
+        waiting = [(base, 0)]
+        while waiting:
+            here = waiting.pop()
+            if here in seen:
+                continue
+            seen.add(here)
+            folder, at = here
+            part, last = parts[at], at == len(parts) - 1
+            if not set(part) & set("*?["):
+                within = [folder / part]
+            else:
+                if part == "**" and not folder.resolve().is_relative_to(home):
+                    self._contained(os.path.relpath(folder, self.root))
+                entries = _entries(folder)
+                looked += len(entries)
+                if looked > LOOKED_AT:
+                    what = f"the pattern {pattern[:200]!r} makes us look at more than {LOOKED_AT:,} names"
+                    raise UsageError(f"{what}; name folders in it")
+                if part == "**":
+                    waiting += [(p, at) for p, link in entries if not link and p.is_dir()]
+                    waiting += [] if last else [(folder, at + 1)]
+                    continue
+                fits = re.compile(fnmatch.translate(part)).match
+                within = [p for p, _ in entries if fits(p.name)]
+            if last:
+                yield from (p for p in within if p.is_file())
+            else:
+                waiting += [(p, at + 1) for p in within if p.is_dir()]
 
     def named(self, how: str, value: str | list[str]) -> dict[str, Path]:
         """The files that a plug-in's file option names (see registry), by name; none where one is missing."""
@@ -91,3 +133,12 @@ class Workspace:
             digested(Path(n).name if Path(n).is_absolute() or ".." in Path(n).parts else n, p)
             for n, p in sorted(found.items())
         )
+
+
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """What is in a folder, and whether it is a link; nothing where it may not be read."""
+    try:
+        with os.scandir(folder) as found:
+            return [(folder / e.name, e.is_symlink()) for e in found]
+    except OSError:
+        return []

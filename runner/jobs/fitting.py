@@ -15,6 +15,32 @@ from typing import Any
 _MATRIX = re.compile(r"^base_model\.model\.(.+?)\.lora_(A|B)\.(?:\w+\.)?weight$")
 
 
+_NAME = re.compile(r"[\w.-]{1,200}\Z")
+
+
+def patterns(adapter: Path) -> str | None:
+    """Which key of an adapter's settings names modules by a pattern, in words; None where all are names.
+
+    PEFT gives them to Python's `re`, where a pattern of a stranger may take longer than anybody lives.
+    """
+    try:
+        said = json.loads((adapter / "adapter_config.json").read_bytes())
+    except (OSError, ValueError, RecursionError) as e:
+        return f"adapter_config.json cannot be read ({e})"
+    if not isinstance(said, dict):
+        return "adapter_config.json is no map"
+    for key in sorted(said):
+        named = said[key]
+        if not key.endswith(("_modules", "_pattern", "_to_save", "_to_transform", "_parameters")):
+            continue
+        listed = [named] if isinstance(named, str) else named if isinstance(named, list | dict) else []
+        if wrong := next((x for x in listed if isinstance(x, str) and not _NAME.match(x)), None):
+            return (
+                f"adapter_config.json names modules by a pattern ({key}: {wrong[:60]!r}), which is not taken"
+            )
+    return None
+
+
 def misfit(model: Any, adapter: Path) -> str | None:
     """Why an adapter folder does not belong on a model (`torch.nn.Module`), in words; None where it does."""
     from safetensors import SafetensorError, safe_open

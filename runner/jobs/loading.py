@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from runner import templates
 from runner.errors import StepError
-from runner.jobs.fitting import misfit
+from runner.jobs.fitting import misfit, patterns
 from runner.jobs.job import Job
 
 PROMPT = "The capital of France is"
@@ -133,6 +133,8 @@ def put_on(model: Any, tokenizer: Any, adapter: str, worn: Worn | None = None) -
     for name in ("adapter_config.json", "adapter_model.safetensors"):  # never a pickle
         if not Path(adapter, name).is_file():
             raise StepError("adapter", f"{adapter} holds no adapter (no {name})")
+    if what := patterns(Path(adapter)):
+        raise StepError("adapter", f"{adapter}: {what}")
     if what := misfit(model, Path(adapter)):
         raise StepError("adapter", f"{adapter} does not fit the model: {what}")
     prompt = torch.tensor([tokenizer(PROMPT)["input_ids"] or [0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,99 @@ def test_an_adapter_that_is_a_pickle_is_none(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.bin").write_bytes(b"cos\nsystem\n(S'touch PWNED'\ntR.")
     with pytest.raises(StepError, match=r"holds no adapter \(no adapter_model.safetensors\)"):
         put_on(None, None, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"target_modules": "((?:[a-z_.0-9]+)+)+X"}, "target_modules: '((?:[a-z"),
+        ({"target_modules": ["q_proj"], "exclude_modules": "(a+)+$"}, "exclude_modules: '(a+)+$'"),
+        ({"rank_pattern": {"(.*.*)*_": 3}}, "rank_pattern: '(.*.*)*_'"),
+        ({"layers_pattern": ["(.*)*"]}, "layers_pattern: '(.*)*'"),
+        ({"modules_to_save": ["(.*)*"]}, "modules_to_save: '(.*)*'"),
+        ({"target_modules": ["q_proj", "model.layers.0.mlp"], "rank_pattern": {"v_proj": 3}}, None),
+        ({"target_modules": "all-linear", "modules_to_save": None}, None),
+    ],
+)
+def test_an_adapter_that_names_modules_by_a_pattern_without_end(
+    tmp_path: Path, more: dict[str, Any], said: str | None
+) -> None:
+    """PEFT hands these to Python's own engine, which would try for ever."""
+    from runner.jobs.fitting import patterns
+    from runner.jobs.loading import put_on
+
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2} | more))
+    (tmp_path / "adapter_model.safetensors").touch()
+    found = patterns(tmp_path)
+    assert (found is None) if said is None else said in str(found)
+    if said:
+        with pytest.raises(StepError, match="names modules by a pattern"):
+            put_on(None, None, str(tmp_path))
+
+
+KERNEL = "stranger/kernel"
+
+
+@pytest.mark.parametrize(
+    "config", [{"attn_implementation": KERNEL}, {"_attn_implementation": KERNEL}, {"text_config": {"attn_implementation": {"": KERNEL}}}]
+)  # fmt: skip
+def test_a_model_that_asks_for_code_of_a_hub_is_refused(tmp_path: Path, config: dict[str, Any]) -> None:
+    from runner.checks import _model_folder
+
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").touch()
+    (said,) = _model_folder(tmp_path)
+    assert "names code of a hub" in said and KERNEL in said
+    (tmp_path / "config.json").write_text(json.dumps({"attn_implementation": "sdpa"}))
+    assert not list(_model_folder(tmp_path))
+
+
+ASKS = """
+import json, sys
+from kernels import get_kernel
+from transformers import AutoModelForCausalLM
+from transformers.integrations.hub_kernels import load_and_register_attn_kernel
+asked = []
+import huggingface_hub
+huggingface_hub.constants.HF_HUB_OFFLINE or sys.exit("online")
+for ask in (lambda: get_kernel("kernels-community/quantization-bitsandbytes", version=1),
+            lambda: load_and_register_attn_kernel("kernels-community/flash-attn2")):
+    try:
+        ask()
+    except ValueError as e:
+        asked.append(str(e))
+print(json.dumps(asked))
+"""
+
+
+def test_no_job_runs_code_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bitsandbytes asks for a kernel when it is imported on some processors; a config.json may ask for any."""
+    pytest.importorskip("kernels", reason="kernels is not installed")
+    from runner import process
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    process.run([sys.executable, "-c", ASKS], log=tmp_path / "log", cwd=tmp_path)
+    said = json.loads((tmp_path / "log").read_text().splitlines()[-1])
+    assert len(said) == 2 and all("code of a hub is never run" in s for s in said), said
+    assert process.environment(network=True)["LOCAL_KERNELS"] == process.QUIET["LOCAL_KERNELS"]
+
+
+def test_a_tokenizer_whose_pattern_has_no_end(tmp_path: Path, tiny: Path) -> None:
+    """Its library panics, which is no Exception to Python: exit code 3 and one sentence all the same."""
+    import shutil
+
+    from runner import chat
+
+    shutil.copytree(tiny, tmp_path / "m")
+    path = tmp_path / "m" / "tokenizer.json"
+    said = json.loads(path.read_bytes())
+    said["normalizer"] = {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "x"}
+    path.write_text(json.dumps(said))
+    renderer = chat.Renderer(
+        str(tmp_path / "m"), revision=None, template="{{ messages[0].content }}", end_of_turn="<|im_end|>"
+    )
+    with pytest.raises(StepError, match=r"the model's tokenizer cannot read a text: .*retry-limit"):
+        renderer._tokens("a" * 60 + "!")
 
 
 INDEX = "model.safetensors.index.json"
