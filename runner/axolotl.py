@@ -124,7 +124,12 @@ def config(recipe: Recipe, profile: Profile, paths: Paths, template: str | None)
 
 def alone(config: dict[str, Any]) -> dict[str, Any]:
     """A config without what many GPUs and trackers need: what is left decides the rows that are prepared."""
-    out = {k: v for k, v in config.items() if k not in (*TRACKING, *sharing.KEYS)}
+    return {k: v for k, v in untold(config).items() if k not in sharing.KEYS}
+
+
+def untold(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without what tells others how the training goes, which decides nothing of it."""
+    out = {k: v for k, v in config.items() if k not in TRACKING}
     if "plugins" in out:
         out["plugins"] = [name for name in out["plugins"] if name != TRACKIO]
     return out

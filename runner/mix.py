@@ -6,6 +6,7 @@ are columns, one number a record, so that ten million records are no burden.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def _wanted(mix: Mix, have: Mapping[str, int], caps: Mapping[str, int]) -> dict[
                     f"(repeat_at_most {caps[name]})"
                 )
         return {name: amount for name, amount in mix.amounts.items() if amount}
-    whole = sum(mix.asked.values())  # 1, but for the rounding that checks allow
+    whole = math.fsum(mix.asked.values())  # 1, but for the rounding that checks allow; in any order the same
     weights = {n: w / whole for n, w in mix.asked.items() if w > 0}
     most = min(int(have[n] / w + 1e-6) for n, w in weights.items())
     total = mix.total or most

@@ -40,7 +40,7 @@ def wrong(suite: Suite, workspace: Workspace) -> Iterator[Problem]:
             empty = False
             try:
                 probe = msgspec.json.decode(line, type=Probe)
-            except msgspec.DecodeError as e:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
                 yield Problem(shown, n, 1, "", f"not a probe: {e}")
                 continue
             if not probe.messages:

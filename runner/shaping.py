@@ -30,10 +30,11 @@ def _dressed(record: Record, wanted: r.Chat, spec: r.Source, seed: int) -> Recor
     if system and messages[0].role != "system":
         messages = [Message("system", system), *messages]
     tags = {**record.tags}
-    for tag, key in wanted.tags_from.items():
+    # In whichever order a recipe names its tags: the same bytes.
+    for tag, key in sorted(wanted.tags_from.items()):
         if value := record.meta.get(key, "").strip()[:_LONGEST_TAG]:
             tags[tag] = value
-    tags |= common.tags
+    tags |= sorted(common.tags.items())
     tags["source"] = spec.name
     meta = {**record.meta, "source": spec.name}
     for ours in ("copy", "tokens"):  # bookkeeping of later steps: what a file says there is not believed

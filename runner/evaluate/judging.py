@@ -65,7 +65,6 @@ def judge(m: Making) -> None:
     facts = {arm: json.loads(step.file("facts.json").read_bytes()) for arm, step in steps.items()}
     whole = {
         "name": name,
-        "description": suite.common.description,
         "metrics": rows,
         "facts": verdict.facts,
         "samples": samples(probes, tuple(steps), answers, scores),

@@ -55,7 +55,7 @@ def _look(files: Mapping[str, Mapping[str, Path]]) -> Iterator[Problem]:
             try:
                 if line.strip():
                     msgspec.json.decode(line, type=Labelled)
-            except msgspec.MsgspecError as e:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
                 yield Problem(name, number, 1, "", f"not a labelled answer: {e}")
 
 
@@ -119,6 +119,6 @@ def _labelled(context: JudgeContext, name: str) -> list[Labelled]:
             try:
                 if line.strip():
                     found.append(msgspec.json.decode(line, type=Labelled))
-            except msgspec.MsgspecError as e:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
                 raise StepError("refusal", f"{name}:{number}: {e}") from e
     return found

@@ -50,6 +50,7 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             options = {
                 "arm": arm,
                 "tasks": {t: msgspec.to_builtins(o) for t, o in tasks.items()},
+                "order": list(tasks),
                 "files": digests(by.task_files),
                 "lm_eval": version("lm-eval"),
                 "seed": p.recipe.seed,
@@ -66,7 +67,7 @@ def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = No
             details["engine"] = p.recipe.evaluate.engine
             p.add(f"lm-eval.{arm}", "lm_eval", "evaluate", [*needs, *fetched], options | common, **details)
         if texts:
-            options = {"arm": arm, "files": digests(texts), "suites": wanted}
+            options = {"arm": arm, "files": digests(texts), "order": list(texts), "suites": wanted}
             details = {"files": texts, "arm": arm, "weights": weights}
             p.add(f"perplexity.{arm}", "perplexity", "evaluate", needs, options | common, **details)
     for suite in judged:
@@ -144,7 +145,8 @@ def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...], who: tuple[s
         for option, how in plugin.file_options.items()
         if suite.judge.options[option] is not None
     }
-    options = of_plugin(plugin, suite.judge.options) | {"files": digests(files), "seed": p.recipe.seed}
+    options = of_plugin(plugin, suite.judge.options)
+    options |= {"files": digests(files), "seed": p.recipe.seed, "arms": list(who)}
     needs = [f"answers.{arm}.{suite.common.name}" for arm in who]
     needs += [n for n in plugin.reads if n in p.steps]
     name = f"judge.{suite.common.name}"
@@ -156,7 +158,16 @@ def report(p: Planner, loaded: Loaded) -> None:
     needs = [n for n, s in p.steps.items() if n != "model"]
     options = {
         "recipe": loaded.document.data,
+        "keys": digest(_keys(loaded.document.data)),
+        "profile": p.profile,
         "gates": p.recipe.evaluate.gates,
         "suites": [msgspec.to_builtins(s) for s in p.suites],
     }
     p.add("report", "report", "report", needs, options)
+
+
+def _keys(data: Any) -> Any:
+    """The keys of a recipe in the order in which they are written, as the report shows it."""
+    if isinstance(data, dict):
+        return [[key, _keys(value)] for key, value in data.items()]
+    return [_keys(value) for value in data] if isinstance(data, list) else None

@@ -26,7 +26,8 @@ def prepare(p: Planner) -> str:
     # Where each stands in the recipe is part of what the ledger says of it.
     late = [{"at": i} | of_plugin(p, o) for i, (p, o) in enumerate(uses) if p.needs]
     filters = [{"at": i} | of_plugin(p, o) for i, (p, o) in enumerate(uses) if not p.needs]
-    options: dict[str, Any] = {"filters": filters}
+    # In their order stand the rows: what is needed is a map, which has none.
+    options: dict[str, Any] = {"filters": filters, "sources": [s.name for s in recipe.sources]}
     # What only serves as material (for a teacher, say) must not make others its duplicates.
     if recipe.mix and recipe.mix.by == "source" and (none := _without_weight(recipe.mix)):
         options["left_out"] = none
@@ -39,6 +40,8 @@ def prepare(p: Planner) -> str:
     split = {"split": msgspec.to_builtins(recipe.split), "seed": recipe.seed}
     # What is held out is decided with the mix: it is never repeated.
     mix = {"mix": msgspec.to_builtins(recipe.mix)} | split
+    if recipe.mix and recipe.mix.order == "in_turn":
+        mix["turns"] = list(recipe.mix.asked)  # the one map of a recipe whose order decides
     last = p.add("mix", "mix", "prepare", _needs(shelf, last), mix)
     before = [n for n, s in p.steps.items() if s.stage == "prepare" and s.kind not in ("model", "task")]
     return p.add("split", "split", "prepare", before, split)
@@ -119,6 +122,7 @@ def _decontaminate(p: Planner, shelf: list[str], last: str) -> str:
     options = {
         "decontaminate": msgspec.to_builtins(p.recipe.decontaminate),
         "files": digests(files),
+        "tasks": tasks,
     }
     needs = [*(f"task.{t}" for t in tasks), *_needs(shelf, last)]  # the last one says which rows are left
     return p.add("decontaminate", "decontaminate", "prepare", needs, options, files=files, tasks=tasks)

@@ -45,7 +45,7 @@ class _Earlier:
     def _text(self, file: InputFile, number: int, line: bytes) -> str:
         try:
             return msgspec.json.decode(line, type=Said).compared
-        except msgspec.DecodeError as e:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             raise self.m.fail(f"dedup.against: {file.name}, line {number}: not a chat record: {e}") from None
 
     def read(self, rows: list[int]) -> Iterator[str]:

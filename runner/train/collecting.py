@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from runner import axolotl
 from runner import recipe as r
 from runner.making import Making, write_json
 from runner.store import digest, fsync, place
@@ -52,7 +53,7 @@ def base_weights(adapter: r.Adapter) -> str:
 def about(m: Making) -> dict[str, Any]:
     """mirepoix.json: what was trained, with which template, on which weights; of a hub's model on which commit."""
     recipe = m.plan.loaded.recipe
-    known = {"recipe": recipe.name, "step": m.step.fingerprint, "template": digest(m.plan.template)}
+    known = {"step": m.step.fingerprint, "template": digest(m.plan.template)}
     commit = (m.step.ingredients.get("model") or {}).get("revision")
     return known | {"base_weights": base_weights(recipe.adapter)} | ({"revision": commit} if commit else {})
 
@@ -78,7 +79,7 @@ def collect(m: Making, output: Path, state: dict[str, Any]) -> None:
         (kept / "chat_template.jinja").write_text(m.plan.template, encoding="utf-8")
     write_json(kept / "mirepoix.json", about(m))
     config = axolotl_config(m, m.work / "prepared", m.work / "out")
-    (m.out / "axolotl.yml").write_text(dump(config), encoding="utf-8")
+    (m.out / "axolotl.yml").write_text(dump(axolotl.untold(config)), encoding="utf-8")
     size, numbers = sum(p.stat().st_size for p in files), sum(map(_parameters, files))
     training: dict[str, Any] = {
         "steps": steps,

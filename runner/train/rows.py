@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 from runner import basemodel, chat, mix
-from runner.making import Making, read_rows, write_rows
+from runner.making import Making, read_rows, write_json, write_rows
 from runner.record import Record
+from runner.store import digest, file_digest
 from runner.train.jobs import axolotl_config, run_axolotl
 
 
@@ -31,7 +34,19 @@ def preprocess(m: Making) -> None:
     run_axolotl(m, "preprocess", axolotl_config(m, m.work / "prepared", m.work / "out"))
     if not any((m.work / "prepared").rglob("*.arrow")):
         raise m.fail("axolotl preprocess left no prepared rows", log=True)
+    name_by_rows(m.work / "prepared")
     shutil.move(m.work / "prepared", m.out / "prepared")
+
+
+def name_by_rows(prepared: Path) -> None:
+    """Name each set of rows by its bytes: `datasets` draws a name where it cannot tell how a set was made, and no two
+    makings of the same rows would be the same files."""
+    for path in sorted(prepared.rglob("state.json")):
+        state = json.loads(path.read_bytes())
+        state["_fingerprint"] = digest(
+            [file_digest(path.parent / f["filename"]) for f in state["_data_files"]]
+        )[:16]
+        write_json(path, state)
 
 
 def _ready() -> None:

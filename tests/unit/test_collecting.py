@@ -75,7 +75,6 @@ def test_an_adapter_says_on_which_commit_it_was_trained(tmp_path: Path) -> None:
     m = making(tmp_path, "{}", "train")
     said = collecting.about(m)
     assert said == {
-        "recipe": "t",
         "step": m.step.fingerprint,
         "template": digest(m.plan.template),
         "base_weights": "nf4",

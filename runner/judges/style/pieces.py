@@ -63,7 +63,7 @@ def unreadable(name: str, path: Path, kind: type[StyleText] | type[WorkText]) ->
         try:
             if line.strip():
                 msgspec.json.decode(line, type=kind)
-        except msgspec.MsgspecError as e:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             yield Problem(name, number, 1, "", f"not a text to judge style by: {e}")
 
 
@@ -77,7 +77,7 @@ def labelled(files: Sequence[InputFile], name: str, persona: str) -> list[Piece]
                     t = msgspec.json.decode(line, type=StyleText)
                     kind = t.kind if t.kind in (PERIOD, MODERN) else OTHER
                     found.append(Piece(t.text, PERSONA if t.label == persona else kind, t.group))
-            except msgspec.MsgspecError as e:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
                 raise StepError("style", f"{name}:{number}: {e}") from e
     return found
 
@@ -111,7 +111,7 @@ def _read(file: InputFile, author: str) -> Iterator[Work]:
             if line.strip():
                 row = msgspec.json.decode(line, type=WorkText)
                 said.setdefault(row.author or author, []).append(row.words)
-        except msgspec.MsgspecError as e:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             raise StepError("style", f"{file.name}:{number}: {e}") from e
     for by, texts in said.items():
         yield Work(f"{file.name} ({by})" if by != author else file.name, by, "\n\n".join(texts))
