@@ -20,6 +20,8 @@ from runner.serving.found import Served
 PARSERS: dict[Form, str] = {
     "hermes": "hermes", "mistral": "mistral", "granite": "granite", "llama": "llama3_json",
 }  # fmt: skip
+SERVER = Path(__file__).parent.parent / "jobs" / "vllm_server.py"
+"""vLLM with the work of chat templates capped; its Python need not know of us."""
 KV_GIB = 2  # on a CPU; vLLM's own default is a large part of the memory
 MOST_RANK = (8, 16, 32, 64, 128, 256, 320, 512)  # the ranks that vLLM can be told of
 
@@ -56,7 +58,7 @@ def argv(
     own = ready / "model"
     model = str(served.whole or (own if own.is_dir() else served.model))
     base = ["base"] if served.whole is None else ["tuned", served.name]
-    out = [engine.python, "-m", "vllm.entrypoints.openai.api_server", "--model", model,
+    out = [engine.python, str(SERVER), "--model", model,
            "--host", "127.0.0.1", "--port", str(port), "--served-model-name", *base,
            "--dtype", dtype, "--max-model-len", str(limit),
            "--chat-template", str(ready / "chat_template.jinja"),

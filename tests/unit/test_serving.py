@@ -257,7 +257,7 @@ def test_vllms_command_line(run: Path, tmp_path: Path) -> None:
     common: dict[str, Any] = {"ready": ready, "port": 8123, "r": 12, "limit": 4096, "tool_parser": "hermes"}
     both = vllm.argv(Engine("vllm", "py", True, ""), served, arms=("base", "tuned"), **common)
     assert both == [
-        "py", "-m", "vllm.entrypoints.openai.api_server", "--model", str(tmp_path / "taught"),
+        "py", str(vllm.SERVER), "--model", str(tmp_path / "taught"),
         "--host", "127.0.0.1", "--port", "8123", "--served-model-name", "base",
         "--dtype", "bfloat16", "--max-model-len", "4096",
         "--chat-template", f"{ready}/chat_template.jinja", "--generation-config", f"{ready}/generation",
@@ -274,7 +274,7 @@ def test_vllms_command_line(run: Path, tmp_path: Path) -> None:
         and base[-1] == "--enforce-eager"
     )
     (ready / "model").mkdir(parents=True)  # the numbers of NF4 go before the model's own
-    assert vllm.argv(Engine("vllm", "py", True, ""), served, arms=("base",), **common)[4] == f"{ready}/model"
+    assert vllm.argv(Engine("vllm", "py", True, ""), served, arms=("base",), **common)[3] == f"{ready}/model"
     gpu, cpu = (vllm.environment(Engine("vllm", "py", on, "")) for on in (True, False))
     assert gpu["HF_HUB_OFFLINE"] == "1" and cpu.keys() - gpu.keys() == {
         "VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND",
