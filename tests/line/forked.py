@@ -1,8 +1,8 @@
 """Starts `recipe`, and the jobs that it starts (Axolotl's, ours), by forking: their imports take 20 s and are done once.
 
 All else is as it is: the same command line, the same code, the same process groups, logs and signals. Reads one JSON
-line a request on stdin, {"argv": …, "out": FILE} to start `recipe`, the same with "cwd" to start `axolotl` by itself, or
-{"wait": PID}; answers each with a number.
+line a request on stdin, {"argv": …, "out": FILE} to start `recipe`, the same with "cwd" to start `axolotl` by itself,
+{"wait": PID}, or {"import": MODULE}; answers each with a number.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 AXOLOTL = ["-m", "axolotl.cli.main"]
-GENERATE = "runner.jobs.generate"
+JOBS = ("runner.jobs.generate", "runner.jobs.lm_eval")
 
 
 def code_of(run: Callable[[], object]) -> int:
@@ -69,12 +70,11 @@ class Forked:
             os.chdir(how["cwd"])
             os.environ.clear()
             os.environ.update(how["env"])
-            if argv[2] == GENERATE:
-                sys.argv = [GENERATE, *argv[3:]]
-                from runner.jobs import generate
+            if argv[2] in JOBS:
+                sys.argv = argv[2:]
                 from runner.jobs.job import command
 
-                command("generate", generate.run)
+                command(argv[2].rpartition(".")[2], import_module(argv[2]).run)
                 return
             sys.argv = ["axolotl", *argv[3:]]
             from axolotl.cli.main import main
@@ -135,7 +135,7 @@ def recipe(argv: list[str], out: str) -> int:
 
         def start(argv: list[str], **how: Any) -> Any:
             own = len(WARDEN)
-            if argv[:own] == WARDEN and argv[own + 2 : own + 4] in (AXOLOTL, ["-m", GENERATE]):
+            if argv[:own] == WARDEN and argv[own + 2 : own + 4] in (AXOLOTL, *(["-m", job] for job in JOBS)):
                 return Forked(int(argv[own]), argv[own + 1 :], **how)
             return popen(argv, **how)
 
@@ -178,6 +178,9 @@ def main() -> None:
         wanted = json.loads(line)
         if "wait" in wanted:
             answer = os.waitstatus_to_exitcode(os.waitpid(wanted["wait"], 0)[1])
+        elif "import" in wanted:
+            import_module(wanted["import"])
+            answer = 0
         elif "cwd" in wanted:
             answer = by_itself(**wanted)
         else:
