@@ -13,6 +13,17 @@ from runner.steps import Plan
 from runner.store import Artifact, place, write_atomic
 from runner.yaml12 import dump
 
+LAID: dict[str, tuple[str, str]] = {
+    "data/train.jsonl": ("split", "data/train.jsonl"),
+    "data/validation.jsonl": ("split", "data/validation.jsonl"),
+    "ledger.parquet": ("split", "ledger.parquet"),
+    "data-card.md": ("split", "data-card.md"),
+    "axolotl.yml": ("train", "axolotl.yml"),
+    "report.json": ("report", "report.json"),
+    "report.html": ("report", "report.html"),
+}
+"""Files of a run's folder: the step that makes each, and its name there. Others are named after sources and arms."""
+
 
 def folder(plan: Plan) -> Path:
     """Where this recipe's run is laid out."""
@@ -58,15 +69,7 @@ def lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
     data = dump({k: v for k, v in said.items() if k != "extends"}).encode()
     paths.check_all(plan.workspace.root, out)  # once more: a run takes hours
     write_atomic(out / ("recipe.yaml" if of_recipe(plan) else "evaluation.yaml"), data, plan.workspace.root)
-    files: dict[str, tuple[str, str]] = {
-        "data/train.jsonl": ("split", "data/train.jsonl"),
-        "data/validation.jsonl": ("split", "data/validation.jsonl"),
-        "ledger.parquet": ("split", "ledger.parquet"),
-        "data-card.md": ("split", "data-card.md"),
-        "axolotl.yml": ("train", "axolotl.yml"),
-        "report.json": ("report", "report.json"),
-        "report.html": ("report", "report.html"),
-    }
+    files = dict(LAID)
     if "train" in made:
         names = [n for n in made["train"].manifest.files if n.startswith(("adapter/", "model/"))]
         files |= {n: ("train", n) for n in names}

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
-from runner.cli.common import ALLOW, TRUST, command, emit, load, planned_of, settings_of
+from runner.cli.common import ALLOW, TRUST, command, covered, emit, load, planned_of, settings_of
 from runner.errors import safe
 
 if TYPE_CHECKING:
     from runner.lookup import Lookup
 
-PARTS = ("sources", "drops", "row", "near", "render")
+PARTS = ("sources", "drops", "row", "near", "render", "why")
 OF_A_ROW = ("row", "near", "render")
 
 
 @click.command()
-@click.argument("what", nargs=-1, metavar="[RECIPE] [sources | drops | row ID | near ID | render ID]")
+@click.argument(
+    "what", nargs=-1, metavar="[RECIPE] [sources | drops | row ID | near ID | render ID] | why RUN WHAT"
+)
 @click.option("--rows", type=click.IntRange(1, 1000), default=5, help="How many records of each source.")
 @ALLOW
 @TRUST
@@ -40,7 +42,13 @@ def show(
     With `sources`: the first records of each source, fetching no more than they need. Of what was run: `drops`, which
     rows were dropped and why; `row ID`, a row's whole way; `near ID`, what it repeats; `render ID`, it as the model
     sees it, with what is trained in colour. Without a recipe: of the last run.
+
+    With `why RUN WHAT`: which steps, inputs and versions a thing of a run came of. WHAT is a metric or METRIC:ARM, the
+    id of a probe or ID:ARM, that of a row, or a file of runs/RUN.
     """
+    if what[:1] == ("why",) and (len(what) == 3 or not Path("why").exists()):
+        _show_why(what[1:], workspace, as_json)
+        return errors.OK
     recipe, part, id = _asked(what, workspace)
     if part == "sources":
         return _show_sources(recipe, rows, allow, trust, workspace, as_json)
@@ -71,6 +79,8 @@ def _asked(what: tuple[str, ...], workspace: Path) -> tuple[Path, str | None, st
         from runner.wording import nearest
 
         raise errors.UsageError(f"nothing called {part!r} to show{nearest(part, PARTS)}")
+    if part == "why":
+        raise errors.UsageError("it is of a run, and not of a recipe: recipe show why RUN WHAT")
     if len(words) != (part in OF_A_ROW):
         after = "the ID of a row" if part in OF_A_ROW else "nothing"
         raise errors.UsageError(f"show {part or 'RECIPE'} takes {after} after it")
@@ -117,6 +127,18 @@ def _show_rows(
     else:
         say: Callable[[Any], str] = getattr(lookuptext, part)
         click.echo(safe(say(found)))
+
+
+def _show_why(words: tuple[str, ...], workspace: Path, as_json: bool) -> None:
+    if len(words) != 2:
+        raise errors.UsageError("say of which run, and of what: recipe show why RUN WHAT")
+    from runner import provenance
+
+    found = provenance.why(*words, workspace)
+    if as_json:
+        emit(found)
+    else:
+        click.echo(safe(covered(provenance.text(found))))
 
 
 def _harmless(text: str) -> str:
