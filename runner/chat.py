@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from runner import templates
+from runner import lean, templates
 from runner.errors import StepError
 from runner.record import Message, Record
 
@@ -157,6 +157,7 @@ class Renderer:
         end_of_turn: str | None,
         learnt: Learnt = ASSISTANT,
     ) -> None:
+        lean.transformers()
         from transformers import AutoTokenizer
         from transformers.utils import logging
 

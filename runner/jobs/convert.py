@@ -16,11 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runner import lean
+
 SPECIAL = ("bos", "eos", "unknown", "padding")
 
 
 def convert(gguf: Path, out: Path, chat_template: Path) -> None:
     """Write the folder. `out` may exist already; files of the same name are replaced."""
+    lean.transformers()
     import gguf as library
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig

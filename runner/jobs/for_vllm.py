@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import msgspec
 
+from runner import lean
 from runner.errors import StepError
 from runner.jobs.job import Job, command
 
@@ -25,6 +26,7 @@ class ForVllmJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def prepare(job: ForVllmJob) -> None:
     """Write `out`. Raises StepError where the model cannot be read."""
+    lean.transformers()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from runner import lean
 from runner.errors import StepError
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -137,6 +138,7 @@ def _name(data: dict[str, Any]) -> str:
 
 def _add_special(writer: Any, folder: Path, end_of_turn: str | None) -> None:
     """Ids of tokens with a meaning, whether texts begin or end with one, and the chat template."""
+    lean.transformers()
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

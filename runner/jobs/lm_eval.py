@@ -26,6 +26,7 @@ import msgspec
 import msgspec.yaml
 from msgspec import Meta, Struct
 
+from runner import lean
 from runner.errors import StepError
 from runner.jobs import lm_served
 from runner.jobs.job import Job, command
@@ -177,6 +178,7 @@ def _asked(job: LmEvalJob) -> Iterator[_Asked]:
         with lm_served.heard(job.server):
             yield _Asked(model, job.server.engine, digest, expected.proof if expected else None, served)
         return
+    lean.transformers()
     import transformers
     from lm_eval.models.huggingface import HFLM
 

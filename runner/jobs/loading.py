@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from runner import templates
+from runner import lean, templates
 from runner.errors import StepError
 from runner.jobs.fitting import misfit, patterns
 from runner.jobs.job import Job
@@ -61,6 +61,7 @@ def load(job: Job, worn: Worn | None = None) -> Loaded:
 
     `worn` is shown the model with its adapter on before it is merged, and the tokenizer.
     """
+    lean.transformers()
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -96,6 +97,7 @@ def load(job: Job, worn: Worn | None = None) -> Loaded:
 
 def tokenizer_of(job: Job) -> Any:
     """The job's tokenizer, with its template."""
+    lean.transformers()
     from transformers import AutoTokenizer
 
     templates.cap()

@@ -9,11 +9,13 @@ import json
 import sys
 from pathlib import Path
 
+from runner import lean
 from runner.jobs.job import quiet
 
 
 def names(folder: str) -> list[str]:
     """Modules that can have a LoRA adapter. `folder` is a local model folder; code in it is never run."""
+    lean.transformers()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from runner import basemodel, chat, mix
+from runner import basemodel, chat, lean, mix
 from runner.making import Making, read_rows, write_json, write_rows
 from runner.record import Record
 from runner.store import digest, file_digest
@@ -52,6 +52,7 @@ def name_by_rows(prepared: Path) -> None:
 def _ready() -> None:
     """Load what the proof needs while Axolotl works: it takes seconds. What is not there, the proof says."""
     with suppress(ImportError):
+        lean.transformers()
         import transformers
 
         import datasets
