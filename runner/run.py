@@ -63,7 +63,13 @@ class _Walk:
 
     def _planned(self) -> None:
         """There is a plan: say what it needs, so that nobody collects it, and see what of it is made."""
-        announce(self.store, self.plan.loaded.recipe.name, (s.fingerprint for s in self.plan.steps))
+        fetches = self.plan.fetches
+        asked = [digest(f.request) for f in fetches]
+        asked += [digest(msgspec.to_builtins(f.items)) for f in fetches if f.items is not None]
+        announce(self.store, self.plan.loaded.recipe.name, (s.fingerprint for s in self.plan.steps), asked)
+        if any(f.items is not None and lock.read(self.store.root, f.request) is None for f in fetches):
+            self._replan()  # collected since the plan was made: from now on it is not
+            return
         self.whys = {s.name: why for s, _, why in status(self.plan, self.store, before(self.plan))}
 
     def take(self, step: Step) -> Artifact:

@@ -25,7 +25,7 @@ from runner.errors import safe
 def gc(dry: bool, older: float, workspace: Path, as_json: bool) -> None:
     """Remove what no run of this workspace needs from its store.
 
-    What a folder below runs/ was made of stays, and what runs that are at work or were killed need; so does what was
+    What a folder below runs/ was made of stays, and what runs that are at work or were killed need; so does what they
     fetched. Remove runs/NAME first, and what only that run needed goes. May be used while others run.
     """
     from runner.store import Store

@@ -95,4 +95,5 @@ def served_of(m: Making, weights: jobs.Weights) -> Served:
         four_bits=four_bits if job["adapter"] and job["nf4"] else {},
         system=None,
         sources={},
+        step=m.step.fingerprint,
     )

@@ -37,6 +37,8 @@ class Served:
     four_bits: dict[str, Any]
     system: str | None
     sources: dict[str, str | None]
+    step: str = ""
+    """The fingerprint that stands for it: of its training, or of the step that asks."""
 
 
 def find(run: str, workspace: Path) -> Served:
@@ -71,7 +73,19 @@ def find(run: str, workspace: Path) -> Served:
     template = _template(beside, about)
     four_bits = _four_bits(about, recipe)
     system, sources = _system(recipe), _sources(recipe)
-    return Served(run, folder, base, model, adapter, whole, template, four_bits, system, sources)
+    return Served(
+        run,
+        folder,
+        base,
+        model,
+        adapter,
+        whole,
+        template,
+        four_bits,
+        system,
+        sources,
+        str(about.get("step", "")),
+    )
 
 
 def _recipe(path: Path) -> dict[str, Any]:

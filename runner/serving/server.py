@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -86,8 +87,24 @@ def serving(
     paths.folder(root, log.parent.relative_to(root))  # what is to be served is written there first
     paths.check_all(root, log.parent)
     make = partial(_vllm, dtype=dtype) if engine.name == "vllm" else _transformers
-    argv, more = make(served, engine, arms, port, limit, log, tell)
-    child, begins = process.start(argv, log=log, cwd=served.folder.parent.parent, more=more)
+    # What a server reads is not collected meanwhile.
+    with Store(root).trying(f"serving.{os.getpid()}.{port}"):
+        argv, more = make(served, engine, arms, port, limit, log, tell)
+        child, begins = process.start(argv, log=log, cwd=root, more=more)
+        yield from _running(child, begins, served, engine, arms, port, log, tell)
+
+
+def _running(
+    child: subprocess.Popen[bytes],
+    begins: int,
+    served: Served,
+    engine: Engine,
+    arms: tuple[str, ...],
+    port: int,
+    log: Path,
+    tell: Tell,
+) -> Iterator[Running]:
+    """The server once it is well, and its end."""
     try:
         tell(f"starting ({'minutes' if engine.name == 'vllm' else 'seconds'}); log: {shown(log)}")
         _wait(child, port, log, begins)
@@ -214,13 +231,13 @@ def ready(served: Served, tell: Tell = lambda what: None) -> Path:
         {k: v for k, v in job.items() if k != "adapter"} | {"files": [file_digest(p) for p in files]}
     )
     store = Store(served.folder.parent.parent)
-    folder = store.root / "served" / key[:32]
-    if (folder / "about.json").is_file():
-        return folder
-    store.folder("served")
+    folder = store.folder("served") / key[:32]
     with store.waiting(f"served.{key[:32]}"):
         if not (folder / "about.json").is_file():
             _make_ready(served, folder, job, tell)
+        if re.fullmatch("[0-9a-f]{64}", served.step):  # `recipe gc` goes by that
+            (store.folder("served", key[:32], "for") / served.step).touch()
+        os.utime(folder)
     return folder
 
 

@@ -2,8 +2,10 @@
 
 Needed is what a run of the workspace was made of or is to be made of (`runs/NAME/plan.json`, and what each run says
 when it starts: `.mirepoix/runs/NAME.json`), what that was made of in turn, what a held lock names, and every digest in
-a `*.lock` file that stands in the workspace or in a folder of it. Answers of the network stay: they may have been paid
-for, and what is locked is made of them. In doubt something stays.
+a `*.lock` file that stands in the workspace or in a folder of it. So it is with what was fetched: what is locked for a
+source goes when no run is made of it, and with it the answers that it was made of. Of other answers nothing says who
+asked (pages on the way, judges); they stay. In doubt something stays: beside a run that does not say what it fetched,
+all that was.
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ class Waste:
     days: float
 
 
-def announce(store: Store, run: str, steps: Iterable[str]) -> None:
-    """Say which fingerprints a run is going to need, before it takes the first of them. It holds when it is killed."""
+def announce(store: Store, run: str, steps: Iterable[str], fetches: Iterable[str] = ()) -> None:
+    """Say which fingerprints a run is going to need, before it takes the first of them, and what it is made of that was
+    or will be fetched: digests of requests, and of items. It holds when it is killed."""
     path = store.folder("runs") / f"{run}.json"
-    data = canonical({"version": VERSION, "steps": sorted(steps)}) + b"\n"
+    data = canonical({"version": VERSION, "steps": sorted(steps), "fetches": sorted(fetches)}) + b"\n"
     with store.waiting(_GC):  # else a collection that looked before would take what we are about to use
         if paths.is_link(path) or not path.is_file() or path.read_bytes() != data:
             write_atomic(path, data, store.workspace)
@@ -54,7 +57,7 @@ def use(store: Store) -> dict[str, tuple[int, int]]:
     seen: set[tuple[int, int]] = set()
     found = {}
     for path in sorted(p for p in store.root.glob("*") if p.is_dir() and not p.is_symlink()):
-        many = {"artifacts": "*/*", "raw": "*/*"}.get(path.name, "*")
+        many = {"artifacts": "*/*", "raw": "*/*", "fetched": "**/*.json"}.get(path.name, "*")
         found[path.name] = (sum(1 for _ in path.glob(many)), _size(path, seen))
     return found
 
@@ -133,7 +136,7 @@ def collect(store: Store, *, days: float = 0, dry: bool = False) -> list[Waste]:
                     if path == aside or (lock and not stack.enter_context(store.trying(lock))):
                         continue  # somebody is at work on it
                     waste = _waste(store, kind, path)
-                    if waste is None or waste.days < (max(days, 1) if kind == "raw" else days):
+                    if waste is None or waste.days < (max(days, 1) if kind in ("raw", "fetched") else days):
                         continue
                     found.append(waste)
                     if not dry:
@@ -156,15 +159,69 @@ def _candidates(store: Store, wanted: set[str]) -> Iterator[tuple[str, Path, str
     for said in sorted(store.folder("runs").glob("*.json")):
         if not (store.workspace / "runs" / said.stem).is_dir():
             yield "runs", said, f"run.{said.stem}"
-    if not any(store.is_held(p.name) for p in store.folder("locks").glob("run.*")):
-        yield from _unread(store, wanted)  # a fetch that is under way keeps bytes before it says what for
+    if not _any_held(store, "serving.*"):
+        yield from _served(store, wanted)
+    if not _any_held(store, "run.*"):  # a fetch that is under way keeps bytes before it says what for
+        gone = list(_fetched(store, wanted))
+        yield from gone
+        yield from _unread(store, wanted, {path for _, path, _ in gone})
 
 
-def _unread(store: Store, wanted: set[str]) -> Iterator[tuple[str, Path, str]]:
-    """Bytes of the network that no request, lock or lock file names."""
+def _any_held(store: Store, pattern: str) -> bool:
+    return any(store.is_held(p.name) for p in store.folder("locks").glob(pattern))
+
+
+def _served(store: Store, wanted: set[str]) -> Iterator[tuple[str, Path, str]]:
+    """What vLLM needed of a run's model or for a step that no run needs; each says for which, in `for/`."""
+    for path in sorted(p for p in (store.root / "served").glob("*") if p.is_dir()):
+        paths.check(store.workspace, path / "for")
+        if not any(p.name in wanted for p in (path / "for").glob("*")):
+            yield "served", path, f"served.{path.name.partition('.')[0]}"
+
+
+def _fetched(store: Store, wanted: set[str]) -> Iterator[tuple[str, Path, str]]:
+    """What is locked for sources that no run has, and the answers that only those were made of."""
+    if any(not _says_fetches(store, plan.parent.name) for plan in store.workspace.glob("runs/*/plan.json")):
+        return
+    named, free = set(wanted), dict[Path, set[str]]()
+    for path in sorted((store.root / "fetched" / "locks").glob("*.json")):
+        if _is_needed(path, wanted):
+            named |= _digests(path)
+        else:
+            free[path] = _digests(path)
+    for path in free:
+        paths.check(store.workspace, path.parent)
+        yield "fetched", path, f"fetch.{path.stem}"
+    unneeded = set().union(*free.values()) - named
+    for path in sorted((store.root / "fetched" / "requests").glob("*/*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads(path.read_bytes())["sha256"] in unneeded:
+                paths.check(store.workspace, path.parent)
+                yield "fetched", path, ""
+
+
+def _is_needed(lock: Path, wanted: set[str]) -> bool:
+    """Whether a run has the source that a lock is of. Those of models are small, and stay."""
+    try:
+        said = json.loads(lock.read_bytes())
+        of_source, items = "source" in said["request"], digest(said["items"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    return not of_source or lock.stem in wanted or items in wanted
+
+
+def _says_fetches(store: Store, run: str) -> bool:
+    try:
+        return "fetches" in json.loads((store.root / "runs" / f"{run}.json").read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _unread(store: Store, wanted: set[str], gone: set[Path]) -> Iterator[tuple[str, Path, str]]:
+    """Bytes of the network that no request, lock or lock file names, but for those that are `gone`."""
     named = set(wanted)
     for path in (store.root / "fetched").rglob("*.json"):
-        named |= _digests(path)
+        named |= _digests(path) if path not in gone else set()
     for path in sorted((store.root / "raw").glob("*/*")):
         if path.name not in named:
             paths.check(store.workspace, path.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,10 @@ from runner.errors import StepError
 from runner.fetching import Item, Paid
 from runner.load import load_recipe
 from runner.plan import plan
+from runner.run import _Walk
+from runner.settings import load as load_settings
+from runner.store import Store
+from runner.store.garbage import collect
 from runner.workspace import Workspace
 
 STORY = "".join(
@@ -126,12 +131,35 @@ def test_a_second_run_asks_for_nothing(home: Path, site: Site) -> None:
     assert site.asked == []
     assert run(home)["executed"] > 1
     assert sorted(pages_asked(site)) == ["/1", "/2", "/3", "/noted"]
+    for path in (home / ".mirepoix").rglob("*"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    assert collect(Store(home)) == [], "the run needs all of it"
     again = run(home)
     assert again["executed"] == 0
     assert site.asked == []
     said = recipe(home, "plan").output
     assert "skip  fetch.press" in said
     assert "4 items, 1 not had: --refresh failed asks again" in said
+
+
+def test_what_a_run_fetched_goes_with_it_and_is_fetched_again(home: Path, site: Site) -> None:
+    planned = plan(load_recipe(home / "raft.yaml", Workspace(home)), Workspace(home))
+    walk = _Walk(planned, Store(home), lambda event: None, load_settings())
+    walk.fetch(walk.settings, "none")  # and then it is killed
+    (home / "runs/raft").mkdir(parents=True, exist_ok=True)
+    for path in (home / ".mirepoix").rglob("*"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    assert collect(Store(home)) == [], "it goes on with that"
+    then = plan(load_recipe(home / "raft.yaml", Workspace(home)), Workspace(home))
+    assert [f.items is not None for f in then.fetches] == [True]
+    (home / "runs/raft").rename(home / "raft")
+    assert {"fetched", "raw"} <= {w.kind for w in collect(Store(home))}
+    left = [p for p in (home / ".mirepoix/raw").rglob("*") if p.is_file()]
+    assert len(left) < len(walk.plan.fetches[0].items or ())
+    walk = _Walk(then, Store(home), lambda event: None, walk.settings)
+    assert [f.items for f in walk.plan.fetches] == [None], (
+        "planned before it was collected: it is fetched again"
+    )
 
 
 def test_what_is_missing_stands_in_ledger_and_log(home: Path, site: Site) -> None:

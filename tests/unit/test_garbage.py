@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
+from runner import lock
 from runner.cli import main
 from runner.errors import NeedsTrust, StepError
+from runner.fetching import Item
+from runner.net.cache import Cache, Entry
 from runner.store import Store, digest
 from runner.store.garbage import Waste, announce, collect, needed, use
 
@@ -180,6 +186,91 @@ def test_bytes_that_something_names_stay(store: Store) -> None:
         assert collect(store) == [], "a fetch that is under way keeps bytes before it says what for"
     assert names(collect(store)) == {orphan}
     assert {p.name for p in (store.root / "raw").glob("*/*")} == {named, locked, listed, young}
+
+
+def fetch(store: Store, name: str, old: float = 2) -> tuple[dict[str, Any], list[Item], list[Path]]:
+    """What a source fetched: its request, its items, and the files that keep them: lock, answer, bytes."""
+    cache = Cache(store.folder())
+    sha256 = cache.store([name.encode()])
+    request, items = {"source": "web", "options": {"urls": [name]}}, [Item(name, sha256=sha256)]
+    lock.write(store.root, request, items)
+    body = store.folder("tmp") / name
+    body.write_bytes(name.encode())
+    key = digest(name)
+    cache.keep(key, Entry(1, "GET", name, "", "", name, sha256, len(name), "", "", "", ""), body)
+    where = ("locks", digest(request)), (f"requests/{key[:2]}", key)
+    files = [store.root / "fetched" / place / f"{stem}.json" for place, stem in where]
+    files.append(cache.path(sha256))
+    for file in files:
+        age(file, old)
+    return request, items, files
+
+
+def said(items: list[Item]) -> str:
+    return digest(msgspec.to_builtins(items))
+
+
+def test_what_was_fetched_for_no_run_goes(store: Store) -> None:
+    made_of, begun, locked, gone = (fetch(store, n) for n in ("made of", "begun", "locked", "gone"))
+    young = fetch(store, "young", 0)
+    plan = json.dumps({"source.web": {"fetched": said(made_of[1])}})
+    remember(store, "r").joinpath("plan.json").write_text(plan)
+    announce(store, "r", [], [digest(begun[0])])  # killed while it fetched, or before it was parsed
+    (store.workspace / "t.lock").write_text(said(locked[1]))
+    lock.write(store.root, {"model": "a/b", "revision": None}, [Item("c" * 40)])
+    (commit,) = (p for p in (store.root / "fetched/locks").iterdir() if b'"a/b"' in p.read_bytes())
+    age(commit, 9)
+    before = {p for p in store.root.rglob("*") if p.is_file()}
+    with Store(store.workspace).locked("other"):
+        assert collect(store) == [], "it may be about to take it"
+    with Store(store.workspace).trying(f"fetch.{digest(gone[0])}"):
+        assert gone[2][0].stem not in {Path(n).stem for n in names(collect(store, dry=True))}, "it is fetched"
+    assert names(collect(store, dry=True)) == {p.name for p in gone[2]}
+    assert {p for p in store.root.rglob("*") if p.is_file()} == before
+    assert names(collect(store)) == {p.name for p in gone[2]}
+    assert {p for p in store.root.rglob("*") if p.is_file()} == before - set(gone[2])
+    assert lock.read(store.root, made_of[0]) and lock.read(store.root, gone[0]) is None
+    shutil.rmtree(store.workspace / "runs/r")
+    own = {p.name for one in (made_of, begun) for p in one[2]}
+    assert names(collect(store)) == own | {"r.json"}
+    assert all(p.exists() for p in (*young[2], *locked[2], commit))
+
+
+def test_answers_that_two_sources_share_stay_for_the_other(store: Store) -> None:
+    _, items, files = fetch(store, "page")
+    other = {"source": "web", "options": {"urls": ["page", "more"]}}
+    lock.write(store.root, other, [*items, Item("more", error="none")])
+    announce(store, "r", [], [digest(other)])
+    remember(store, "r")
+    assert names(collect(store)) == {files[0].name}, "only what says that it was fetched for nobody"
+    assert files[1].exists() and files[2].exists()
+
+
+def test_beside_a_run_of_an_earlier_version_all_that_was_fetched_stays(store: Store) -> None:
+    _, _, files = fetch(store, "page")
+    remember(store, "r")
+    assert collect(store) == []
+    (store.folder("runs") / "r.json").write_text(json.dumps({"version": 1, "steps": []}))
+    assert collect(store) == [] and all(f.exists() for f in files)
+
+
+def test_what_was_made_for_a_server_goes_with_its_run(store: Store) -> None:
+    train = make(store, "train")
+    remember(store, "r", train)
+    for name, step in (("1" * 32, train), ("2" * 32, "ab" * 32), ("3" * 32, "")):
+        folder = store.folder("served", name)
+        (folder / "about.json").write_text("{}")
+        if step:
+            (store.folder("served", name, "for") / step).touch()
+    store.folder("served", "4" * 32 + ".99999999.tmp")
+    with Store(store.workspace).trying("serving.1.8000"):
+        assert collect(store) == [], "a server may read it"
+    with Store(store.workspace).trying("served." + "4" * 32):
+        assert names(collect(store)) == {"2" * 32, "3" * 32}, "but for what is being made"
+    assert names(collect(store)) == {"4" * 32 + ".99999999.tmp"}
+    assert use(store)["served"][0] == 1
+    shutil.rmtree(store.workspace / "runs/r")
+    assert names(collect(store)) == {"1" * 32, train}
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", '{"a": ', ""])
