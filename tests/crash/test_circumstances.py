@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+ALL = os.environ.get("MIREPOIX_ALL_POINTS", "") not in ("", "0")
 
 # In a user namespace: mount a disk of its own at $1, fill it with the workspace, go on with what follows.
 ON_A_DISK = """
@@ -32,7 +36,7 @@ def on_a_disk(place: Any, size: str, script: str) -> subprocess.CompletedProcess
         pytest.skip("a disk cannot be mounted here")
     argv = ["unshare", "-rm", "bash", "-c", ON_A_DISK + script, "bash", str(disk), size]
     return subprocess.run(
-        argv, cwd=place.root, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, timeout=120
+        argv, cwd=place.root, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, timeout=1200 if ALL else 120
     )  # fmt: skip
 
 
@@ -48,6 +52,38 @@ run
     (error,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
     assert "no space left" in error and "--workspace" in error
     assert "Traceback" not in done.stderr
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text[n : n + 5] for n in range(0, len(text), 5))
+
+
+@pytest.mark.skipif(not ALL, reason="takes minutes: MIREPOIX_ALL_POINTS=1")
+@pytest.mark.parametrize("size", [1, 2, 4, 16, 64])
+def test_disks_of_many_sizes_that_fill_up(place: Any, size: int) -> None:
+    """In MiB. The rows come to a third of the disk, and what is made of them to more than it has left."""
+    with place.input.open("w") as out:
+        n = 0
+        while out.tell() < size * 350_000:
+            words = hashlib.sha512(b"%d" % n).hexdigest() * 4
+            said = (
+                {"role": "user", "content": f"Say {n}, please."},
+                {"role": "assistant", "content": _spaced(words)},
+            )
+            out.write(json.dumps({"messages": said}) + "\n")
+            n += 1
+    assert place.run().returncode == 0
+    script = """
+run && exit 90 || test $? = 3 || exit 91
+cmp talk.jsonl ../talk.jsonl
+mount -o "remount,size=$((${2%m} * 8))m" "$1"
+run
+for f in train validation; do cmp runs/t/data/$f.jsonl ../runs/t/data/$f.jsonl; done
+"""
+    done = on_a_disk(place, f"{size}m", script)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    (error,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
+    assert "no space left" in error and "Traceback" not in done.stderr
 
 
 def test_a_workspace_that_cannot_be_written_to(place: Any) -> None:

@@ -42,6 +42,7 @@ def test_a_write_that_is_refused_once(place: Any, tmp_path: Path, strace: str, w
         done = place.run()
         assert done.returncode == 0, (at, done.stderr)
         assert place.files() == whole
+    sys.stdout.write(f"{len(stored)} writes, {len(columns)} of them to columns\n")
 
 
 SAVE = """
