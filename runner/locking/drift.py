@@ -79,6 +79,9 @@ def drifts(locked: RecipeLock, plan: Plan, store: Store, to: Stage = "report") -
         Drift("recipe", dotted(keys), a, b, "undo the change", keys)
         for keys, a, b in _differing(locked.recipe, now.recipe)
     ]
+    if not found and locked.turns and locked.turns != now.turns:  # a lock of before has none
+        then, there = (", ".join(names) for names in (locked.turns, now.turns))
+        found.append(Drift("recipe", "mix, in turn", then, there, "undo the change", ("mix",)))
     found += _kinds("template", {"template": locked.template}, {"template": now.template})
     found += _model(locked.model, now.model)
     upto = STAGES[: STAGES.index(to) + 1]

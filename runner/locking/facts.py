@@ -44,6 +44,7 @@ def facts(plan: Plan, store: Store) -> RecipeLock:
             "mirepoix": version("mirepoix"),
             "python": ".".join(platform.python_version_tuple()[:2]),  # smaller ones decide nothing
         },
+        turns=list(recipe.mix.asked) if recipe.mix and recipe.mix.order == "in_turn" else [],
     )
 
 

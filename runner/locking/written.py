@@ -47,9 +47,9 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True):
     steps: dict[str, int]
 
 
-class RecipeLock(Struct, frozen=True, forbid_unknown_fields=True):
+class RecipeLock(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`recipe` is the effective one; `template` the sha256 of its chat template, None where that is the model's own;
-    `tools` are mirepoix and Python."""
+    `tools` are mirepoix and Python; `turns` is the order of a mix in turn, which the sorted `recipe` does not keep."""
 
     lock: int
     name: str
@@ -60,6 +60,7 @@ class RecipeLock(Struct, frozen=True, forbid_unknown_fields=True):
     fetched: dict[str, Fetched]
     stages: dict[str, Part]
     tools: dict[str, str]
+    turns: list[str] = []
 
 
 def beside(recipe: Path, workspace: Path) -> Path:

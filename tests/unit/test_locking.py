@@ -160,6 +160,18 @@ def test_drift_is_refused_before_the_first_step_and_named(home: Path, what: str)
     assert not list(Path(".mirepoix").glob("artifacts/*/*"))
 
 
+def test_the_order_of_a_mix_in_turn_is_locked(home: Path) -> None:
+    """A lock is sorted, and this order decides which record is trained when."""
+    source = "  - jsonl: {files: [talk/*.jsonl]}\n    name: %s\n"
+    text = f"recipe: 1\nname: t\nsources:\n{source % 'one'}{source % 'two'}dedup: {{exact: false, near: null}}\nmix:\n  order: in_turn\n"
+    Path("r.yaml").write_text(text + "  weights: {two: 0.5, one: 0.5}\n")
+    recipe("lock", "r.yaml")
+    recipe("run", "r.yaml", "--locked", "--to", "prepare")
+    Path("r.yaml").write_text(text + "  weights: {one: 0.5, two: 0.5}\n")
+    (one,) = recipe("run", "r.yaml", "--locked", "--to", "prepare", code=2)["errors"]
+    assert one["where"] == "mix" and "locked two, one, now one, two" in one["what"]
+
+
 def test_all_that_drifted_is_said_at_once_with_what_to_do(home: Path) -> None:
     recipe("lock", "r.yaml")
     for what in ("an input", "what is extended", "a package"):
