@@ -1,20 +1,31 @@
 """Validators for JSON Schemas that come with data: the parameters of a row's own tools.
 
 Such a schema is a stranger's. Its patterns run on RE2, in linear time (with Python's `re`, `(a+)+$` and thirty
-letters hang a run); its `$ref`s find only what is in it, so that nothing is fetched.
+letters hang a run); its `$ref`s find only what is in it, so that nothing is fetched, and are followed so often and no
+more.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
+
+REFS = 2_000
+"""How often a validation may follow a `$ref`, and REFS_EACH times more often for each element of the value."""
+REFS_EACH = 50
+FOLDED = 10_000
+"""Schemas that a schema with `unevaluated…` may come to once its references are written out."""
 
 
 class Unsafe(ValueError):
-    """A pattern that cannot be run in linear time, such as one with look-around; `str()` says which."""
+    """A schema that could take without end: `str()` says why. A pattern that cannot be run in linear time, such as one
+    with look-around, or references that lead to one another again and again."""
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,6 +114,101 @@ def _canonical(value: Any) -> Any:
     return {k: _canonical(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
+class _Purse(threading.local):
+    """References that the validation under way may still follow; schemas themselves are looked at without end."""
+
+    left = math.inf
+
+
+_purse = _Purse()
+_WIDE = "the schema's references lead to one another again and again, so that it takes without end"
+
+
+def _followed(keyword: str) -> Any:
+    """The library's own, each time paid for: twenty schemas that each name the one before twice are a million."""
+    from jsonschema import Draft202012Validator
+
+    follow: Any = Draft202012Validator.VALIDATORS[keyword]
+
+    def paid(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+        _purse.left -= 1
+        if _purse.left < 0:
+            raise Unsafe(_WIDE)
+        yield from follow(validator, wanted, value, schema) or ()
+
+    return paid
+
+
+def _elements(value: Any) -> int:
+    total, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        total += 1
+        if isinstance(one, dict | list):
+            waiting += one.values() if isinstance(one, dict) else one
+    return total
+
+
+class Validator:
+    """A Draft 2020-12 validator that has an end."""
+
+    def __init__(self, schema: Any, theirs: Any) -> None:
+        self._theirs = theirs
+        # The library looks for what is not evaluated by a way of its own, on which nothing is paid for.
+        self._wide = _unevaluating(schema) and _folded(schema) > FOLDED
+
+    def iter_errors(self, value: Any) -> Iterator[Any]:
+        """jsonschema's errors. Raises Unsafe, referencing's Unresolvable, RecursionError, OverflowError."""
+        if self._wide:
+            raise Unsafe(_WIDE)
+        before, _purse.left = _purse.left, REFS + REFS_EACH * _elements(value)
+        try:
+            yield from self._theirs.iter_errors(value)
+        except Unsafe as e:
+            self._wide = self._wide or str(e) == _WIDE  # another value would only take as long again
+            raise
+        finally:
+            _purse.left = before
+
+
+def _unevaluating(schema: Any) -> bool:
+    return any(key.startswith("unevaluated") for part in _parts(schema) for key in part)
+
+
+def _folded(root: Any) -> int:
+    """How many schemas a schema is once each reference to a place in it is what stands there; a circle counts once."""
+    known: dict[int, int] = {}
+
+    def of(node: Any) -> int:
+        if not isinstance(node, dict | list):
+            return 0
+        if id(node) in known:
+            return known[id(node)]
+        known[id(node)] = 1  # while it is under way
+        inner = node.values() if isinstance(node, dict) else node
+        total = 1 + sum(of(x) for x in inner)
+        if isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            total += of(_at(root, node["$ref"]))
+        known[id(node)] = min(total, 10 * FOLDED)
+        return known[id(node)]
+
+    return of(root)
+
+
+def _at(root: Any, ref: str) -> Any:
+    """What a reference from the root means; the root for what is none such."""
+    where = root
+    for key in ref[2:].split("/") if ref.startswith("#/") else ():
+        key = unquote(key).replace("~1", "/").replace("~0", "~")
+        if isinstance(where, list) and key.isdecimal() and int(key) < len(where):
+            where = where[int(key)]
+        elif isinstance(where, dict) and key in where:
+            where = where[key]
+        else:
+            return root
+    return where
+
+
 @lru_cache
 def _class() -> Any:
     from jsonschema import Draft202012Validator
@@ -114,18 +220,20 @@ def _class() -> Any:
         "additionalProperties": _additional_properties,
         "unevaluatedProperties": _unevaluated,
         "uniqueItems": _unique_items,
+        "$ref": _followed("$ref"),
+        "$dynamicRef": _followed("$dynamicRef"),
     }
     stricter: Any = extend
     return stricter(Draft202012Validator, own)
 
 
-def validator(schema: Any) -> Any:
+def validator(schema: Any) -> Validator:
     """A Draft 2020-12 validator. Raises jsonschema.SchemaError for what is no schema; its `iter_errors` raises
-    Unsafe for a pattern that RE2 cannot run."""
+    Unsafe for a pattern that RE2 cannot run, and for references without end."""
     from referencing import Registry
 
     _class().check_schema(schema)
-    return _class()(schema, registry=Registry())
+    return Validator(schema, _class()(schema, registry=Registry()))
 
 
 _VALUES = frozenset(("enum", "const", "default", "examples"))  # in which no schemas stand
@@ -168,7 +276,23 @@ def sound(schema: Any) -> None:
 
 
 def unfit(tool: Mapping[str, Any]) -> str:
-    """Why a tool is none, or no call of it could be judged; empty where one can."""
+    """Why a tool is none, or no call of it could be judged; empty where one can.
+
+    Looked at once: hundreds of probes bring the same few tools.
+    """
+    try:
+        text = json.dumps(tool)
+    except (ValueError, TypeError, RecursionError):
+        return _unfit(tool)
+    return _known(text) if len(text) < 1 << 16 else _unfit(tool)
+
+
+@lru_cache(maxsize=256)
+def _known(text: str) -> str:
+    return _unfit(json.loads(text))
+
+
+def _unfit(tool: Mapping[str, Any]) -> str:
     from jsonschema import SchemaError
     from referencing.exceptions import Unresolvable
 

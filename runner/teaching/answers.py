@@ -103,6 +103,8 @@ def parsed(text: str, schema: dict[str, Any]) -> Any:
         raise Unfit("a number too large") from None
     except Unresolvable as e:
         raise Unfit(f"the schema refers to {e.ref!r}, which is not in it") from None
+    except Unsafe as e:
+        raise Unfit(str(e)[:300]) from None
     if error is not None:
         at = ".".join(map(str, error.absolute_path))
         raise Unfit(f"breaks the schema: {at + ': ' if at else ''}{error.message[:200]}")

@@ -12,6 +12,7 @@ from runner.toolset.checkvalues import examples, gen_mistakes
 from runner.toolset.form import Chain, Question, Tool, said
 from runner.toolset.gen import as_gen
 from runner.toolset.phrases import NOTHING, RANKS, in_pairs
+from runner.toolset.schemas import refused
 from runner.toolset.values import DROPPED, leaves, required, shape
 from runner.toolset.words import Mistake, Voices, Where, slots
 
@@ -108,13 +109,10 @@ class Shapes(Texts):
 
     def _refused(self, tool: Tool, said: Known) -> str:
         """What the schema has against a call with the arguments that are said; "" for nothing."""
-        from jsonschema import Draft202012Validator
-
         call = shape(
             tool.tree, lambda n: next(iter(examples(self.s, self.s.gen(n))), None) if n in said else DROPPED
         )
-        errors = Draft202012Validator(tool.schema).iter_errors({} if call is DROPPED else call)
-        return next((e.message for e in errors), "")
+        return refused(tool.schema, {} if call is DROPPED else call)
 
     def _pairs(self, tool: Tool) -> Iterator[Mistake]:
         pairs = tool.pairs
@@ -189,10 +187,8 @@ class Shapes(Texts):
         yield from self._asked(("which", "replies"), which.replies, {"chosen"})
 
     def _takes(self, argument: str, tools: list[Tool], value: str) -> bool:
-        from jsonschema import Draft202012Validator
-
         schemas = [_at_leaf(t.schema, t.tree, argument) for t in tools]
-        return all(Draft202012Validator(schema).is_valid(value) for schema in schemas if schema is not None)
+        return not any(refused(schema, value) for schema in schemas if schema is not None)
 
     def _chain(self, chain: Chain) -> Iterator[Mistake]:
         tools = {t.name: t for t in self.s.tools}

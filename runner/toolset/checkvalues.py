@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from runner.toolset.form import Tool, ToolSet
 from runner.toolset.gen import Gen, as_gen
+from runner.toolset.schemas import refused, unsound
 from runner.toolset.values import leaves
 from runner.toolset.words import VOICES, Definition, Mistake, Voices, Where, slots, unslotted
 
@@ -125,13 +126,9 @@ def no_digits(at: Where, texts: Iterable[str]) -> Iterator[Mistake]:
 
 
 def no_schema(definition: Definition) -> str:
-    from jsonschema import Draft202012Validator, SchemaError
-
     schema = definition.function.parameters
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as e:
-        return f"not a JSON Schema: {e.message}"
+    if why := unsound(schema):
+        return why
     return "" if schema.get("type") == "object" else "must be of type object"
 
 
@@ -156,8 +153,6 @@ def schema_mistakes(s: ToolSet, tool: Tool) -> Iterator[Mistake]:
 
 def _allowed(s: ToolSet, schema: Any, tree: Any, at: Where) -> Iterator[Mistake]:
     """Every listed value, and the ends of every range, against the schema of its place."""
-    from jsonschema import Draft202012Validator
-
     if isinstance(tree, dict):
         inner = schema.get("properties", {}) if isinstance(schema, dict) else {}
         for key, value in tree.items():
@@ -170,7 +165,7 @@ def _allowed(s: ToolSet, schema: Any, tree: Any, at: Where) -> Iterator[Mistake]
             yield from _allowed(s, schema.get("items", {}), value, (*at, i))
     else:
         for value in examples(s, s.gen(tree)):
-            if not Draft202012Validator(schema).is_valid(value):
+            if refused(schema, value):
                 yield at, f"the schema does not allow {value!r}, which values.{tree} gives"
                 return
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from runner.toolset.schemas import refused, unsound
 from runner.toolset.words import (
     VOICES,
     Definition,
@@ -128,17 +129,10 @@ def mistakes(s: TopicSet) -> Iterator[Mistake]:
 
 
 def _tool_mistakes(s: TopicSet, tool: Tool) -> Iterator[Mistake]:
-    from jsonschema import (  # type: ignore[import-untyped,unused-ignore]
-        Draft202012Validator,
-        SchemaError,
-    )
-
     topic, schema = s.topic.argument, tool.definition.function.parameters
     at: Where = ("definition", "function", "parameters")
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as e:
-        yield at, f"not a JSON Schema: {e.message}"
+    if why := unsound(schema):
+        yield at, why
         return
     if schema.get("type") != "object" or topic not in schema.get("required", []):
         yield at, f"must be an object that requires {topic!r}, the topic's argument"
@@ -147,7 +141,7 @@ def _tool_mistakes(s: TopicSet, tool: Tool) -> Iterator[Mistake]:
         if a not in s.options:
             yield (*at, "properties", a), f"nothing gives {a!r}: neither topic nor option"
         for value in s.options.get(a, {}):
-            if not Draft202012Validator(schema["properties"][a]).is_valid(value):
+            if refused(schema["properties"][a], value):
                 yield (*at, "properties", a), f"does not allow {value!r}, which options.{a} gives"
     fields = set(tool.outcomes[0].fields)
     for i, outcome in enumerate(tool.outcomes):
