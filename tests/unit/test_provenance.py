@@ -319,7 +319,7 @@ def test_each_file_that_a_run_lays_out_has_a_step(prepared: Path) -> None:
         (["t", "talk/a/3x"], "did you mean talk/a/3"),
         (["t", "data/trian.jsonl"], "did you mean data/train.jsonl?"),
         (["t", "../../r.yaml"], "nothing called"),
-        (["t", "adapter/../../../r.yaml"], "nothing called"),
+        (["t", "rejected/../../../talk/a.jsonl"], "nothing called"),
         (["t", "talk/a/3:tuned"], "nothing called"),
         (["t"], "recipe show why RUN WHAT"),
     ],
