@@ -50,9 +50,11 @@ class Tokenizer:
                 end_of_turn=self.end_of_turn,
                 learnt=self.learnt,
             )
-        except (OSError, ValueError) as e:
+        except StepError:
+            raise
+        except Exception as e:  # whatever a library makes of files that a stranger wrote
             said = trouble.words(f"{type(e).__name__}: {e}", trouble.About(self.base, self.revision))
-            what = said or f"no tokenizer for {self.base!r}: {str(e).splitlines()[0]}"
+            what = said or f"no tokenizer for {self.base!r}: {_first(e)}"
             raise StepError(self.step, what) from None
 
 
@@ -74,8 +76,16 @@ def positions(m: Making) -> int | None:
     from transformers import AutoConfig
 
     who = tokenizer(m)
-    config = AutoConfig.from_pretrained(who.model, revision=who.revision, trust_remote_code=False)
-    return int(getattr(config, "max_position_embeddings", 0) or 0) or None
+    try:
+        config = AutoConfig.from_pretrained(who.model, revision=who.revision, trust_remote_code=False)
+        return int(getattr(config, "max_position_embeddings", 0) or 0) or None
+    except Exception as e:  # as above
+        raise StepError(m.step.name, f"the config.json of {who.base!r} cannot be used: {_first(e)}") from None
+
+
+def _first(error: Exception) -> str:
+    """The first line of what a library says."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def learnt(plan: Plan) -> chat.Learnt:

@@ -193,6 +193,7 @@ def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]
     if (local is None and looks_local) or (local is not None and not local.is_dir()):
         yield doc.problem(path, f"no model folder {model.base!r} in the workspace", at_value=True)
     elif local is not None:
+        workspace.closed(local)  # what a tokenizer reads goes along with the adapter
         for what in _model_folder(local):
             yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
         if model.template == "model":

@@ -6,6 +6,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,14 @@ class Workspace:
                 yield from (p for p in within if p.is_file())
             else:
                 waiting += [(p, at + 1) for p in within if p.is_dir()]
+
+    def closed(self, folder: Path) -> None:
+        """Raises NeedsTrust where a link in a folder, all of which is read, leads out of the workspace."""
+        root = self.root.resolve()
+        for here, folders, files in os.walk(folder):
+            for link in (p for n in (*folders, *files) if (p := Path(here, n)).is_symlink()):
+                with suppress(OSError, RuntimeError):  # a circle: nothing can be read there
+                    self._contained(os.path.relpath(link, root))
 
     def named(self, how: str, value: str | list[str]) -> dict[str, Path]:
         """The files that a plug-in's file option names (see registry), by name; none where one is missing."""

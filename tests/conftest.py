@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import canaries as birds
 import pytest
 
 # Tests talk to loopback only, whoever runs them. Libraries read this once, when they are imported.
@@ -19,6 +20,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 _STATE, _OURS = tempfile.mkdtemp(prefix="mirepoix-state-"), os.getpid()
 os.environ["XDG_STATE_HOME"] = _STATE
 os.environ.pop("MIREPOIX_STATE", None)
+HERE = Path(__file__).resolve().parent
+NAMED = birds.named()
 
 
 @atexit.register
@@ -49,6 +52,29 @@ def ends() -> Iterator[None]:
     yield
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.signal(signal.SIGPROF, before)
+
+
+@pytest.fixture(scope="session")
+def aviary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path, birds.Trap]:
+    """Where tests may write, a home with secrets, room for temporary files, and a listener that nothing may ask."""
+    home, scratch = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("t")
+    birds.plant(home)
+    return tmp_path_factory.getbasetemp().resolve(), home, scratch, birds.Trap()
+
+
+@pytest.fixture(autouse=True)
+def canaries(request: pytest.FixtureRequest) -> Iterator[birds.Watch | None]:
+    """In each test of trust/, or that docs/security.md names: no secret told, no address asked, no file made elsewhere, nothing run."""
+    place = request.path.relative_to(HERE).as_posix() if request.path.is_relative_to(HERE) else ""
+    if place not in NAMED and not place.startswith("trust/"):
+        yield None
+        return
+    patch, folders = request.getfixturevalue("monkeypatch"), request.getfixturevalue("aviary")
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    with birds.watched(patch, *folders) as watch:
+        watch.strict = place.startswith("trust/")
+        yield watch
+    watch.check(folder)
 
 
 @pytest.fixture(scope="session")

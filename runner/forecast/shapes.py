@@ -116,7 +116,7 @@ def read(folder: Path) -> Shape | None:
     """The shape of a model in a folder; None where there is no config.json that tells it."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return shape(config) if isinstance(config, dict) else None
 

@@ -58,7 +58,7 @@ def layers(folder: Path) -> list[str]:
                 out.add(module)
     try:
         config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         config = {}
     if config.get("tie_word_embeddings"):
         out.add("lm_head")  # the embedding's own weights: there is one, and no tensor of that name

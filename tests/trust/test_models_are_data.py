@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from runner import cli
 from runner.errors import StepError
 
 pytest.importorskip("transformers", reason="transformers is not installed")
@@ -145,8 +148,6 @@ def test_no_job_runs_code_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_tokenizer_whose_pattern_has_no_end(tmp_path: Path, tiny: Path) -> None:
     """Its library panics, which is no Exception to Python: exit code 3 and one sentence all the same."""
-    import shutil
-
     from runner import chat
 
     shutil.copytree(tiny, tmp_path / "m")
@@ -220,3 +221,62 @@ def test_axolotl_takes_safetensors_only(tmp_path: Path) -> None:
     AutoModelForCausalLM.from_pretrained(tmp_path)
     with pytest.raises(OSError, match="safetensors"):
         AutoModelForCausalLM.from_pretrained(tmp_path, **config["overrides_of_model_kwargs"])
+
+
+RECIPE = """recipe: 1
+name: t
+sources:
+  - jsonl: {files: [talk.jsonl]}
+    name: talk
+model: {base: m, template: own.jinja, end_of_turn: <|im_end|>, max_length: 512}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with a model's folder, and a file outside that no recipe may read."""
+    (tmp_path / "secret").write_text("{{ messages[0].content }}")
+    home = tmp_path / "home"
+    shutil.copytree(tiny, home / "m")
+    talk = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Ho."}]
+    (home / "talk.jsonl").write_text(json.dumps({"messages": talk}) + "\n")
+    (home / "own.jinja").write_text("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}")
+    (home / "r.yaml").write_text(RECIPE)
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "vocab.txt", "more/merges.txt"])
+def test_a_file_of_a_model_that_is_a_link_out_is_not_read(home: Path, name: str) -> None:
+    """A tokenizer's files are saved beside the adapter: what they hold would go along with it."""
+    link = home / "m" / name
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to("../../secret" if link.parent.name == "m" else "../../../secret")
+    for argv in (["check", "r.yaml"], ["run", "r.yaml", "--to", "prepare"]):
+        done = CliRunner().invoke(cli.main, argv)
+        assert done.exit_code == 4, done.output
+        assert f"'m/{name}' lies outside the workspace; allow it with --trust paths" in done.stderr
+    assert CliRunner().invoke(cli.main, ["check", "r.yaml", "--trust", "paths"]).exit_code == 0
+    link.unlink()
+    link.symlink_to("tokenizer.json" if link.parent.name == "m" else "../tokenizer.json")
+    assert CliRunner().invoke(cli.main, ["check", "r.yaml"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", "[1]"), ("config.json", "[" * 100_000), ("config.json", '{"model_type": "llama", "vocab_size": 1e300}'),
+        ("tokenizer.json", "[]"), ("tokenizer.json", "[" * 100_000), ("tokenizer_config.json", "[]"),
+        ("tokenizer_config.json", '{"eos_token": {"content": [1]}}'),
+    ],
+)  # fmt: skip
+def test_files_of_a_model_that_are_none_end_in_one_line(home: Path, name: str, text: str) -> None:
+    """Exit code 1 would say that a gate failed."""
+    (home / "m" / name).write_text(text)
+    assert CliRunner().invoke(cli.main, ["plan", "r.yaml"]).exit_code == 0
+    done = CliRunner().invoke(cli.main, ["run", "r.yaml", "--to", "prepare"])
+    assert done.exit_code == 3 and isinstance(done.exception, SystemExit), done.exception
+    assert "render: no tokenizer for 'm': " in done.stderr or "'m' has no tokenizer" in done.stderr, (
+        done.stderr
+    )
