@@ -94,12 +94,21 @@ def fill(root: Path, tiny: Path) -> Path:
     return root
 
 
+def looked(folder: Path, pattern: str) -> list[Path]:
+    """What a pattern finds, though folders go meanwhile: checkpoints do."""
+    while True:
+        try:
+            return sorted(folder.glob(pattern))
+        except FileNotFoundError:
+            continue
+
+
 def answered(root: Path) -> dict[tuple[str, str], list[bytes]]:
     """Every answer that is on the disk, finished or not, by (arm, fingerprint of the step): its line in each file that
     is not a link to another."""
     found: dict[tuple[str, str], list[bytes]] = {}
     seen = set()
-    for path in sorted((root / ".mirepoix").rglob("*.jsonl*")):
+    for path in looked(root / ".mirepoix", "**/*.jsonl*"):
         if path.name.split(".")[0] != "answers" or path.suffix == ".tmp":
             continue
         step = next(p for part in path.parts if len(p := part.split(".")[0]) == 64)
@@ -204,9 +213,7 @@ class Round:
 
 def appeared(root: Path) -> int:
     """How many things are in the store, published or under way."""
-    return sum(1 for _ in (root / ".mirepoix").glob("*/*")) + sum(
-        1 for _ in (root / ".mirepoix").glob("*/*/*")
-    )
+    return len(looked(root / ".mirepoix", "*/*")) + len(looked(root / ".mirepoix", "*/*/*"))
 
 
 def wait(dice: random.Random, started: Any, root: Path, whole: Whole) -> str:
