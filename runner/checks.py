@@ -39,6 +39,9 @@ def recipe(
     What needs the user's trust is appended to `trust`, since it is not wrong.
     """
     sources, mix, model = parts["sources"], parts["mix"], parts["model"]
+    if (asked := _patterns(parts)) > MOST_PATTERNS:  # each goes through the workspace: nothing is looked for
+        yield doc.problem(("sources",), f"names {asked:,} patterns of files; {MOST_PATTERNS:,} are the most")
+        return
     if sources is not None:
         mixed = {mix.by} - {"source"} if mix else set()
         yield from sourcechecks.sources(doc, sources, mixed, workspace, trust)
@@ -68,6 +71,25 @@ def recipe(
             yield from _own_judge(doc, model, suites)
         if parts["evaluate"].suites and none:
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
+
+
+MOST_PATTERNS = 1_000
+"""Patterns of files that a recipe may name, and a suite."""
+
+
+def _patterns(parts: dict[str, Any]) -> int:
+    """How many patterns of files the sources and dedup name."""
+    lists = [parts["dedup"].against] if parts["dedup"] else []
+    for source in parts["sources"] or ():
+        for option, how in plugins("source")[source.plugin].file_options.items():
+            lists += [source.options[option] or []] if how == "glob" else []
+    return sum(map(_wild, lists))
+
+
+def _wild(globs: Any) -> int:
+    return sum(
+        not {"*", "?", "["}.isdisjoint(glob) for glob in ([globs] if isinstance(globs, str) else globs)
+    )
 
 
 def _filters(doc: Yaml, uses: list[r.Use]) -> Iterator[Problem]:
@@ -300,7 +322,12 @@ def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[
     if common.probes is None and common.lm_eval is None and common.perplexity is None:
         what = "the suite judges nothing: give probes and a judge, lm_eval, or perplexity"
         yield doc.problem((), what)
-    for group, globs in common.perplexity.texts.items() if common.perplexity else ():
+    texts = common.perplexity.texts if common.perplexity else {}
+    if (asked := sum(map(_wild, texts.values()))) > MOST_PATTERNS:
+        what = f"names {asked:,} patterns of files; {MOST_PATTERNS:,} are the most"
+        yield doc.problem(("perplexity", "texts"), what)
+        return
+    for group, globs in texts.items():
         for i, glob in enumerate(globs):
             if not workspace.named("glob", glob):
                 path: Path = ("perplexity", "texts", group, i)

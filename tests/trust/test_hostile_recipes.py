@@ -141,6 +141,22 @@ def test_a_pattern_takes_no_pipe_and_no_folder() -> None:
     assert Path("runs/t/data/train.jsonl").read_text().count("\n") == 1
 
 
+def test_more_patterns_than_a_workspace_can_be_gone_through_for() -> None:
+    """Each goes through all of it: 20,000 in an empty workspace take minutes."""
+    patterns = ", ".join(f'"**/{n}*.jsonl"' for n in range(300))
+    many = "recipe: 1\nname: t\nsources:\n" + "".join(
+        f"  - jsonl: {{files: [ok.jsonl, {patterns}]}}\n    name: s{i}\n" for i in range(20)
+    )
+    refused(many + TAIL, code=2, said="sources: names 6,000 patterns of files; 1,000 are the most")
+    Path("evals/suites").mkdir(parents=True)
+    texts = ", ".join(f'"**/{n}*.txt"' for n in range(6000))
+    Path("evals/suites/mine.yaml").write_text(
+        f"suite: 1\nname: mine\ndescription: d\nperplexity: {{texts: {{a: [{texts}]}}}}\n"
+    )
+    suite = files("ok.jsonl") + "evaluate: {suites: [mine]}\n"
+    refused(suite, code=2, said="perplexity.texts: names 6,000 patterns of files")
+
+
 @pytest.mark.parametrize("name", ["../secret/key.jsonl", "/etc/passwd", "link.yaml"])
 def test_a_parent_out_of_the_workspace(home: Path, name: str) -> None:
     Path("link.yaml").symlink_to("/etc/passwd")
