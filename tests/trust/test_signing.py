@@ -99,7 +99,7 @@ CHANGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a signature that is none": (lambda p: (p / "model.sig").write_text("{"), "model.sig is damaged"),
     "one that nests": (lambda p: (p / "model.sig").write_text("[" * 200_000), "model.sig is damaged"),
     "one that is a list": (lambda p: (p / "model.sig").write_text("[1]"), "model.sig is damaged"),
-    "one without an end": (lambda p: os.truncate(p / "model.sig", 1 << 40), "model.sig is too large"),
+    "one without an end": (lambda p: os.truncate(p / "model.sig", signing.LARGEST + 1), "model.sig is too large"),
 }  # fmt: skip
 
 
