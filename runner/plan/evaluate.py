@@ -145,8 +145,8 @@ def _judge(p: Planner, suite: Suite, probes: tuple[InputFile, ...], who: tuple[s
         for option, how in plugin.file_options.items()
         if suite.judge.options[option] is not None
     }
-    options = of_plugin(plugin, suite.judge.options)
-    options |= {"files": digests(files), "seed": p.recipe.seed, "arms": list(who)}
+    beside = {"files": digests(files), "seed": p.recipe.seed, "arms": list(who)}
+    options = of_plugin(plugin, suite.judge.options, **beside)
     needs = [f"answers.{arm}.{suite.common.name}" for arm in who]
     needs += [n for n in plugin.reads if n in p.steps]
     name = f"judge.{suite.common.name}"

@@ -29,10 +29,17 @@ def digests(files: dict[str, tuple[InputFile, ...]]) -> dict[str, list[list[str]
     return {option: [[f.name, f.sha256] for f in found] for option, found in files.items()}
 
 
-def of_plugin(plugin: Plugin, options: dict[str, Any]) -> dict[str, Any]:
+def of_plugin(plugin: Plugin, options: dict[str, Any], **beside: Any) -> dict[str, Any]:
+    """What a plug-in's work hangs on, its options under its name, and what stands `beside`.
+
+    Raises ValueError where a plug-in is named as what stands beside it: one would take the other's place, unseen.
+    """
     # Not "version": the step that uses it has one of its own, and both decide.
     out: dict[str, Any] = {plugin.name: options, "plugin_version": plugin.version}
-    return out | ({"libraries": versions(plugin.libraries)} if plugin.libraries else {})
+    out |= {"libraries": versions(plugin.libraries)} if plugin.libraries else {}
+    if both := out.keys() & beside.keys():
+        raise ValueError(f"no {plugin.kind} can be named {min(both)!r}: its options would be overwritten")
+    return out | beside
 
 
 def template_text(model: r.Model, workspace: Workspace) -> str | None:

@@ -24,8 +24,8 @@ def prepare(p: Planner) -> str:
     uses = [(known[u.plugin], u.options) for u in recipe.filters]
     # Those that count tokens wait until the model's own tokenizer has counted them.
     # Where each stands in the recipe is part of what the ledger says of it.
-    late = [{"at": i} | of_plugin(p, o) for i, (p, o) in enumerate(uses) if p.needs]
-    filters = [{"at": i} | of_plugin(p, o) for i, (p, o) in enumerate(uses) if not p.needs]
+    late = [of_plugin(p, o, at=i) for i, (p, o) in enumerate(uses) if p.needs]
+    filters = [of_plugin(p, o, at=i) for i, (p, o) in enumerate(uses) if not p.needs]
     # In their order stand the rows: what is needed is a map, which has none.
     options: dict[str, Any] = {"filters": filters, "sources": [s.name for s in recipe.sources]}
     # What only serves as material (for a teacher, say) must not make others its duplicates.
@@ -63,12 +63,14 @@ def _source(p: Planner, source: r.Source) -> str:
         for option, how in plugin.file_options.items()
         if source.options[option] is not None
     }
-    ingredients = of_plugin(plugin, source.options) | {
-        "name": source.name,
-        "common": msgspec.to_builtins(source.common),
-        "files": digests(files),
-        "seed": p.recipe.seed,
-    }
+    ingredients = of_plugin(
+        plugin,
+        source.options,
+        name=source.name,
+        common=msgspec.to_builtins(source.common),
+        inputs=digests(files),
+        seed=p.recipe.seed,
+    )
     fetch = _fetch(p, source, plugin, files) if plugin.fetch and plugin.fetches(source.options) else None
     needs = [fetch.needs] if fetch and fetch.needs else []
     if fetch:

@@ -13,7 +13,7 @@ LISTED = 8  # files or packages of one step
 _LONG = 100
 _MADE = ("data/train.jsonl", "data/validation.jsonl", "adapter/adapter_model.safetensors")
 _NOT_OPTIONS = frozenset(
-    ("at", "common", "files", "name", "plugin_version", "probes", "rows", "seed", "sources")
+    ("at", "common", "files", "inputs", "name", "plugin_version", "probes", "rows", "seed", "sources")
 )
 
 

@@ -26,7 +26,7 @@ HERE = "mirepoix:local/1"
 """Who built it: mirepoix, as whoever ran it had it. Nobody vouches for more."""
 WRITING = ("mirepoix", "msgspec", "numpy", "pyarrow")
 """What every artifact is written with."""
-_INPUTS = ("data", "files", "probes", "tasks", "texts")
+_INPUTS = ("data", "files", "inputs", "probes", "tasks", "texts")
 """Ingredients that hold names of input files with their digests."""
 
 

@@ -13,6 +13,7 @@ from runner import installed
 from runner import plan as plans
 from runner.load import load_recipe
 from runner.plan import plan, planner
+from runner.registry import plugins
 from runner.status import differences, status
 from runner.steps import STAGES, Plan, Step
 from runner.store import Store, digest
@@ -246,6 +247,22 @@ def test_probes_are_looked_for_in_the_data_only_where_they_were_not_taken_out(ho
     assert "contaminated" in made.step("report").needs
 
 
+def test_options_of_a_plug_in_are_ingredients_whatever_its_name(home: Path) -> None:
+    """The source `files` has an option of its own name."""
+    of = "  - jsonl: {files: [data/talk.jsonl]}\n"
+    one, two = (
+        planned(home, (of, f"  - files: {{files: [data/talk.jsonl], kind: {kind}}}\n"))
+        for kind in ("jsonl", "csv")
+    )
+    ingredients = one.step("source.talk").ingredients
+    assert ingredients["files"]["kind"] == "jsonl" and ingredients["inputs"]["files"]
+    assert one.step("source.talk").fingerprint != two.step("source.talk").fingerprint
+    plugin = plugins("source")["files"]
+    assert planner.of_plugin(plugin, {"x": 1}, seed=1)["files"] == {"x": 1}
+    with pytest.raises(ValueError, match="no source can be named 'files'"):
+        planner.of_plugin(plugin, {"x": 1}, files={})
+
+
 def test_a_changed_file_changes_its_source_only(home: Path) -> None:
     before = prints(planned(home))
     with (home / "data" / "talk.jsonl").open("a") as f:
@@ -331,7 +348,7 @@ def test_why_a_step_runs(home: Path) -> None:
     assert longer["filter"].startswith("filters ")
     with (home / "data" / "talk.jsonl").open("a") as f:
         f.write("\n")
-    assert whys(planned(home), first)["source.talk"].startswith("files.files[0][1] ")
+    assert whys(planned(home), first)["source.talk"].startswith("inputs.files[0][1] ")
 
 
 def test_a_plan_writes_nothing(home: Path) -> None:
