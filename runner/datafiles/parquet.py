@@ -16,6 +16,8 @@ from runner.datafiles.opened import LONGEST, Bad, Unreadable
 
 AT_ONCE = 64 << 20
 """Bytes of rows, or of one page, that are decoded at once."""
+WIDEST = 10_000
+"""Columns of a file: each takes kilobytes before anything in it is read."""
 _ROWS = 256
 _NAMED = 10_000  # rows of one group that are refused one by one
 _DICTIONARY = 2
@@ -35,6 +37,8 @@ def parquet_rows(file: BinaryIO, check: Callable[[list[str]], object]) -> Iterat
     number = 0
     try:
         table = pq.ParquetFile(file, buffer_size=1 << 20)
+        if (wide := table.metadata.num_columns) > WIDEST:
+            raise Unreadable(f"has {wide:,} columns; the most is {WIDEST:,}")
         check(table.schema_arrow.names)
         for n in range(table.num_row_groups):
             group = table.metadata.row_group(n)

@@ -118,6 +118,20 @@ def test_too_many_large_rows_end_the_file(tmp_path: Path) -> None:
         list(rows(path, path.name, "parquet"))
 
 
+def test_a_file_of_too_many_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100,000 of them, in a file of some MB, took a gigabyte."""
+    from runner.datafiles import parquet
+
+    monkeypatch.setattr(parquet, "WIDEST", 3)
+    for wide in (3, 4):
+        pq.write_table(pa.table({f"c{n}": ["x"] for n in range(wide)}), file := io.BytesIO())
+        if wide == 3:
+            assert len(list(parquet_rows(file, lambda names: None))) == 1
+        else:
+            with pytest.raises(Unreadable, match="has 4 columns; the most is 3"):
+                list(parquet_rows(file, lambda names: None))
+
+
 def test_a_row_may_be_as_large_as_a_line(tmp_path: Path) -> None:
     texts = ["a" * (LONGEST - 64), "a" * (LONGEST + 1)]
     first, second = (
