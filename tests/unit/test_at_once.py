@@ -41,7 +41,7 @@ def test_what_another_run_has_fetched_is_taken(planned: Plan, monkeypatch: pytes
     (one,) = planned.fetches
     told: list[Event] = []
     walk = _Walk(planned, store := Store(planned.workspace.root), told.append, load())
-    lock.write(store.root, one.request, [])  # after the plan was made
+    lock.write(store.folder(), one.request, [])  # after the plan was made
     monkeypatch.setattr(fetch, "run", lambda *_: pytest.fail("asked twice"))
     client: Any = None
     walk._fetch(one.name, client, load())
@@ -80,6 +80,6 @@ def test_the_commit_of_a_model_is_asked_for_once(tmp_path: Path, monkeypatch: py
     def read(root: Path, request: dict[str, Any]) -> tuple[Item, ...] | None:
         return answers.pop() if answers else real(root, request)
 
-    lock.write(store.root, hub_request(model), [Item(COMMIT)])
+    lock.write(store.folder(), hub_request(model), [Item(COMMIT)])
     monkeypatch.setattr(resolving.lock, "read", read)
     resolving.resolve(model, tmp_path, tmp_path / "log", "log")
