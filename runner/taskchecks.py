@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner import library, lmtasks, taskrules, tasktemplates
+from runner import library, lmtasks, taskrules
 from runner.errors import Problem, RecipeError
 from runner.suite import LmEval
 from runner.wording import nearest
@@ -51,6 +51,8 @@ def _files(wanted: LmEval, workspace: Workspace) -> Iterator[Problem]:
 
 def _templates(doc: Yaml) -> Iterator[Problem]:
     """What is wrong with the templates of a task file, each at its key."""
+    from runner import tasktemplates
+
     for key in tasktemplates.KEYS:
         said = doc.data.get(key)
         texts = {(key, i): one for i, one in enumerate(said)} if isinstance(said, list) else {(key,): said}
