@@ -141,6 +141,35 @@ def described(error: errors.MirepoixError) -> list[dict[str, Any]]:
     return [{"what": str(error)}]
 
 
+_IMPORT = """
+import mmap, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
+taken = mmap.mmap(-1, int(sys.argv[1]))
+import numpy
+"""
+
+
+def enough_memory() -> None:
+    """Raises MemoryError where a limit on our memory (`ulimit -v`) leaves numpy none.
+
+    Its library of linear algebra would look for some without end, and hear no signal. Another process, as large as ours
+    is by now, tries it, where there is a limit at all.
+    """
+    import resource
+    import subprocess
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    safe_path = os.environ | {"PYTHONSAFEPATH": "1"}
+    pages = Path("/proc/self/statm")
+    ours = int(pages.read_text().split()[0]) * resource.getpagesize() if pages.exists() else 0
+    argv = [sys.executable, "-c", _IMPORT, str(max(ours - (16 << 20), 1))]  # a bare Python has some itself
+    done = subprocess.run(argv, env=safe_path, capture_output=True, check=False)
+    said = done.stderr.decode("utf-8", "replace")
+    if done.returncode < 0 or "MemoryError" in said or no_memory(ImportError(said)):
+        raise MemoryError
+
+
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 TRUST = click.option(
     "--trust",

@@ -16,6 +16,7 @@ from runner.cli.common import (
     command,
     described,
     emit,
+    enough_memory,
     load,
     planned_of,
     settings_of,
@@ -210,6 +211,7 @@ def run(
         )
         raise errors.UsageError(what)
     settings = settings_of(allow)
+    enough_memory()
     with silent() if as_json else Display(planned) as tell:
         outcome = runs.run(planned, to=to, tell=tell, refresh=refresh or "none", settings=settings, **hold)
     code = errors.INCONCLUSIVE if outcome.inconclusive_gates else errors.OK

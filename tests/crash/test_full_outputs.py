@@ -71,6 +71,18 @@ def test_memory_that_ends_is_one_line(tmp_path: Path, work: str) -> None:
     assert line.startswith("error: memory ran out") and "run it again" in line
 
 
+def test_a_limit_that_leaves_numpy_nothing_is_one_line(place: Any) -> None:
+    """OpenBLAS looks for memory without end, and Python hears no signal meanwhile."""
+    most = 100_000 << 10
+    done = subprocess.run(
+        [*MAIN, "run", "r.yaml", "--to", "prepare"], cwd=place.root, capture_output=True, text=True, timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: memory ran out") and "ulimit -v" in line
+
+
 def test_other_errors_of_ours_are_not_taken_for_it(tmp_path: Path) -> None:
     code = VERB.format(work="raise RuntimeError('a defect')")
     done = subprocess.run(
