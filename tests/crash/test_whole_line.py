@@ -237,7 +237,7 @@ def wait(dice: random.Random, started: Any, root: Path, whole: Whole) -> str:
     delay = dice.random() * 0.1
     while started.running and sum(map(len, answered(root).values())) < wanted:
         assert time.monotonic() < until
-        time.sleep(0.01)
+        time.sleep(0.05)  # looking through the store takes a while itself
     time.sleep(delay)
     return how
 
