@@ -274,6 +274,7 @@ def test_keys_that_are_none(tmp_path: Path, pack: Path) -> None:
 def test_a_passphrase_comes_from_a_setting_and_is_said_nowhere(
     tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MIREPOIX_SIGNING_PASSPHRASE", "")  # else that of the canaries' settings
     private, public = pair(tmp_path, "mine", ec.generate_private_key(ec.SECP256R1()), SECRET)
     assert (
         "the key has a passphrase: set MIREPOIX_SIGNING"
