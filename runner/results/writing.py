@@ -73,12 +73,19 @@ def need(run: Run, form: Form, kind: str = "bf16") -> int:
 
 
 def parameters(base: Path) -> int:
-    """How many numbers the weights of a model's folder are, from the headers. Raises StepError without safetensors."""
+    """How many numbers the weights of a model's folder are, from the headers.
+
+    Raises StepError without safetensors, and where they are damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
     total = 0
     for path in sorted(base.glob("*.safetensors")):
-        with path.open("rb") as f:
-            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
-        total += sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        try:
+            with safe_open(path, framework="np") as f:
+                total += sum(prod(f.get_slice(name).get_shape()) for name in f.keys())  # noqa: SIM118
+        except SafetensorError as e:
+            raise StepError("export", f"{path.name} of the base model is damaged: {e}") from e
     if not total:
         raise StepError("export", "the base model has no weights as safetensors; nothing else is read")
     return total

@@ -21,6 +21,7 @@ from runner.errors import StepError, UsageError
 from runner.making import write_json
 from runner.modelcard import Base, Facts, Right, Template
 from runner.results import Run, export, find, folder, objections, parcel
+from runner.results.writing import parameters
 from runner.store import Store, digest, file_digest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -388,6 +389,13 @@ def test_disk_is_looked_at_first(run: Run, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(StepError, match=r"MB are needed .* 1.0 kB are free"):
         export(run, tmp_path / "out", "merged")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("head", [(1 << 60).to_bytes(8, "little"), b"\2\0\0\0\0\0\0\0", b"abc"])
+def test_damaged_weights_of_a_base_are_one_sentence(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "model.safetensors").write_bytes(head + b"[]")
+    with pytest.raises(StepError, match=r"model\.safetensors of the base model is damaged: "):
+        parameters(tmp_path)
 
 
 def test_a_run_without_an_adapter_says_what_to_do(made: Path, tmp_path: Path, tiny: Path) -> None:
