@@ -83,7 +83,7 @@ def scalar(text: str) -> Any:
     if _INT.match(text) and len(text) <= 400:
         return int(text.replace("_", ""))
     if _HEX.match(text) or _OCT.match(text):
-        return int(text, 0)
+        return int(text, 0) if len(text) <= 400 else math.inf  # Python says no number of over 4,300 digits
     if _FLOAT.match(text):
         return float(text.replace("_", ""))
     if _NOT_FINITE.match(text):

@@ -163,8 +163,10 @@ def laughs(levels: int, width: int) -> str:
         ("[" + "1," * 200_000 + "]", "more than 100000 values"),
         ("x" * (MAX_BYTES + 1), "larger than 1,000,000 characters"),
         ("a: " + "9" * 900_000, "9" * 40 + " is not a finite number"),
+        ("a: 0x" + "f" * 4_000, "0x" + "f" * 38 + " is not a finite number"),
+        ("a: 0o" + "7" * 900_000, "0o" + "7" * 38 + " is not a finite number"),
     ],
-    ids=["laughs", "long laughs", "brackets", "braces", "dashes", "values", "size", "digits"],
+    ids=["laughs", "long laughs", "brackets", "braces", "dashes", "values", "size", "digits", "hex", "octal"],
 )
 @pytest.mark.usefixtures("ends")
 def test_bombs_are_refused_before_they_go_off(text: str, what: str) -> None:
