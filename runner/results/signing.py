@@ -97,7 +97,7 @@ def verify(folder: Path, key: Path) -> Checked:
     Raises UsageError for a folder that is not there, and for a key that cannot be used, or that came with the folder.
     """
     folder = _folder(folder)
-    if key.resolve().is_relative_to(folder):
+    if key.exists() and key.resolve().is_relative_to(folder):
         what = f"{str(key)!r} lies in the folder that it is to vouch for; get the key from its owner by another way"
         raise UsageError(what)
     public = keys.public(key)

@@ -267,6 +267,7 @@ def test_keys_that_are_none(tmp_path: Path, pack: Path) -> None:
     for key, said in (
         (private, "is a private key; what is needed is the public one"), (tmp_path / "text", "no public key in PEM"),
         (old_public, "no key on one of the curves"), (pack / "sub/key.pub", "lies in the folder that it is to vouch for"),
+        (pack / "nosuch", "cannot be read"),
     ):  # fmt: skip
         assert said in recipe("verify", pack, "--key", key, code=2).stderr
 
