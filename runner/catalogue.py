@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from runner import library
+from runner import library, paths
 from runner.errors import NeedsTrust, RecipeError
 from runner.load import load_suite, suite_names
 from runner.registry import Kind, plugins
@@ -68,7 +67,7 @@ def _held(name: str, held: tuple[int, int]) -> dict[str, Any]:
 
 def _run(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / "report.json").read_bytes())["exit"]
+        about = paths.read_json(folder / "report.json")["exit"]
     except (OSError, ValueError, KeyError, TypeError):
         about = "no report yet"
     return {"name": folder.name, "about": about}

@@ -8,12 +8,14 @@ A workspace may come from elsewhere, by a clone or an archive, with links where 
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from runner.errors import NeedsTrust
 
@@ -124,6 +126,22 @@ def _links(path: Path) -> Iterator[Path]:
     """Links below a folder; none of them is entered."""
     for here, folders, files in os.walk(path, followlinks=False):
         yield from (p for name in (*folders, *files) if (p := Path(here, name)).is_symlink())
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes. Raises OSError where there is none; a pipe, which would be waited for, and a device are none."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is a pipe or a device, and no file", str(path))
+        return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """A file's JSON, which a stranger may have written. Raises OSError as `read` does; ValueError where it is none."""
+    try:
+        return json.loads(read(path))
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deep") from None
 
 
 def create(path: Path) -> BinaryIO:

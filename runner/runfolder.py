@@ -33,7 +33,7 @@ def folder(plan: Plan) -> Path:
 def before(plan: Plan) -> dict[str, Any]:
     """The ingredients of each step of this recipe's last run."""
     try:
-        data = json.loads((folder(plan) / "plan.json").read_bytes())
+        data = paths.read_json(folder(plan) / "plan.json")
         return {k: v for k, v in data.items() if isinstance(v, dict)} if isinstance(data, dict) else {}
     except (OSError, ValueError):
         return {}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from runner import errors
+from runner import errors, paths
 from runner.cli.common import command, emit, settings_of
 from runner.errors import safe
 
@@ -42,7 +41,7 @@ def report(run_name: str, workspace: Path, as_json: bool) -> None:
         known = [r["name"] for r in catalogue("runs", workspace)]
         raise errors.UsageError(f"no report of a run {run_name!r}{nearest(run_name, known)}")
     try:
-        data = json.loads(path.read_bytes())
+        data = paths.read_json(path)
         lines = [f"{g['verdict']:<12}  {g['gate']}  {g['why']}".rstrip() for g in data["gates"]]
     except (ValueError, KeyError, TypeError):
         raise errors.UsageError(f"{path} is no report; run the recipe again") from None

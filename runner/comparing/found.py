@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from runner import paths
 from runner.catalogue import catalogue
 from runner.errors import UsageError
 from runner.findings import Findings, findings
@@ -58,7 +58,7 @@ def find(name: str, workspace: Path) -> Side:
         raise UsageError(f"no run {run!r}{nearest(run, known)}")
     again = f"run it again: recipe run runs/{run}/recipe.yaml"
     try:
-        last = json.loads((folder / "plan.json").read_bytes())
+        last = paths.read_json(folder / "plan.json")
         made = last["report"]
         suites = msgspec.convert(made["suites"], list[Suite])
         needs, seed = msgspec.convert(made["needs"], dict[str, str]), int(made["recipe"].get("seed", 17))

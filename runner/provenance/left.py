@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from runner import locking
+from runner import locking, paths
 from runner.catalogue import catalogue
 from runner.errors import UsageError
 from runner.locking import RecipeLock
@@ -69,7 +68,7 @@ class Left:
         """report.json; without suites where the run was not judged to its end. Raises UsageError where it is none."""
         path = self.folder / "report.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Report)
+            return msgspec.json.decode(paths.read(path), type=Report)
         except FileNotFoundError:
             return Report()
         except msgspec.DecodeError:
@@ -83,7 +82,7 @@ def find(name: str, workspace: Path) -> Left:
         known = [row["name"] for row in catalogue("runs", workspace)]
         raise UsageError(f"no run {name!r}{nearest(name, known)}")
     try:
-        data = json.loads((folder / "plan.json").read_bytes())
+        data = paths.read_json(folder / "plan.json")
         steps = {str(k): v for k, v in data.items() if isinstance(v, dict)}
         left = Left(name, folder, Store(workspace, shown=True), steps)
         _ = left.prints

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from runner import paths
 from runner.catalogue import catalogue
 from runner.errors import StepError, UsageError
 from runner.modelcard import Facts
@@ -114,7 +114,7 @@ def find(name: str, workspace: Path) -> Run:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_bytes())
+        data = paths.read_json(path)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

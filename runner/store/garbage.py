@@ -112,7 +112,7 @@ def needed(store: Store) -> set[str]:
 
 def _of_plan(path: Path) -> set[str]:
     try:
-        steps = json.loads(path.read_bytes())
+        steps = paths.read_json(path)
         return {digest(made) for made in steps.values()}
     except (OSError, ValueError, AttributeError):
         run = f"runs/{path.parent.name}"
