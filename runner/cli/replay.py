@@ -45,7 +45,7 @@ def lock(
     if known:
         found = locking.drifts(known, planned, store)
         if found and not as_json:
-            raise locking.Drifted(found, planned, shown(path), again)
+            raise locking.Drifted(found, planned, shown(path), again, undone="")
         if as_json:
             code = errors.RecipeError.exit_code if found else errors.OK
             emit(

@@ -76,7 +76,9 @@ def verify(folder: Path, key: Path, workspace: Path, as_json: bool) -> int:
     if done.holds:
         click.echo(safe(f"{shown(folder)}: {_many(done.files)} as signed by the key {done.key[:16]}…"))
     else:
-        click.echo(safe(f"{shown(folder)} is not what the key {done.key[:16]}… signed"), err=True)
+        used = any(fault.name.startswith(".mirepoix/") for fault in done.faults)
+        why = " (a run leaves files in its workspace: verify a folder before it is run in)" if used else ""
+        click.echo(safe(f"{shown(folder)} is not what the key {done.key[:16]}… signed{why}"), err=True)
     return code
 
 

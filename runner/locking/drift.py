@@ -52,16 +52,23 @@ class Drift:
 class Drifted(RecipeError):
     """A recipe is not what its lock says. Nothing that it would change was made.
 
-    `plan` None: there is none, for the reasons that `besides` says.
+    `plan` None: there is none, for the reasons that `besides` says. `undone`: what was therefore not done, if
+    anything was to be.
     """
 
     def __init__(
-        self, found: list[Drift], plan: Plan | None, file: str, again: str, besides: Sequence[Problem] = ()
+        self,
+        found: list[Drift],
+        plan: Plan | None,
+        file: str,
+        again: str,
+        besides: Sequence[Problem] = (),
+        undone: str = "run",
     ) -> None:
         self.drifts = found
         super().__init__([*besides, *(_problem(d, plan, file) for d in found)])
         many = "1 thing is" if len(found) == 1 else f"{len(found)} things are"
-        what = f"{file}: {many} not as locked, so nothing was run"
+        what = f"{file}: {many} not as locked" + (f", so nothing was {undone}" if undone else "")
         self.args = ("\n".join([what, *map(str, self.problems), f"to lock what is there now: {again}"]),)
 
 

@@ -99,8 +99,9 @@ def _options(options: Any) -> str:
             for k, v in options.items()
             if k not in ("model", "template", *_NOT_OPTIONS) and v not in (None, [], {})
         }
-    said = json.dumps(options, ensure_ascii=False, sort_keys=True).replace('"', "")
-    return _cut(said.strip("{}")) if said != "{}" else ""
+    if options in (None, {}):
+        return ""
+    return _cut(json.dumps(options, ensure_ascii=False, sort_keys=True).replace('"', "").strip("{}"))
 
 
 def _read(one: Mapping[str, Any], known: Mapping[str, Any], told: set[str]) -> Iterator[str]:

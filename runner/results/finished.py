@@ -60,7 +60,8 @@ def finished(name: str, workspace: Path) -> Finished:
     recipe, lock = folder / "recipe.yaml", folder / "recipe.lock"
     again = f"recipe run runs/{name}/recipe.yaml"
     if not recipe.is_file():
-        raise UsageError(f"{name!r} is no run of a recipe, so it has no data to make again")
+        what = f"the run {name!r} has no data: it was ended before they were made, so run its recipe again"
+        raise UsageError(f"{what}; or it is no recipe's (`recipe evaluate`)")
     if not lock.is_file():
         raise UsageError(f"the run {name!r} did not come to its end, or is of an earlier version: {again}")
     said = parse(decode(recipe.read_bytes(), recipe.name), recipe.name).data

@@ -52,7 +52,7 @@ def export_run(run: Finished, to: Path, settings: Settings, trust: frozenset[str
     store = Store(run.root)
     found = [d for d in locking.drifts(run.lock, plan, store) if d.kind in INPUTS]
     if found:
-        raise locking.Drifted(found, plan, f"runs/{run.name}/recipe.lock", run.again)
+        raise locking.Drifted(found, plan, f"runs/{run.name}/recipe.lock", run.again, undone="exported")
     if out := locking.outside(plan):
         raise UsageError(f"lies outside the workspace, so nobody else would find it: {', '.join(out[:5])}")
     scrubber = scrub.known(settings=settings)
@@ -140,6 +140,12 @@ def _made(run: Finished) -> str:
 
 def _readme(run: Finished, left_out: list[tuple[str, str]]) -> str:
     tools = run.lock.tools
+    asked = (
+        (f"recipe run {run.name}.yaml --locked --to prepare", "the data"),
+        ("sha256sum -c data.sha256", "are they byte for byte those of the first run?"),
+        (f"recipe run {run.name}.yaml --locked", "training and verdict, too"),
+    )
+    width = max(len(command) for command, _ in asked)
     lines = [
         f"# {run.name}",
         "",
@@ -147,14 +153,13 @@ def _readme(run: Finished, left_out: list[tuple[str, str]]) -> str:
         "In this folder:",
         "",
         "```console",
-        f"$ recipe run {run.name}.yaml --locked --to prepare    # the data",
-        "$ sha256sum -c data.sha256                             # are they byte for byte those of the first run?",
-        f"$ recipe run {run.name}.yaml --locked                 # training and verdict, too",
+        *(f"$ {command:<{width}}    # {why}" for command, why in asked),
         "```",
         "",
         f"`{run.name}.lock` says of each input and each package what it was; `--locked` refuses others, by name.",
-        f"What was fetched lies in `{RAW}/`, so nothing of it is asked for again.",
     ]
+    if run.lock.fetched:
+        lines.append(f"What was fetched lies in `{RAW}/`, so nothing of it is asked for again.")
     if left_out:
         lines += ["", f"Too large to go along ({SMALL // 1_000_000} MB); put them here:", ""]
         lines += [f"- `{name}`, sha256 `{sha256}`" for name, sha256 in left_out]

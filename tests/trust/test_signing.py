@@ -113,6 +113,7 @@ def test_what_is_changed_is_named(tmp_path: Path, pack: Path, what: str) -> None
     done = recipe("verify", pack, "--key", public, code=1)
     assert said in done.stderr and not done.stdout
     assert len(done.stderr.splitlines()) == 2 + (what == "another name")
+    assert ("before it is run in" in done.stderr) == (what == "a store")
     faults = json.loads(recipe("verify", pack, "--key", public, "--json", code=1).stdout)["faults"]
     assert [safe(f"{f['name']} {f['what']}") for f in faults] == done.stderr.splitlines()[:-1]
 

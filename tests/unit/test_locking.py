@@ -183,6 +183,12 @@ def test_all_that_drifted_is_said_at_once_with_what_to_do(home: Path) -> None:
     assert last == "to lock what is there now: recipe lock r.yaml"
     assert "parts/base.yaml:2:18: filters[0].words.min: locked 1, now 2; undo the change" in lines
     assert any("pip install 'numpy==0.1'" in line for line in lines)
+    looked = CliRunner().invoke(main, ["lock", "r.yaml", "--check"])  # runs nothing anyway
+    assert looked.exit_code == 2 and looked.output.splitlines() == [
+        "r.lock: 3 things are not as locked",
+        *lines,
+        last,
+    ]
     checked = recipe("lock", "r.yaml", "--check", code=2)
     assert {d["kind"] for d in checked["drift"]} == {"recipe", "files", "packages"}
     recipe("lock", "r.yaml")
@@ -508,6 +514,7 @@ def test_a_whole_run_is_a_folder_that_another_team_runs_as_it_is(
     assert there.keys() == {
         "t.yaml", "t.lock", "talk/a.jsonl", "held/old.jsonl", "README.md", "data.sha256", "export.json",
     }  # fmt: skip
+    assert b"raw/" not in there["README.md"]  # nothing was fetched
     assert files(home) == before
     assert not any(b"sk-canary" in raw or str(tmp_path).encode() in raw for raw in there.values())
     monkeypatch.chdir(tmp_path / "out")
@@ -518,6 +525,14 @@ def test_a_whole_run_is_a_folder_that_another_team_runs_as_it_is(
     for line in Path("data.sha256").read_text().splitlines():
         sha256, name = line.split("  ")
         assert hashlib.sha256(Path(name).read_bytes()).hexdigest() == sha256
+
+
+def test_a_run_that_ended_before_its_data_were_made(home: Path, tmp_path: Path) -> None:
+    (home / "runs/early").mkdir(parents=True)
+    (home / "runs/early/plan.json").write_text("{}")
+    for words in (["replay", "early"], ["export", "early", "--as", "run", "--to", str(tmp_path / "out")]):
+        (one,) = recipe(*words, code=2)["errors"]
+        assert "the run 'early' has no data: it was ended before they were made" in one["what"]
 
 
 def key_of(folder: Path) -> Path:

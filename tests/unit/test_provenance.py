@@ -280,7 +280,9 @@ def test_a_row_goes_back_to_the_bytes_it_was_read_from(prepared: Path) -> None:
         found = why(prepared, "t", f"talk/a/{n}")
         assert found["found"]["row"]["fate"] == "dropped" and found["found"]["row"]["by"].startswith(why_not)
         assert found["found"]["raw"] == {"name": f"talk/a.jsonl:{n}", "sha256": raw}
-    assert f"read from talk/a.jsonl:21  sha256 {raw}" in said(prepared, "t", "talk/a/21")
+    told = said(prepared, "t", "talk/a/21")
+    assert f"read from talk/a.jsonl:21  sha256 {raw}" in told
+    assert ", null\n" not in said(prepared, "t", "data/train.jsonl")  # a mix without options
 
 
 def test_statements_of_a_run_are_a_chain_by_digests(prepared: Path) -> None:
