@@ -57,7 +57,7 @@ class Workspace:
         fixed = Path(*anchor.parts[: next(i for i, p in enumerate(anchor.parts) if set(p) & set("*?["))])
         rest = str(anchor.relative_to(fixed)) if fixed.parts else pattern
         base = self.find(str(fixed)) if fixed.parts else self.root
-        if base is None or not base.is_dir() or ".." in Path(rest).parts:
+        if base is None or not base.is_dir():
             return []
         try:
             ours = (self.root / ".mirepoix", self.root / "runs")  # what a run wrote is no input of the next

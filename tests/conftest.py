@@ -55,11 +55,12 @@ def ends() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def aviary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path, birds.Trap]:
+def aviary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, Path, birds.Trap]]:
     """Where tests may write, a home with secrets, room for temporary files, and a listener that nothing may ask."""
-    home, scratch = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("t")
+    home = tmp_path_factory.mktemp("home")
     birds.plant(home)
-    return tmp_path_factory.getbasetemp().resolve(), home, scratch, birds.Trap()
+    with tempfile.TemporaryDirectory(prefix="t-") as scratch:  # a short name: a browser puts a socket there
+        yield tmp_path_factory.getbasetemp().resolve(), home, Path(scratch).resolve(), birds.Trap()
 
 
 @pytest.fixture(autouse=True)

@@ -164,7 +164,10 @@ def enough_memory() -> None:
     pages = Path("/proc/self/statm")
     ours = int(pages.read_text().split()[0]) * resource.getpagesize() if pages.exists() else 0
     argv = [sys.executable, "-c", _IMPORT, str(max(ours - (16 << 20), 1))]  # a bare Python has some itself
-    done = subprocess.run(argv, env=safe_path, capture_output=True, check=False)
+    try:
+        done = subprocess.run(argv, env=safe_path, capture_output=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        raise MemoryError from None
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode < 0 or "MemoryError" in said or no_memory(ImportError(said)):
         raise MemoryError

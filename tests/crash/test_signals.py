@@ -543,10 +543,16 @@ def test_only_who_types_stops_an_answer(start: Start) -> None:
 
 
 def test_whatever_is_started_has_a_warden() -> None:
-    """But for what ends by itself: at the end of its input (footer), or within seconds (machines)."""
+    """But for what ends by itself: at the end of its input (footer), or within seconds (machines, enough_memory)."""
     runner = Path(__file__).parents[2] / "runner"
     starts = re.compile(
         r"\b(Popen\(|subprocess\.(run|call|check_\w+)\(|os\.(spawn\w+|posix_spawn\w*|system|popen|fork)\()"
     )
     found = {p.relative_to(runner).as_posix() for p in runner.rglob("*.py") if starts.search(p.read_text())}
-    assert found == {"warded.py", "jobs/warden.py", "datafiles/footer.py", "forecast/machines.py"}
+    assert found == {
+        "warded.py",
+        "jobs/warden.py",
+        "datafiles/footer.py",
+        "forecast/machines.py",
+        "cli/common.py",
+    }
