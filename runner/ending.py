@@ -7,6 +7,7 @@ that takes longer than `WITHIN`, or at a second signal. A signal that was ignore
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -119,7 +120,10 @@ def patient() -> Iterator[None]:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Signals end what is done in here; after it they mean what they meant before, unless `for_good` was called."""
+    """Signals end what is done in here; after it they mean what they meant before, unless `for_good` was called.
+
+    Raises OSError where no thread can be had.
+    """
     if _now.listening or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -131,7 +135,10 @@ def listening() -> Iterator[None]:
     pipe, hook = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False), sys.unraisablehook
     try:
         with held():
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                raise OSError(errno.EAGAIN, "no thread can be started") from None
             sys.unraisablehook = _unraisable(hook, theirs)
             for number in HEARD:
                 if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTERM:
@@ -145,7 +152,8 @@ def listening() -> Iterator[None]:
             sys.unraisablehook = hook
             signal.set_wakeup_fd(pipe)
             os.write(theirs, bytes([_STOP]))
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
             os.close(ours)
             os.close(theirs)
             _now.listening = False

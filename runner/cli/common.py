@@ -62,6 +62,9 @@ def command(function: F) -> F:
         except (KeyboardInterrupt, ending.Ended) as e:
             ending.say()
             code = ending.code(e)
+        except OSError as e:  # of `listening`: all others have been worded
+            code = 3
+            _tell(kwargs["as_json"], [{"what": os_error(e)}], code, f"error: {os_error(e)}")
         sys.exit(_written(code))
 
     def worded(*args: Any, **kwargs: Any) -> int:

@@ -116,7 +116,7 @@ class Store:
             return True
         try:
             whole = all(
-                file_digest(path / name) == sha if verify else (path / name).is_file()
+                (path / name).is_file() and (not verify or file_digest(path / name) == sha)
                 for name, sha in manifest.files.items()
             )
         except OSError:

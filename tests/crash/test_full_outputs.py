@@ -71,6 +71,13 @@ def test_memory_that_ends_is_one_line(tmp_path: Path, work: str) -> None:
     assert line.startswith("error: memory ran out") and "run it again" in line
 
 
+def test_no_thread_to_be_had_is_one_line(tmp_path: Path) -> None:
+    none = "import threading\nthreading.Thread.start = lambda self: (_ for _ in ()).throw(RuntimeError('none'))\n"
+    argv = [sys.executable, "-c", none + VERB.format(work="return 0")]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "error: no thread can be started\n")
+
+
 def test_a_limit_that_leaves_numpy_nothing_is_one_line(place: Any) -> None:
     """OpenBLAS looks for memory without end, and Python hears no signal meanwhile."""
     most = 100_000 << 10

@@ -100,7 +100,7 @@ def test_an_error_while_making_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", ["change", "remove", "cut manifest", "other manifest", "not json", "version"]
+    "harm", ["change", "remove", "pipe", "cut manifest", "other manifest", "not json", "version"]
 )
 def test_a_damaged_artifact_is_set_aside(tmp_path: Path, harm: str) -> None:
     store = Store(tmp_path)
@@ -109,8 +109,10 @@ def test_a_damaged_artifact_is_set_aside(tmp_path: Path, harm: str) -> None:
     data = json.loads(manifest.read_text())
     if harm == "change":
         made.file("sub/a.txt").write_text("hullo")
-    elif harm == "remove":
+    elif harm in ("remove", "pipe"):
         made.file("b.txt").unlink()
+        if harm == "pipe":
+            os.mkfifo(made.file("b.txt"))
     elif harm == "cut manifest":
         manifest.write_bytes(manifest.read_bytes()[:50])
     elif harm == "not json":
