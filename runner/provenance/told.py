@@ -72,7 +72,8 @@ def _about(known: Mapping[str, Any]) -> str:
     options = known["externalParameters"]
     said = f"{kind} {version}"
     if "plugin_version" in options:
-        own = [k for k in options if k not in _NOT_OPTIONS and isinstance(options[k], (dict, type(None)))]
+        beside = _NOT_OPTIONS - ({"files"} if kind == "source" else set())  # a source is named so
+        own = [k for k in options if k not in beside and isinstance(options[k], (dict, type(None)))]
         return f"{said}, {' '.join(own)} {options['plugin_version']}"
     parts = []
     if kind == "generate":

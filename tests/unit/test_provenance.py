@@ -20,6 +20,7 @@ from runner import locking
 from runner.cli import main
 from runner.fetching import Item
 from runner.locking.written import Fetched, Part, RecipeLock
+from runner.provenance import told
 from runner.recipe import Use
 from runner.store import Store, digest
 from runner.store.manifest import read
@@ -492,3 +493,11 @@ def test_an_artifact_that_was_made_anew_with_other_bytes_is_told(tmp_path: Path)
         for step in ("report", "answers.tuned.few")
     ]
     assert f"note: {found['doubts'][0]}" in said(tmp_path, "t", "few.right_call")
+
+
+def test_the_source_files_is_named_though_inputs_of_others_are_called_so() -> None:
+    options = {"files": {"kind": "jsonl"}, "inputs": {}, "name": "a", "plugin_version": 4, "seed": 0}
+    known = {"buildType": "mirepoix:step/source/7", "externalParameters": options}
+    assert told._about(known) == "source 7, files 4"
+    known = {"buildType": "mirepoix:step/judge/3", "externalParameters": {**options, "style": {}}}
+    assert told._about(known) == "judge 3, style 4"
