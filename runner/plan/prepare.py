@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from runner import checks, lock
+from runner import lock, modelchecks
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.plan.against import task_files
@@ -135,7 +135,7 @@ def _render(p: Planner, model: r.Model, shelf: list[str], last: str, late: list[
     if model.base.startswith("embedded/"):
         options = {
             "embedded": model.base,
-            "source": checks.EMBEDDED[model.base],
+            "source": modelchecks.EMBEDDED[model.base],
             "template": digest(p.template),
             "libraries": versions(("gguf", *RENDERING, "torch")),
         }

@@ -6,8 +6,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from runner.checks import EMBEDDED
 from runner.making import Making
+from runner.modelchecks import EMBEDDED
 from runner.store import file_digest
 from runner.train.jobs import need, run_job
 

@@ -103,17 +103,17 @@ KERNEL = "stranger/kernel"
 
 
 @pytest.mark.parametrize(
-    "config", [{"attn_implementation": KERNEL}, {"_attn_implementation": KERNEL}, {"text_config": {"attn_implementation": {"": KERNEL}}}]
+    "config", [{"attn_implementation": KERNEL}, {"pad": "x" * (2 << 20), "attn_implementation": KERNEL}, {"_attn_implementation": KERNEL}, {"text_config": {"attn_implementation": {"": KERNEL}}}]
 )  # fmt: skip
 def test_a_model_that_asks_for_code_of_a_hub_is_refused(tmp_path: Path, config: dict[str, Any]) -> None:
-    from runner.checks import _model_folder
+    from runner.modelchecks import folder_faults
 
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").touch()
-    (said,) = _model_folder(tmp_path)
+    (said,) = folder_faults(tmp_path)
     assert "names code of a hub" in said and KERNEL in said
     (tmp_path / "config.json").write_text(json.dumps({"attn_implementation": "sdpa"}))
-    assert not list(_model_folder(tmp_path))
+    assert not list(folder_faults(tmp_path))
 
 
 ASKS = """
@@ -187,12 +187,12 @@ INDEX = "model.safetensors.index.json"
     ],
 )
 def test_a_folder_whose_weights_would_be_a_pickle(tmp_path: Path, files: dict[str, str], said: str) -> None:
-    from runner.checks import _model_folder
+    from runner.modelchecks import folder_faults
 
     (tmp_path / "config.json").write_text("{}")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    found = list(_model_folder(tmp_path))
+    found = list(folder_faults(tmp_path))
     assert len(found) == bool(said) and all(said in what for what in found), found
 
 

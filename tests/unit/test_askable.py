@@ -11,10 +11,10 @@ import pytest
 
 from runner import installed, library
 from runner.chat import Renderer
-from runner.checks import templates
 from runner.errors import StepError
 from runner.evaluate.probes import probes
 from runner.load import load_recipe, load_suite, suite_names
+from runner.modelchecks import templates
 from runner.plan import plan
 from runner.record import Message
 from runner.recorded import rehearsed

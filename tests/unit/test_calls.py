@@ -168,7 +168,7 @@ def test_other_forms_never_raise(form: Form, raw: str) -> None:
 
 def test_which_form_a_template_writes() -> None:
     from runner import library
-    from runner.checks import templates
+    from runner.modelchecks import templates
 
     found = {}
     for name, place in templates().items():

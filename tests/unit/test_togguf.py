@@ -238,8 +238,8 @@ def test_numbers_that_are_not_finite_are_refused(tiny: Path, tmp_path: Path) -> 
 
 def test_the_embedded_model_is_its_own_file_again(tmp_path: Path) -> None:
     """SmolLM2 out of its pinned GGUF, and back: names, vocabulary, settings, and numbers but for bfloat16's rounding."""
-    from runner.checks import EMBEDDED
     from runner.jobs.convert import convert
+    from runner.modelchecks import EMBEDDED
 
     known = EMBEDDED["embedded/smollm2-135m-instruct"]
     try:
