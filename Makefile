@@ -45,7 +45,7 @@ lint: install
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest tests --ignore tests/kit -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests --ignore tests/kit --ignore tests/programs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 SECONDS ?= 600
 fuzz: install
