@@ -40,8 +40,8 @@ def main() -> None:
 
 for verb in (
     line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.doctor, about.schema,
-    reporting.report, compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push, storing.gc,
-    replay.lock, replay.replay, signing.sign, signing.verify,
+    reporting.report, compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
+    storing.gc, replay.lock, replay.replay, signing.sign, signing.verify,
 ):  # fmt: skip
     main.add_command(verb)
 
