@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
@@ -28,6 +28,16 @@ def refusal(path: Path, root: Path | None = None) -> NeedsTrust:
     name = path.relative_to(root) if root is not None and path.is_relative_to(root) else path
     what = "is a link, and what is written there would land elsewhere; remove it, and run again"
     return NeedsTrust(f"{name}: {what} (where room is short, put the whole workspace elsewhere: --workspace)")
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What the system refuses meanwhile it refuses of this file: `write` and `fsync` know none by name."""
+    try:
+        yield
+    except OSError as e:
+        e.filename = e.filename or str(path)
+        raise
 
 
 def _names(names: tuple[str | PurePath, ...]) -> tuple[str, ...]:

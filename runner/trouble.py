@@ -58,17 +58,26 @@ def full(place: str = "") -> str:
     """A full disk."""
     where = f" ({place})" if place else ""
     return (
-        f"no space left on the disk of the workspace{where}: free some, or take a workspace on another disk "
+        f"no space left on the disk{where}: free some, or take a workspace on another disk "
         "(--workspace), and run it again; what was made so far is kept"
     )
+
+
+_UNDER_WAY = re.compile(r"^\.(.+?)(?:\.\d+)*\.tmp$")
+
+
+def _name(path: str | bytes) -> str:
+    """A file's name, as whoever looks for it knows it: not the one that it has while it is written."""
+    name = Path(os.fsdecode(path)).name
+    return found[1] if (found := _UNDER_WAY.match(name)) else name
 
 
 def os_error(error: OSError) -> str:
     """What the system refused, and on which file; a full disk in words of its own."""
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
         _, place, why = error.args[0][0]  # of many files, the first will do
-        return full(Path(place).name) if "No space left" in str(why) else f"{why} ({Path(place).name})"
-    name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, str | bytes) else ""
+        return full(_name(place)) if "No space left" in str(why) else f"{why} ({_name(place)})"
+    name = _name(error.filename) if isinstance(error.filename, str | bytes) else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return full(name)
     if error.errno == errno.EROFS:

@@ -34,7 +34,8 @@ def fsync(path: Path) -> None:
     """Flush a file or a folder to the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(fd)
+        with paths.named(path):
+            os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -50,7 +51,7 @@ def write_atomic(path: Path, data: bytes, root: Path | None = None) -> None:
         paths.folder(root, path.parent.relative_to(root))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with paths.create(temporary) as f:
+        with paths.named(path), paths.create(temporary) as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())

@@ -110,3 +110,10 @@ def test_links_that_lead_out_are_told_from_those_within(tmp_path: Path) -> None:
     (home / "a/nowhere").symlink_to(tmp_path / "gone")
     assert sorted(p.name for p in paths.leading_out(home)) == ["nowhere", "out"]
     assert paths.leading_out(tmp_path / "no folder") == []
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """The system says no name with what it refuses of an open file."""
+    with pytest.raises(OSError) as caught, paths.named(tmp_path / "a"), open("/dev/full", "wb", 0) as file:
+        file.write(b"x")
+    assert caught.value.filename == str(tmp_path / "a")

@@ -151,6 +151,9 @@ def test_what_the_system_refuses() -> None:
     assert "b.bin" in os_error(OSError(errno.ENOSPC, "No space left on device", "/a/b.bin"))
     assert os_error(PermissionError(errno.EACCES, "Permission denied", "/a/c")) == "Permission denied (c)"
     assert os_error(OSError("plain")) == "plain"
+    assert os_error(PermissionError(errno.EACCES, "Permission denied", "/a/.my.lock.4711.tmp")).endswith(
+        "(my.lock)"
+    )
 
 
 def test_a_folder_that_cannot_be_copied_whole(tmp_path: Path) -> None:
