@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import charts, shown
-from runner.page import render
+from runner import shown
+from runner.page import charts, render
 
 VOID = {"meta", "link", "wbr", "br", "hr", "img", "input"}
 

@@ -12,12 +12,17 @@ import base64
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runner import charts, shown
-from runner.pageview import style, view, words
+from runner import shown
+from runner.page import charts
+from runner.page.view import style, view, words
 from runner.shown import finite
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = Path(__file__).parent
 BREAKS = re.compile(r"(?<=[._/])(?=\w)")
 FILTERS = (
     *(shown.count, shown.number, shown.measure, shown.spread, shown.change, shown.chance),
@@ -28,13 +33,27 @@ CURVES = (("loss", "Loss"), ("learning_rate", "Learning rate"), ("grad_norm", "G
 
 def render(report: dict[str, Any]) -> str:
     """The whole page as HTML. Parts that the report lacks, or holds as null, are left out."""
-    from jinja2 import ChainableUndefined, Environment
+    return environment().get_template("page.html.j2").render(view(shown.clean(report))) + "\n"
+
+
+def environment(*folders: Path) -> Environment:
+    """What renders templates of ours: this folder's and those of `folders`; all text is escaped.
+
+    What a template is given must be `shown.clean`.
+    """
+    from jinja2 import ChainableUndefined, Environment, FileSystemLoader
     from markupsafe import Markup
 
     def drawn(draw: Any) -> Any:
         return lambda *args, **options: Markup(draw(*args, **options))
 
-    env = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=ChainableUndefined)
+    env = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=ChainableUndefined,
+        loader=FileSystemLoader([HERE, *folders]),
+    )
     env.filters.update({one.__name__: one for one in FILTERS})
     env.filters["breaks"] = lambda text: Markup("<wbr>").join(BREAKS.split(str(text)))
     env.globals.update(
@@ -43,16 +62,21 @@ def render(report: dict[str, Any]) -> str:
         ruler=drawn(lambda m: charts.scale(m["domain"], shown.coarse(m.get("unit", "")))),
         histogram=drawn(histogram),
         curves=drawn(training_curves),
+        stylesheet=Markup(stylesheet()),
         script=Markup(script()),
         script_digest=f"'sha256-{base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()}'",
     )
-    source = Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8")
-    return env.from_string(source).render(view(shown.clean(report))) + "\n"
+    return env
+
+
+def stylesheet() -> str:
+    """The style of every page of ours, as it stands between its tags."""
+    return (HERE / "style.css").read_text(encoding="utf-8")
 
 
 def script() -> str:
     """The text of the page's one script, as it stands between its tags."""
-    return "\n" + Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+    return "\n" + (HERE / "page.js").read_text(encoding="utf-8")
 
 
 def arm(metric: dict[str, Any], side: str) -> str:

@@ -9,7 +9,8 @@ import json
 import re
 from typing import Any
 
-from runner import charts, shown
+from runner import shown
+from runner.page import charts
 from runner.shown import finite
 
 ARMS = ("base", "tuned")
