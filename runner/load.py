@@ -67,7 +67,8 @@ def _shown(path: Path) -> str:
     return full.relative_to(cwd).as_posix() if full.is_relative_to(cwd) else str(path)
 
 
-def _read(path: Path) -> Yaml:
+def read(path: Path) -> Yaml:
+    """One YAML file as it stands. Raises UsageError where it cannot be read, RecipeError where it is no YAML."""
     shown = _shown(path)
     try:
         # Without waiting: a pipe that nobody writes to would be waited for for ever.
@@ -89,6 +90,7 @@ def _merge(base: Yaml, child: Yaml) -> None:
         for old in [p for p in mine if _within(p, replaced)]:
             del mine[old]
         mine.update({p: at for p, at in theirs.items() if p})
+    base.texts |= child.texts
 
 
 def _lay(base: dict[str, Any], child: dict[str, Any], path: Keys) -> Iterator[Keys]:
@@ -124,17 +126,17 @@ def _parent(path: Path, name: str, workspace: Workspace) -> Path | None:
 
 
 def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()) -> Yaml:
-    doc = _read(path)
+    doc = read(path)
     if not isinstance(doc.data, dict):
         kind = "empty" if doc.data is None else "not a map of keys"
-        raise RecipeError([Problem(doc.file, 1, 1, "", f"the file is {kind}")])
+        raise RecipeError([doc.problem((), f"the file is {kind}", at_value=True)])
     name = doc.data.get("extends")
     if not isinstance(name, str) or not name:
         return doc
     try:
         parent = _parent(path, name, workspace)
     except NeedsTrust as e:
-        raise NeedsTrust(str(doc.problem(("extends",), str(e), at_value=True))) from None
+        raise NeedsTrust([doc.problem(("extends",), str(e), at_value=True)]) from None
     if parent is None:
         known = [p.relative_to(library.shelf("recipes")) for p in library.shelf("recipes").rglob("*.yaml")]
         hint = wording.nearest(name, map(str, known))
@@ -164,7 +166,7 @@ def _validator(schema: Schema) -> Any:
 
 def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
     if not isinstance(doc.data, dict):
-        return [Problem(doc.file, 1, 1, "", "the file is not a map of keys")]
+        return [doc.problem((), "the file is not a map of keys", at_value=True)]
     errors = _validator(schema).iter_errors(doc.data)
     unknown: dict[Keys, Callable[[str], str]] = {("axolotl",): axolotlkeys.why_not}
     return list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema, unknown)))
@@ -234,6 +236,48 @@ class _Sections:
 def load_recipe(path: Path, workspace: Workspace) -> Loaded:
     """Read and check a recipe. Raises RecipeError with every problem, UsageError, or NeedsTrust."""
     doc = _with_parents(path, workspace)
+    parts, bad = _parts(doc)
+    trust: list[Problem] = []
+    suites: list[Suite] = []
+    for name_at, name in enumerate(parts["evaluate"].suites if parts["evaluate"] else []):
+        try:
+            suites.append(load_suite(name, workspace))
+        except UsageError as e:  # there is none, or it cannot be read
+            bad.append(doc.problem(("evaluate", "suites", name_at), str(e)))
+        except NeedsTrust as e:
+            trust.append(doc.problem(("evaluate", "suites", name_at), str(e)))
+        except RecipeError as e:
+            bad.extend(e.problems)
+    bad.extend(checks.recipe(doc, parts, suites, workspace, trust))
+    if bad:
+        raise RecipeError(list(dict.fromkeys(bad)))
+    if trust:
+        raise NeedsTrust(trust)
+    return Loaded(_recipe(doc, parts), doc, suites)
+
+
+def kept_recipe(path: Path, suites: list[Suite]) -> Loaded:
+    """A recipe that was checked when it was run, and the suites of that run. Only its shape is looked at, since files
+    that it names may be gone by now. Raises RecipeError, UsageError."""
+    doc = read(path)
+    parts, bad = _parts(doc)
+    if bad:
+        raise RecipeError(bad)
+    return Loaded(_recipe(doc, parts), doc, suites)
+
+
+def _recipe(doc: Yaml, parts: dict[str, Any]) -> r.Recipe:
+    data = doc.data
+    common = {
+        "name": data["name"],
+        "description": data.get("description") or "",
+        "seed": data.get("seed", 17),
+    }
+    return r.Recipe(**common, **parts)
+
+
+def _parts(doc: Yaml) -> tuple[dict[str, Any], list[Problem]]:
+    """The typed parts of a recipe, those with problems None, and the problems of its shape: more may be added."""
     bad = _shape(doc, recipe_schema())
     s = _Sections(doc, bad)
     parts: dict[str, Any] = {
@@ -252,29 +296,7 @@ def load_recipe(path: Path, workspace: Workspace) -> Loaded:
         "track": s.get("track", r.Track, r.Track()),
         "axolotl": s.get("axolotl", r.Overrides, r.Overrides()),
     }
-    trust: list[str] = []
-    suites: list[Suite] = []
-    for name_at, name in enumerate(parts["evaluate"].suites if parts["evaluate"] else []):
-        try:
-            suites.append(load_suite(name, workspace))
-        except UsageError as e:  # there is none, or it cannot be read
-            bad.append(doc.problem(("evaluate", "suites", name_at), str(e)))
-        except NeedsTrust as e:
-            trust.append(str(doc.problem(("evaluate", "suites", name_at), str(e))))
-        except RecipeError as e:
-            bad.extend(e.problems)
-    bad.extend(checks.recipe(doc, parts, suites, workspace, trust))
-    if bad:
-        raise RecipeError(list(dict.fromkeys(bad)))
-    if trust:
-        raise NeedsTrust("\n".join(dict.fromkeys(trust)))
-    data = doc.data
-    common = {
-        "name": data["name"],
-        "description": data.get("description") or "",
-        "seed": data.get("seed", 17),
-    }
-    return Loaded(r.Recipe(**common, **parts), doc, suites)
+    return parts, bad
 
 
 def suite_names(workspace: Workspace) -> list[str]:
@@ -288,7 +310,7 @@ def load_suite(name: str, workspace: Workspace) -> Suite:
     path = workspace.find(f"evals/suites/{name}.yaml")
     if path is None:
         raise UsageError(f"no suite {name!r}{wording.nearest(name, suite_names(workspace))}")
-    doc = _read(path)
+    doc = read(path)
     bad = _shape(doc, suite_schema())
     if not bad:
         judge = doc.data.get("judge")

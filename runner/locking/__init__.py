@@ -9,11 +9,11 @@
 
 from __future__ import annotations
 
-from runner.locking.drift import RAW, Drift, Drifted, Held, drifts, gone
+from runner.locking.drift import RAW, Drift, Drifted, Held, between, drifts, gone
 from runner.locking.facts import carried, facts, outside, unknown
 from runner.locking.written import RecipeLock, beside, pinned, read, write
 
 __all__ = [
-    "RAW", "Drift", "Drifted", "Held", "RecipeLock", "beside", "carried", "drifts", "facts", "gone", "outside",
-    "pinned", "read", "unknown", "write",
+    "RAW", "Drift", "Drifted", "Held", "RecipeLock", "beside", "between", "carried", "drifts", "facts", "gone",
+    "outside", "pinned", "read", "unknown", "write",
 ]  # fmt: skip

@@ -81,7 +81,11 @@ def _problem(one: Drift, plan: Plan | None, file: str) -> Problem:
 
 def drifts(locked: RecipeLock, plan: Plan, store: Store, to: Stage = "report") -> list[Drift]:
     """All that differs, as far as the stages up to `to` rest on it. What is not known yet is not compared."""
-    now = facts(plan, store)
+    return between(locked, facts(plan, store), to)
+
+
+def between(locked: RecipeLock, now: RecipeLock, to: Stage = "report") -> list[Drift]:
+    """The same of two locks."""
     found = [
         Drift("recipe", dotted(keys), a, b, "undo the change", keys)
         for keys, a, b in _differing(locked.recipe, now.recipe)
