@@ -105,9 +105,15 @@ def recipe_schema() -> Schema:
         "name": schemas.pop("name")
         | {
             "description": "Names the run's folder, `runs/NAME`: lower-case "
-            "letters, digits, dots, dashes and underscores."
+            "letters, digits, dots, dashes and underscores.",
+            "examples": ["twain-llama"],
         },
-        "description": {"type": "string", "maxLength": 5000, "description": "What it is for, in words."},
+        "description": {
+            "type": "string",
+            "maxLength": 5000,
+            "description": "What it is for, in words.",
+            "examples": ["Talks like Mark Twain and still calls tools."],
+        },
         "extends": {
             "type": "string",
             "minLength": 1,

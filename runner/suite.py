@@ -30,6 +30,7 @@ class LmEval(Part, frozen=True, kw_only=True):
         dict[TaskName, Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$", max_length=100)]],
         Meta(
             description="Task of lm-eval's → commit of its data set: pinned. Else what is there is taken, and kept.",
+            examples=[{"hellaswag": "218ec52e09a7e7462a5400043bb9a69a41d06b76"}],
         ),
     ] = field(default_factory=dict)
     limit: Annotated[Count | None, Meta(description="Only the first so many documents.")] = None
@@ -91,9 +92,19 @@ class SuiteCommon(Part, frozen=True, kw_only=True):
     """A suite as its YAML stands, but for its judge, whose schema comes from the registry."""
 
     suite: Annotated[Literal[1], Meta(description="Version of the suite language.")]
-    name: Name
-    description: Annotated[str, Meta(max_length=2000, description="What it judges.")] = ""
-    probes: Annotated[str | None, Meta(description="JSONL of held-out prompts, under evals/.")] = None
+    name: Annotated[Name, Meta(examples=["twain-style"])]
+    description: Annotated[
+        str,
+        Meta(
+            max_length=2000, description="What it judges.", examples=["Does it answer as the persona would?"]
+        ),
+    ] = ""
+    probes: Annotated[
+        str | None,
+        Meta(
+            description="JSONL of held-out prompts, under evals/.", examples=["probes/persona-prompts.jsonl"]
+        ),
+    ] = None
     max_new_tokens: Annotated[int, Meta(ge=1, le=100_000, description="Longest answer.")] = 128
     limit: Annotated[Count | None, Meta(description="Only the first so many probes.")] = None
     decoding: Decoding = Decoding()

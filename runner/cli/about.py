@@ -41,13 +41,19 @@ def doctor(workspace: Path, as_json: bool) -> None:
         click.echo(safe(doctors.text(facts)))
 
 
+def _all_verbs() -> click.Group:
+    group = click.get_current_context().find_root().command
+    assert isinstance(group, click.Group)
+    return group
+
+
 @click.command()
-@click.option("--write", is_flag=True, help="Write schemas/*.json of this checkout.")
+@click.option("--write", is_flag=True, help="Write schemas/*.json and docs/reference/*.md of this checkout.")
 @click.argument("name", required=False, default="recipe")
 @command
 def schema(name: str, write: bool, workspace: Path, as_json: bool) -> None:
     """Print a JSON Schema: recipe, suite, record, probe or manifest."""
-    from runner import library
+    from runner import library, reference
     from runner.schema import all_schemas, text
     from runner.wording import nearest
 
@@ -56,6 +62,9 @@ def schema(name: str, write: bool, workspace: Path, as_json: bool) -> None:
         for file, body in schemas.items():
             (library.shelf("schemas") / file).write_text(text(body), encoding="utf-8")
         click.echo(f"{len(schemas)} schemas written to {library.shelf('schemas')}")
+        if (docs := library.shelf("schemas").parent / "docs").is_dir():
+            written = reference.write(docs / "reference", _all_verbs())
+            click.echo(f"{written} pages written to {docs / 'reference'}")
         return
     file = f"{name}.schema.json"
     if file not in schemas:

@@ -33,17 +33,30 @@ _TALK = frozenset(("messages", "conversations", *(name for *pair, _ in PAIRS for
 class Columns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which column holds what: `text`, or `messages`, or `prompt` and `response`. Absent: the usual names."""
 
-    text: Annotated[Column | None, Meta(description="Plain text, cut into passages.")] = None
-    prompt: Annotated[Column | None, Meta(description="What the user says.")] = None
-    input: Annotated[Column | None, Meta(description="More of what the user says, after the prompt.")] = None
-    response: Annotated[Column | None, Meta(description="What the assistant answers.")] = None
-    system: Annotated[Column | None, Meta(description="System message.")] = None
-    messages: Annotated[Column | None, Meta(description="A list of messages, or JSON text of one.")] = None
-    tools: Annotated[Column | None, Meta(description="Tool definitions: a list, or JSON text of one.")] = None
-    title: Annotated[Column | None, Meta(description="Title, for provenance.")] = None
-    author: Annotated[Column | None, Meta(description="Author, for provenance.")] = None
-    license: Annotated[Column | None, Meta(description="Licence of the row.")] = None
-    group: Annotated[Column | None, Meta(description="Rows of one group stay on one side of a split.")] = None
+    text: Annotated[Column | None, Meta(description="Plain text, cut into passages.", examples=["body"])] = (
+        None
+    )
+    prompt: Annotated[Column | None, Meta(description="What the user says.", examples=["question"])] = None
+    input: Annotated[
+        Column | None, Meta(description="More of what the user says, after the prompt.", examples=["context"])
+    ] = None
+    response: Annotated[
+        Column | None, Meta(description="What the assistant answers.", examples=["answer"])
+    ] = None
+    system: Annotated[Column | None, Meta(description="System message.", examples=["instructions"])] = None
+    messages: Annotated[
+        Column | None, Meta(description="A list of messages, or JSON text of one.", examples=["dialogue"])
+    ] = None
+    tools: Annotated[
+        Column | None,
+        Meta(description="Tool definitions: a list, or JSON text of one.", examples=["functions"]),
+    ] = None
+    title: Annotated[Column | None, Meta(description="Title, for provenance.", examples=["headline"])] = None
+    author: Annotated[Column | None, Meta(description="Author, for provenance.", examples=["by"])] = None
+    license: Annotated[Column | None, Meta(description="Licence of the row.", examples=["rights"])] = None
+    group: Annotated[
+        Column | None, Meta(description="Rows of one group stay on one side of a split.", examples=["thread"])
+    ] = None
 
     def problem(self) -> str | None:
         """What is wrong with this choice of columns, or None."""

@@ -65,7 +65,8 @@ def pii(
     placeholders: Annotated[
         dict[Kind, Placeholder],
         Meta(
-            description="What takes the place of each kind. Default: [EMAIL], [PHONE], [CARD], [IP], [IBAN], [NAME]."
+            description="What takes the place of each kind. Default: [EMAIL], [PHONE], [CARD], [IP], [IBAN], [NAME].",
+            examples=[{"email": "<mail>"}],
         ),
     ] = {},  # noqa: B006
 ) -> Callable[[Record], Said]:

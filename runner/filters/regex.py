@@ -46,6 +46,7 @@ class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             max_length=1000,
             description=r"What takes its place; \1 to \9 are the pattern's groups, \0 all of it.",
+            examples=["(see \\1)"],
         ),
     ] = msgspec.field(name="with")
 

@@ -39,7 +39,10 @@ def tags(
             examples=[{"tone": ["humorous", "plain"]}],
         ),
     ] = {},  # noqa: B006
-    drop: Annotated[Tags, Meta(description="Drop records whose tag has one of these values.")] = {},  # noqa: B006
+    drop: Annotated[
+        Tags,
+        Meta(description="Drop records whose tag has one of these values.", examples=[{"domain": ["news"]}]),
+    ] = {},  # noqa: B006
     missing: Annotated[
         Literal["keep", "drop"], Meta(description="What becomes of records without a tag that `keep` names.")
     ] = "drop",

@@ -17,7 +17,10 @@ from runner.record import Metric
 Model = Annotated[
     str,
     Meta(
-        min_length=1, max_length=200, description="The judge, as its endpoint calls it; not the tuned model."
+        min_length=1,
+        max_length=200,
+        description="The judge, as its endpoint calls it; not the tuned model.",
+        examples=["Qwen/Qwen2.5-72B-Instruct"],
     ),
 ]
 Service = Annotated[

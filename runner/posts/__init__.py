@@ -51,17 +51,27 @@ KNOWN = (*(name for names in _NAMES.values() for name in names), "author", "body
 class PostColumns(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which column of a table holds what, where the names are not Reddit's own."""
 
-    title: Annotated[Column | None, Meta(description="The title; `title`, else `text`.")] = None
-    selftext: Annotated[Column | None, Meta(description="The text under it; `selftext`.")] = None
-    url: Annotated[Column | None, Meta(description="What it links to; `url`.")] = None
-    domain: Annotated[
-        Column | None, Meta(description="The site that it links to; `domain`, else the url's.")
+    title: Annotated[
+        Column | None, Meta(description="The title; `title`, else `text`.", examples=["headline"])
     ] = None
-    score: Annotated[Column | None, Meta(description="Votes; `score`.")] = None
-    subreddit: Annotated[Column | None, Meta(description="Where it was posted; `subreddit`.")] = None
-    id: Annotated[Column | None, Meta(description="Reddit's id of the post; `id`.")] = None
+    selftext: Annotated[
+        Column | None, Meta(description="The text under it; `selftext`.", examples=["body"])
+    ] = None
+    url: Annotated[Column | None, Meta(description="What it links to; `url`.", examples=["link"])] = None
+    domain: Annotated[
+        Column | None,
+        Meta(description="The site that it links to; `domain`, else the url's.", examples=["site"]),
+    ] = None
+    score: Annotated[Column | None, Meta(description="Votes; `score`.", examples=["ups"])] = None
+    subreddit: Annotated[
+        Column | None, Meta(description="Where it was posted; `subreddit`.", examples=["board"])
+    ] = None
+    id: Annotated[Column | None, Meta(description="Reddit's id of the post; `id`.", examples=["post_id"])] = (
+        None
+    )
     removed: Annotated[
-        Column | None, Meta(description="Not empty where it was removed; `removed_by_category`.")
+        Column | None,
+        Meta(description="Not empty where it was removed; `removed_by_category`.", examples=["removed_by"]),
     ] = None
 
     def of(self, field: str, columns: Collection[str]) -> str | None:

@@ -30,13 +30,19 @@ class Arm(Part, frozen=True, kw_only=True):
 
     system: Annotated[
         Text | None,
-        Meta(description="System message in place of `evaluate.system`; a probe's own comes after it."),
+        Meta(
+            description="System message in place of `evaluate.system`; a probe's own comes after it.",
+            examples=["Answer as Mark Twain would."],
+        ),
     ] = None
     endpoint: Annotated[
         EndpointName | None,
-        Meta(description="The model that answers is this endpoint's. Where that is, only your settings say."),
+        Meta(
+            description="The model that answers is this endpoint's. Where that is, only your settings say.",
+            examples=["house"],
+        ),
     ] = None
     model: Annotated[
         Annotated[str, Meta(min_length=1, max_length=200)] | None,
-        Meta(description="What the endpoint calls the model."),
+        Meta(description="What the endpoint calls the model.", examples=["big-one"]),
     ] = None

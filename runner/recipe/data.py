@@ -59,10 +59,19 @@ class Passages(Part, frozen=True, kw_only=True):
 class Chat(Part, frozen=True, kw_only=True):
     """How a source's rows are made into conversations."""
 
-    system: Annotated[Text | None, Meta(description="System message of every record that has none.")] = None
+    system: Annotated[
+        Text | None,
+        Meta(
+            description="System message of every record that has none.",
+            examples=["You are a witty storyteller."],
+        ),
+    ] = None
     systems: Annotated[
         Annotated[list[Text], Meta(min_length=1, max_length=1000)] | None,
-        Meta(description="In place of `system`, several: each record that has none gets one of them."),
+        Meta(
+            description="In place of `system`, several: each record that has none gets one of them.",
+            examples=[["You are a witty storyteller.", "You speak like Mark Twain."]],
+        ),
     ] = None
     system_share: Annotated[
         Fraction, Meta(description="Share of those records that get a system message at all.", examples=[0.9])
@@ -158,7 +167,10 @@ class Dedup(Part, frozen=True, kw_only=True):
     ] = "first"
     prefer: Annotated[
         list[Name],
-        Meta(description="Sources whose records stay before those of others, in this order."),
+        Meta(
+            description="Sources whose records stay before those of others, in this order.",
+            examples=[["talks"]],
+        ),
     ] = field(default_factory=list)
     against: Annotated[
         list[str],

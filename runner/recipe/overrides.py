@@ -87,7 +87,7 @@ class Overrides(Part, frozen=True, kw_only=True):
     ] = None
     activation_offloading: Annotated[
         Literal["legacy", "hidden_states"] | bool | None,
-        Meta(description="Activations wait in main memory instead of being computed again."),
+        Meta(description="Activations wait in main memory instead of being computed again.", examples=[True]),
     ] = None
     selective_checkpointing: Annotated[
         Switch,
@@ -105,7 +105,8 @@ class Overrides(Part, frozen=True, kw_only=True):
 
     tf32: Annotated[Switch, Meta(description="TensorFloat-32 products on GPUs.")] = None
     torch_compile: Annotated[
-        Literal["auto"] | bool | None, Meta(description="Compile the model with torch.compile.")
+        Literal["auto"] | bool | None,
+        Meta(description="Compile the model with torch.compile.", examples=["auto"]),
     ] = None
     torch_compile_mode: Annotated[
         Literal["default", "reduce-overhead", "max-autotune"] | None,

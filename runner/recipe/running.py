@@ -39,12 +39,16 @@ class Compute(Part, frozen=True, kw_only=True):
 class Wandb(Part, frozen=True, kw_only=True):
     """Weights & Biases: metrics and the Axolotl config, never code, git state, command lines or environment."""
 
-    project: Annotated[str, Meta(min_length=1, max_length=128, description="Project that runs go to.")]
+    project: Annotated[
+        str, Meta(min_length=1, max_length=128, description="Project that runs go to.", examples=["personas"])
+    ]
     mode: Annotated[
         Literal["offline", "online"],
         Meta(description="`online` sends, where the user allows it; the key comes from WANDB_API_KEY."),
     ] = "offline"
-    entity: Annotated[Label | None, Meta(description="Team or user that the project belongs to.")] = None
+    entity: Annotated[
+        Label | None, Meta(description="Team or user that the project belongs to.", examples=["our-team"])
+    ] = None
 
 
 class Trackio(Part, frozen=True, kw_only=True):

@@ -26,7 +26,10 @@ class Model(Part, frozen=True, kw_only=True):
     ]
     revision: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")] | None,
-        Meta(description="Commit of the model on its hub; pins it."),
+        Meta(
+            description="Commit of the model on its hub; pins it.",
+            examples=["0e9e39f249a16976918f6564b8830bc894c89659"],
+        ),
     ] = None
     template: Annotated[
         str,
@@ -82,7 +85,7 @@ class Adapter(Part, frozen=True, kw_only=True):
     dropout: Annotated[float, Meta(ge=0, lt=1, description="Share of the adapter's inputs zeroed.")] = 0.05
     targets: Annotated[
         list[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$", max_length=100)]],
-        Meta(min_length=1, description="Modules that get an adapter."),
+        Meta(min_length=1, description="Modules that get an adapter.", examples=[["q_proj", "v_proj"]]),
     ] = field(
         default_factory=lambda: [
             "q_proj",
@@ -256,11 +259,15 @@ GATE = (
 class Evaluate(Part, frozen=True, kw_only=True):
     """How the result is judged: base and tuned model, the same prompts."""
 
-    suites: Annotated[list[Name], Meta(description="Names of evals/suites/*.yaml.")] = field(
-        default_factory=list
-    )
+    suites: Annotated[
+        list[Name], Meta(description="Names of evals/suites/*.yaml.", examples=[["tool-use", "capability"]])
+    ] = field(default_factory=list)
     system: Annotated[
-        Text | None, Meta(description="System message of probes that have none, for both arms.")
+        Text | None,
+        Meta(
+            description="System message of probes that have none, for both arms.",
+            examples=["You are a witty assistant."],
+        ),
     ] = None
     arms: Annotated[
         dict[ArmName, Arm],

@@ -13,7 +13,12 @@ from msgspec import Meta
 # files over, so a plug-in never opens a path that a recipe wrote.
 Files = Annotated[
     list[str],
-    Meta(min_length=1, description="Files, or globs of them, in the workspace.", extra={"files": "glob"}),
+    Meta(
+        min_length=1,
+        description="Files, or globs of them, in the workspace.",
+        extra={"files": "glob"},
+        examples=[["books/*.txt"]],
+    ),
 ]
 """Globs, relative to the workspace (or `datasets/…` and `evals/…`: files that come with mirepoix)."""
 ToolSetName = Annotated[
@@ -22,10 +27,14 @@ ToolSetName = Annotated[
         pattern="^[a-z][a-z0-9-]*$",
         description="A tool set, datasets/tools/NAME.yaml: lower-case letters, digits and dashes.",
         extra={"files": "tool set"},
+        examples=["weather"],
     ),
 ]
 """A tool set written as data: `datasets/tools/NAME.yaml` of the workspace or of mirepoix."""
-ProbeFile = Annotated[str, Meta(description="A file under evals/.", extra={"files": "evals"})]
+ProbeFile = Annotated[
+    str,
+    Meta(description="A file under evals/.", extra={"files": "evals"}, examples=["probes/style-texts.jsonl"]),
+]
 """A file under `evals/`, of the workspace or of mirepoix."""
 
 SourceName = Annotated[

@@ -137,13 +137,19 @@ def files(
     context: SourceContext,
     *,
     files: Annotated[
-        Files | None, Meta(description="Files, or globs of them, in the workspace.", extra={"files": "glob"})
+        Files | None,
+        Meta(
+            description="Files, or globs of them, in the workspace.",
+            extra={"files": "glob"},
+            examples=[["notes/*.md"]],
+        ),
     ] = None,
     urls: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=2000)]] | None,
         Meta(
             description="http(s) addresses of such files; others (s3://, sftp:// …) where the user's setting "
-            "`filesystems` allows it."
+            "`filesystems` allows it.",
+            examples=[["https://example.org/talks.jsonl.gz"]],
         ),
     ] = None,
     kind: Annotated[

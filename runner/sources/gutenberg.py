@@ -31,16 +31,28 @@ Most = Annotated[int, Meta(ge=1)]
 
 Authors = Annotated[
     Names | None,
-    Meta(description='Authors as the catalogue has them, "Twain, Mark" or "Mark Twain"; any of them.'),
+    Meta(
+        description='Authors as the catalogue has them, "Twain, Mark" or "Mark Twain"; any of them.',
+        examples=[["Twain, Mark"]],
+    ),
 ]
 Titles = Annotated[
-    Names | None, Meta(description="Titles, with or without what follows the colon; any of them.")
+    Names | None,
+    Meta(
+        description="Titles, with or without what follows the colon; any of them.",
+        examples=[["Adventures of Huckleberry Finn"]],
+    ),
 ]
 Languages = Annotated[
-    Codes | None, Meta(description="Two-letter codes. A book in another language as well is left out.")
+    Codes | None,
+    Meta(description="Two-letter codes. A book in another language as well is left out.", examples=[["en"]]),
 ]
-Ids = Annotated[Numbers | None, Meta(description="Numbers of books at Project Gutenberg.")]
-Topic = Annotated[Word | None, Meta(description="A word of the catalogue's subjects or bookshelves.")]
+Ids = Annotated[
+    Numbers | None, Meta(description="Numbers of books at Project Gutenberg.", examples=[[76, 3176]])
+]
+Topic = Annotated[
+    Word | None, Meta(description="A word of the catalogue's subjects or bookshelves.", examples=["humor"])
+]
 AtMost = Annotated[
     Most | None, Meta(description="Take no more books than this, those with the lowest numbers.")
 ]

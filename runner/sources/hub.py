@@ -126,12 +126,13 @@ def hub(
     revision: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$", max_length=100)] | None,
         Meta(
-            description="Commit, which pins it; a branch or tag is resolved to its commit when it is fetched."
+            description="Commit, which pins it; a branch or tag is resolved to its commit when it is fetched.",
+            examples=["3f6c2a1"],
         ),
     ] = None,
     subset: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+ -]*$", max_length=100)] | None,
-        Meta(description="Configuration, where the data set has several."),
+        Meta(description="Configuration, where the data set has several.", examples=["default"]),
     ] = None,
     split: Annotated[
         str, Meta(pattern=r"^\w+(\.\w+)*$", max_length=100, description="Which part of it.")
@@ -141,6 +142,7 @@ def hub(
         Meta(
             description="Only these files of it, or globs of them, where it says no subsets; they are the split.",
             extra_json_schema={"minItems": 1},
+            examples=[["data/*.parquet"]],
         ),
     ] = None,
     limit: Annotated[int, Meta(ge=1, description="Fetch only the first so many rows.")] | None = None,

@@ -21,7 +21,12 @@ from runner.registry import Files, SourceContext, source
 def jsonl(
     context: SourceContext,
     *,
-    files: Annotated[Files, Meta(description="JSON Lines files of chat records, plain, .gz or .zst.")],
+    files: Annotated[
+        Files,
+        Meta(
+            description="JSON Lines files of chat records, plain, .gz or .zst.", examples=[["talks/*.jsonl"]]
+        ),
+    ],
 ) -> Iterator[Record | Rejected]:
     """Chat records, one JSON object a line: `messages`, and if need be `tools`, `tags`, `meta`.
 

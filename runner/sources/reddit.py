@@ -71,11 +71,15 @@ def reddit(
         Meta(
             description="CSV or TSV files of posts, and dumps of JSON Lines (.zst), or globs of them.",
             extra={"files": "glob"},
+            examples=[["reddit/*.csv"]],
         ),
     ] = None,
     subreddit: Annotated[
         Name | None,
-        Meta(description="Fetch its posts from Reddit's API, with the credentials of your settings."),
+        Meta(
+            description="Fetch its posts from Reddit's API, with the credentials of your settings.",
+            examples=["TheOnion"],
+        ),
     ] = None,
     listing: Annotated[Listing, Meta(description="Which of its posts to fetch.")] = "top",
     period: Annotated[Period, Meta(description="The top posts of which time.")] = "all",
@@ -94,17 +98,25 @@ def reddit(
     ] = None,
     where: Annotated[
         dict[str, str] | None,
-        Meta(description='Keep only rows whose column holds exactly this: {label: "1"}.'),
+        Meta(
+            description='Keep only rows whose column holds exactly this: {label: "1"}.',
+            examples=[{"label": "1"}],
+        ),
     ] = None,
     subreddits: Annotated[
         Annotated[list[Name], Meta(min_length=1)] | None,
-        Meta(description="Keep only posts of these subreddits."),
+        Meta(description="Keep only posts of these subreddits.", examples=[["TheOnion"]]),
     ] = None,
     domains: Annotated[
         Annotated[list[Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\.[a-z]{2,}$")]], Meta(min_length=1)] | None,
-        Meta(description="Keep only posts that link to these sites, such as theonion.com."),
+        Meta(
+            description="Keep only posts that link to these sites, such as theonion.com.",
+            examples=[["theonion.com"]],
+        ),
     ] = None,
-    min_score: Annotated[int | None, Meta(description="Keep only posts with at least this score.")] = None,
+    min_score: Annotated[
+        int | None, Meta(description="Keep only posts with at least this score.", examples=[10])
+    ] = None,
 ) -> Iterator[Record | Rejected]:
     """Reddit's posts and comments, from CSV files, dumps (.zst) or its API; users' names are never kept.
 

@@ -125,7 +125,13 @@ def teacher(
     context: SourceContext,
     *,
     model: Annotated[
-        str, Meta(min_length=1, max_length=200, description="The teacher, as its endpoint calls it.")
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            description="The teacher, as its endpoint calls it.",
+            examples=["Qwen/Qwen2.5-72B-Instruct"],
+        ),
     ],
     task: Annotated[
         Task,
@@ -134,7 +140,10 @@ def teacher(
             "words. `conversation`: a new one, about variables or a passage, with tools if they are named."
         ),
     ],
-    of: Annotated[SourceName, Meta(description="An earlier source: its records are what is asked about.")]
+    of: Annotated[
+        SourceName,
+        Meta(description="An earlier source: its records are what is asked about.", examples=["books"]),
+    ]
     | None = None,
     count: Annotated[int, Meta(ge=1, le=10_000_000, description="New conversations to write.")] | None = None,
     variables: Annotated[
@@ -149,21 +158,33 @@ def teacher(
         Text,
         Meta(
             description="A Jinja text instead of the task's own. It may name passage, title, author, instruction, "
-            "persona, tags, tools, variables, and each variable."
+            "persona, tags, tools, variables, and each variable.",
+            examples=["Which question does this answer? {{ passage }}"],
         ),
     ]
     | None = None,
     schema: Annotated[
         dict[str, Any] | None,
-        Meta(description="JSON Schema of the answer, instead of the task's own; it is checked by us."),
+        Meta(
+            description="JSON Schema of the answer, instead of the task's own; it is checked by us.",
+            examples=[{"type": "object", "required": ["request"]}],
+        ),
     ] = None,
     format: Annotated[
         Format, Meta(description="How the endpoint is told to answer in JSON; `none` where it knows no way.")
     ] = "json_schema",
     persona: Annotated[
-        str, Meta(max_length=2000, description="Who the assistant talks like; prompts name it.")
+        str,
+        Meta(
+            max_length=2000,
+            description="Who the assistant talks like; prompts name it.",
+            examples=["a ship's carpenter"],
+        ),
     ] = "",
-    system: Annotated[str, Meta(max_length=20_000, description="System message to the teacher.")] = "",
+    system: Annotated[
+        str,
+        Meta(max_length=20_000, description="System message to the teacher.", examples=["Answer in JSON."]),
+    ] = "",
     temperature: Annotated[float, Meta(ge=0, le=2, description="Default: the endpoint's.")] | None = None,
     max_tokens: Annotated[int, Meta(ge=1, le=200_000, description="Longest answer.")] = 1024,
     samples: Annotated[int, Meta(ge=1, le=100, description="Answers for each row.")] = 1,

@@ -91,7 +91,7 @@ def tools(
     context: SourceContext,
     *,
     set: ToolSetName,
-    conversations: Annotated[int, Meta(ge=1, le=1_000_000, description="How many to draw.")],
+    conversations: Annotated[int, Meta(ge=1, le=1_000_000, description="How many to draw.", examples=[2000])],
     api: Annotated[
         Api,
         Meta(description="The service that answers the calls, where `responses` are recorded or live."),
@@ -112,6 +112,7 @@ def tools(
             description="Share of each shape; they sum to 1, and those not named are left out.",
             extra={"sum": 1},
             extra_json_schema={"propertyNames": {"enum": list(Shape.__args__)}},
+            examples=[{"one_call": 0.7, "no_call": 0.3}],
         ),
     ] = None,
     distractors: Annotated[
@@ -120,6 +121,7 @@ def tools(
             description="Other tool sets (files, or globs of them) whose tools some records offer besides: sets "
             "that cannot do what this one does.",
             extra={"files": "glob"},
+            examples=[["datasets/tools/weather.yaml"]],
         ),
     ] = None,
 ) -> Iterator[Record | Rejected]:

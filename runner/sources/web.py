@@ -41,30 +41,51 @@ class PageSelectors(Struct, frozen=True, forbid_unknown_fields=True):
 
     keep: Annotated[
         list[Selector],
-        Meta(max_length=20, description="The text of these is all the text; else it is found."),
+        Meta(
+            max_length=20,
+            description="The text of these is all the text; else it is found.",
+            examples=[["article p"]],
+        ),
     ] = []
-    drop: Annotated[list[Selector], Meta(max_length=20, description="These are taken out first.")] = []
+    drop: Annotated[
+        list[Selector],
+        Meta(max_length=20, description="These are taken out first.", examples=[[".share", "aside"]]),
+    ] = []
 
 
-Urls = Annotated[Addresses | None, Meta(description="Addresses of pages.")]
+Urls = Annotated[
+    Addresses | None,
+    Meta(description="Addresses of pages.", examples=[["https://example.org/stories/1.html"]]),
+]
 Sitemaps = Annotated[
     Addresses | None,
     Meta(
-        description="Addresses of sitemaps, or of indexes of sitemaps: XML (.gz too) or one address a line."
+        description="Addresses of sitemaps, or of indexes of sitemaps: XML (.gz too) or one address a line.",
+        examples=[["https://example.org/sitemap.xml"]],
     ),
 ]
 Feeds = Annotated[
-    Addresses | None, Meta(description="Addresses of RSS or Atom feeds: the pages they link to.")
+    Addresses | None,
+    Meta(
+        description="Addresses of RSS or Atom feeds: the pages they link to.",
+        examples=[["https://example.org/feed.xml"]],
+    ),
 ]
 Patterns = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=500)]], Meta(min_length=1, max_length=100)
 ]
 Include = Annotated[
     Patterns | None,
-    Meta(description="Of what sitemaps and feeds name, only these; `*` stands for any characters."),
+    Meta(
+        description="Of what sitemaps and feeds name, only these; `*` stands for any characters.",
+        examples=[["*/stories/*"]],
+    ),
 ]
 Exclude = Annotated[
-    Patterns | None, Meta(description="Of what sitemaps and feeds name, none of these; `*` as above.")
+    Patterns | None,
+    Meta(
+        description="Of what sitemaps and feeds name, none of these; `*` as above.", examples=[["*/tags/*"]]
+    ),
 ]
 AtMost = Annotated[
     int, Meta(ge=1, le=1_000_000, description="Fetch no more pages than this, the first ones.")

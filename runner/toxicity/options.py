@@ -24,7 +24,8 @@ ModelName = Annotated[
     Annotated[str, Meta(min_length=1, max_length=200)] | None,
     Meta(
         description="Which of detoxify's models (original, unbiased, multilingual), or the endpoint's. Default: "
-        "original, or the endpoint's own."
+        "original, or the endpoint's own.",
+        examples=["unbiased"],
     ),
 ]
 

@@ -37,11 +37,14 @@ SHOWN: dict[Grade, str] = {"mild": "rude words", "strong": "obscene words", "slu
 class Lists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Changes to the list of words."""
 
-    allow: Annotated[list[Word], Meta(max_length=1000, description="Words that do not count.")] = (
-        msgspec.field(default_factory=list)
-    )
+    allow: Annotated[
+        list[Word], Meta(max_length=1000, description="Words that do not count.", examples=[["damn"]])
+    ] = msgspec.field(default_factory=list)
     deny: Annotated[
-        list[Word], Meta(max_length=1000, description="Words that count besides, as slurs do.")
+        list[Word],
+        Meta(
+            max_length=1000, description="Words that count besides, as slurs do.", examples=[["landlubber"]]
+        ),
     ] = msgspec.field(default_factory=list)
 
 
