@@ -27,6 +27,7 @@ from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, digest
 from runner.store.garbage import announce
 from runner.unset import of_plan
+from runner.watching.noted import noting
 
 if TYPE_CHECKING:
     from runner.net.client import Client
@@ -51,10 +52,17 @@ class Outcome:
 
 
 class _Walk:
-    """One execution: the steps made so far, and who is told."""
+    """One execution: the steps made so far, and who is told. `planned` hears of each plan, and what of it is made."""
 
-    def __init__(self, plan: Plan, store: Store, tell: Tell, settings: Settings) -> None:
-        self.plan, self.store, self.tell = plan, store, tell
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        tell: Tell,
+        settings: Settings,
+        planned: Callable[[Plan, set[str]], None] = lambda plan, made: None,
+    ) -> None:
+        self.plan, self.store, self.tell, self.planned = plan, store, tell, planned
         self.made: dict[str, Artifact] = {}
         self.settings = settings
         self.executed = self.kept = 0
@@ -70,7 +78,9 @@ class _Walk:
         if any(f.items is not None and lock.read(self.store.root, f.request) is None for f in fetches):
             self._replan()  # collected since the plan was made: from now on it is not
             return
-        self.whys = {s.name: why for s, _, why in status(self.plan, self.store, before(self.plan))}
+        found = status(self.plan, self.store, before(self.plan))
+        self.whys = {s.name: why for s, _, why in found}
+        self.planned(self.plan, {s.fingerprint for s, made, _ in found if made})
 
     def take(self, step: Step) -> Artifact:
         """A step's artifact: from the store, else made now."""
@@ -175,7 +185,7 @@ def run(
     or refuses by an error.
     """
     store = Store(plan.workspace.root)
-    with store.locked(plan.loaded.recipe.name):
+    with store.locked(plan.loaded.recipe.name), noting(plan, store, to, tell) as note:
         tidy(plan)
         plan = hold(plan, store)
         settings = settings or load_settings()
@@ -183,7 +193,7 @@ def run(
             scrub.known(settings=settings).folder(folder(plan) / left)
         _all_set(plan, store, to, settings)
         plan = _pinned(plan, refresh)
-        walk = _Walk(plan, store, tell, settings)
+        walk = _Walk(plan, store, note.tell, settings, note.planned)
         walk.fetch(settings, refresh)
         plan = hold(walk.plan, store)
         _all_set(plan, store, to, settings)  # what was fetched anew is judged anew

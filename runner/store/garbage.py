@@ -57,7 +57,9 @@ def use(store: Store) -> dict[str, tuple[int, int]]:
     seen: set[tuple[int, int]] = set()
     found = {}
     for path in sorted(p for p in store.root.glob("*") if p.is_dir() and not p.is_symlink()):
-        many = {"artifacts": "*/*", "raw": "*/*", "fetched": "**/*.json"}.get(path.name, "*")
+        many = {"artifacts": "*/*", "raw": "*/*", "fetched": "**/*.json", "runs": "*.json"}.get(
+            path.name, "*"
+        )
         found[path.name] = (sum(1 for _ in path.glob(many)), _size(path, seen))
     return found
 
@@ -156,7 +158,7 @@ def _candidates(store: Store, wanted: set[str]) -> Iterator[tuple[str, Path, str
             name = path.name.partition(".")[0]
             if kind in ("tmp", "quarantine") or name not in wanted:
                 yield kind, path, "" if kind == "quarantine" else name
-    for said in sorted(store.folder("runs").glob("*.json")):
+    for said in sorted(p for p in store.folder("runs").iterdir() if p.suffix in (".json", ".now")):
         if not (store.workspace / "runs" / said.stem).is_dir():
             yield "runs", said, f"run.{said.stem}"
     if not _any_held(store, "serving.*"):

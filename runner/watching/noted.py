@@ -1,0 +1,225 @@
+"""What a run is at, for other processes to read: `.mirepoix/runs/NAME.now`.
+
+The run holds the kernel's lock on that file as long as it lives: whoever finds "running" in a file that nobody holds
+knows that the run was killed. The file is no artifact, nothing hangs on it, and no fingerprint knows of it. It is
+written in place, in one call, behind a sum that tells a reader who came in the middle of it; nothing is flushed. So a
+step's progress costs some microseconds, a few times a second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from runner import ending, paths, scrub
+from runner.errors import MirepoixError, StepError
+from runner.steps import Plan, Stage
+from runner.store import Store
+from runner.trouble import os_error
+
+if TYPE_CHECKING:
+    from runner.stepping import Event, Tell
+
+VERSION = 1
+OFTEN = 0.1
+"""Seconds between two notes of a step's progress, at least."""
+MOST = 4 << 20
+"""Bytes of such a file that are read."""
+State = Literal["running", "finished", "failed", "interrupted"]
+StepState = Literal["to come", "made", "kept", "running", "waits"]
+
+
+class StepNow(msgspec.Struct, kw_only=True):
+    """One step, or a fetch, whose `fingerprint` is empty. `took` is in seconds, of one made in this run; `why` says
+    why it is made, or whom it waits for."""
+
+    name: str
+    stage: Stage
+    fingerprint: str = ""
+    state: StepState = "to come"
+    why: str = ""
+    took: float | None = None
+
+
+class Now(msgspec.Struct, kw_only=True):
+    """What a run says of itself. Times are seconds since 1970; `done` of `of` (0: unknown) is the progress of the step
+    that runs, `log_from` where in its log this try of it begins."""
+
+    now: int = VERSION
+    run: str
+    process: int
+    to: Stage
+    base: str = ""
+    about: str = ""
+    state: State = "running"
+    began: float
+    ended: float | None = None
+    steps: list[StepNow] = []
+    at: str = ""
+    at_since: float | None = None
+    done: int = 0
+    of: int = 0
+    what: str = ""
+    log_from: int = 0
+    error: str = ""
+    log: str = ""
+
+
+def path(store: Path, run: str) -> Path:
+    """Where a run notes what it is at; `store` is the folder `.mirepoix`."""
+    return store / "runs" / f"{run}.now"
+
+
+class Note:
+    """The file of one run, and what stands in it."""
+
+    def __init__(self, plan: Plan, store: Store, to: Stage, tell: Tell) -> None:
+        recipe = plan.loaded.recipe
+        base = recipe.model.base if recipe.model else ""
+        self.now = Now(
+            run=recipe.name,
+            process=os.getpid(),
+            to=to,
+            base=base,
+            about=recipe.description,
+            began=time.time(),
+        )
+        self._tell, self._logs = tell, plan.workspace.root / "runs" / recipe.name / "logs"
+        self._scrub, self._lock, self._last = scrub.known(), Lock(), 0.0
+        # Anew each time: what lies there may have other names, and is not written to.
+        self._file = paths.create(path(store.folder("runs").parent, recipe.name))
+        self._hold()
+        self.planned(plan, frozenset())
+
+    def _hold(self) -> None:
+        """Hold the file. Readers, who look whether it is held, hold it for a moment each."""
+        for _ in range(200):
+            with suppress(BlockingIOError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.005)
+
+    def planned(self, plan: Plan, made: Collection[str]) -> None:
+        """There is a plan, or another one; `made` are the fingerprints that are in the store."""
+        with self._lock:
+            before = {s.name: s for s in self.now.steps}
+            steps = [before.get(f.name) or StepNow(name=f.name, stage="prepare") for f in plan.fetches]
+            for step in plan.steps:
+                known = before.get(step.name)
+                if known is None or known.fingerprint != step.fingerprint:
+                    state: StepState = "kept" if step.fingerprint in made else "to come"
+                    known = StepNow(
+                        name=step.name, stage=step.stage, fingerprint=step.fingerprint, state=state
+                    )
+                elif known.state == "to come" and step.fingerprint in made:
+                    known.state = "kept"
+                steps.append(known)
+            self.now.steps = steps
+            self._write()
+
+    def tell(self, event: Event) -> None:
+        """Note an event of the run, and hand it on."""
+        with self._lock:
+            if event.what == "progress":
+                self.now.done, self.now.of, self.now.what = event.done, event.of, event.why
+                if not event.done or time.monotonic() - self._last >= OFTEN:
+                    self._write()
+                    self._last = time.monotonic()
+            else:
+                self._moved(event)
+                self._write()
+                self._last = 0.0
+        self._tell(event)
+
+    def _moved(self, event: Event) -> None:
+        step = next((s for s in self.now.steps if s.name == event.step), None)
+        if step is None:
+            return
+        now = time.time()
+        if event.what == "starts":
+            step.state, step.why = "running", event.why
+            self.now.at, self.now.at_since = event.step, now
+            self.now.done, self.now.of, self.now.what = 0, 0, ""
+            log = self._logs / f"{event.step}.log"
+            self.now.log_from = log.stat().st_size if log.is_file() else 0
+        elif event.what == "waits":
+            step.state, step.why = "waits", event.why
+            self.now.at, self.now.at_since, self.now.what = event.step, now, event.why
+        elif event.what == "made":
+            step.state, step.took = "made", now - (self.now.at_since or now)
+            self.now.at, self.now.at_since = "", None
+        elif event.what == "kept":
+            step.state = "kept"
+
+    def ends(self, state: State, error: str = "", log: str = "") -> None:
+        """The run's last word."""
+        with self._lock:
+            self.now.state, self.now.error, self.now.log, self.now.ended = state, error, log, time.time()
+            self._write()
+
+    def _write(self) -> None:
+        raw = self._scrub.data(msgspec.json.encode(self.now))
+        whole = b"%08x\n%s\n" % (zlib.crc32(raw), raw)
+        # A disk that is full stops the run by itself where that matters; its note is no reason to.
+        with suppress(OSError):
+            os.pwrite(self._file.fileno(), whole, 0)
+            os.ftruncate(self._file.fileno(), len(whole))
+
+    def close(self) -> None:
+        """Let go. A fork of ours that still has the descriptor holds nothing by it."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()
+
+
+@contextmanager
+def noting(plan: Plan, store: Store, to: Stage, tell: Tell) -> Iterator[Note]:
+    """A note of what is done in here; however it ends, that is noted. For whoever holds the run's lock."""
+    note = Note(plan, store, to, tell)
+    try:
+        yield note
+        note.ends("finished")
+    except (KeyboardInterrupt, ending.Ended):
+        note.ends("interrupted")
+        raise
+    except StepError as e:
+        note.ends("failed", f"{e.step}: {e.message}", e.log or "")
+        raise
+    except (MirepoixError, OSError) as e:
+        note.ends("failed", os_error(e) if isinstance(e, OSError) else str(e))
+        raise
+    except BaseException as e:
+        note.ends("failed", f"{type(e).__name__}: {e}")
+        raise
+    finally:
+        note.close()
+
+
+def read(fd: int) -> tuple[Now | None, bool]:
+    """What an open file of this kind says, and whether the run that writes it lives. None where it says nothing that
+    can be understood: another version, a stranger's, one that is being begun."""
+    held = False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    except BlockingIOError:
+        held = True
+    for _ in range(20):
+        total, _, raw = os.pread(fd, MOST, 0).rstrip(b"\n").partition(b"\n")
+        if total == b"%08x" % zlib.crc32(raw):
+            with suppress(msgspec.DecodeError, RecursionError):
+                found = msgspec.json.decode(raw, type=Now)
+                return (found if found.now == VERSION else None), held
+            return None, held
+        if not held:
+            return None, held
+        time.sleep(0.002)  # it is being written
+    return None, held
