@@ -150,6 +150,22 @@ def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()
     return base
 
 
+def chain(path: Path, workspace: Workspace) -> list[tuple[str, Path]]:
+    """The file of a recipe that was loaded, and those that it extends: what each is called by the one before, and where
+    it is. Raises as loading does."""
+    found = [("", path)]
+    while isinstance(data := read(path).data, dict) and isinstance(name := data.get("extends"), str):
+        parent = _parent(path, name, workspace)
+        if parent is None or len(found) > 21:
+            break
+        found.append((name, path := parent))
+    return found
+
+
+MOST_ERRORS = 1000
+"""Wrong values that are looked for in one list or map; what comes after them is not."""
+
+
 def _validator(schema: Schema) -> Any:
     """JSON Schema where Python would be laxer: `$` is the very end of a text, and 16.0 no whole number."""
     from jsonschema import Draft202012Validator, ValidationError

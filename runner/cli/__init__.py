@@ -22,6 +22,7 @@ from runner.cli import (
     compare,
     evaluating,
     line,
+    packing,
     replay,
     reporting,
     results,
@@ -42,6 +43,7 @@ for verb in (
     line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.doctor, about.schema,
     reporting.report, compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
     storing.gc, replay.lock, replay.replay, signing.sign, signing.verify,
+    packing.pack,
 ):  # fmt: skip
     main.add_command(verb)
 
