@@ -105,7 +105,7 @@ def _size(n: float) -> str:
 def _on(on: On) -> str:
     said = []
     if on.duration is not None:
-        said.append(f"{_time(on.duration.total):>9}")
+        said.append(f"{time(on.duration.total):>9}")
     if on.cost is not None:
         said.append(f"US$ {on.cost:.2f}")
     if on.memory is not None and on.limit is not None:
@@ -123,7 +123,8 @@ def _remedy(on: On) -> str:
     return f"{each} would make it fit ({on.remedy.bytes / GIB:.1f} GiB)"
 
 
-def _time(seconds: float) -> str:
+def time(seconds: float) -> str:
+    """Seconds as people say them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,93 @@
+"""The two things that are compared: a recipe file, the same at a revision of git, or what a run kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from runner import library, locking
+from runner.diffing.effective import Effective, effective
+from runner.errors import MirepoixError, NeedsTrust, RecipeError, UsageError
+from runner.hardware import Profile
+from runner.load import load_recipe, read
+from runner.locking import RecipeLock
+from runner.plan import plan as make_plan
+from runner.steps import Plan
+from runner.store import Store, digest
+from runner.suite import Suite
+from runner.unchanged import inputs
+from runner.workspace import Workspace
+from runner.yaml12 import Yaml
+
+Kind = Literal["file", "revision", "run", "pack"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two. `lock` is None for a run that did not come to its end; `bytes_of` says where the bytes of
+    an input lie, by its name and sha256, if they do; `requests` are the digests of what sources ask of the network."""
+
+    label: str
+    kind: Kind
+    values: Effective
+    plan: Plan
+    lock: RecipeLock | None
+    bytes_of: Callable[[str, str], Path | None]
+    requests: Mapping[str, str]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def steps(self) -> dict[str, str]:
+        """The fingerprints of its steps."""
+        return {s.name: s.fingerprint for s in self.plan.steps}
+
+
+def of_file(
+    path: Path, workspace: Workspace, profile: Profile | None, label: str, kind: Kind = "file"
+) -> Side:
+    """A recipe as it stands, checked and planned. Raises RecipeError, UsageError, NeedsTrust."""
+    loaded = load_recipe(path, workspace)
+    plan = make_plan(loaded, workspace, profile)
+    documents = {s.common.name: doc for s in loaded.suites if (doc := _document(s, workspace)) is not None}
+    details = [s.details for s in plan.steps] + [f.files for f in plan.fetches]
+    found = [*(f for d in details for f in inputs(d)), *plan.weights]
+    known = {(f.name, f.sha256): f.path for f in found}
+    return Side(
+        label,
+        kind,
+        effective(loaded, documents),
+        plan,
+        locking.facts(plan, Store(workspace.root)),
+        lambda name, sha256: known.get((name, sha256)),
+        {f.source.name: digest(f.request) for f in plan.fetches},
+    )
+
+
+def _document(suite: Suite, workspace: Workspace) -> Yaml | None:
+    path = workspace.find(f"evals/suites/{suite.common.name}.yaml")
+    return read(path) if path else None
+
+
+def recipe_file(name: str) -> Path | None:
+    """The recipe file that a name means, as `check` takes it: one that is there, or a shipped one."""
+    path = Path(name)
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):  # longer than a name can be, or with a NUL in it
+        return None
+    shipped = library.find(f"recipes/{name}") or library.find(name)
+    return shipped if shipped and shipped.is_file() else None
+
+
+def together(*wrong: MirepoixError) -> MirepoixError:
+    """The errors of both sides as one: all problems, or all that was said, with the higher exit code."""
+    problems = [p for e in wrong if isinstance(e, RecipeError) for p in e.problems]
+    if all(isinstance(e, RecipeError) for e in wrong):
+        return RecipeError(list(dict.fromkeys(problems)))
+    if len(wrong) == 1:
+        return wrong[0]
+    kind = NeedsTrust if any(isinstance(e, NeedsTrust) for e in wrong) else UsageError
+    return kind("\n".join(dict.fromkeys(map(str, wrong))))
