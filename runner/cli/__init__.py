@@ -18,6 +18,7 @@ if Path(sys.argv[0]).name == "recipe":  # the verbs take a moment to load
 
 from runner.cli import (
     about,
+    beginning,
     common,
     compare,
     evaluating,
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 for verb in (
-    line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.doctor, about.schema,
+    beginning.new, line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.doctor, about.schema,
     reporting.report, compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
     storing.gc, replay.lock, replay.replay, signing.sign, signing.verify,
     packing.pack,
