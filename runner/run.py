@@ -13,6 +13,7 @@ import msgspec
 from runner import fetch, fetching, ledger, lock, locking, scrub
 from runner.errors import StepError, UsageError
 from runner.making import read_rows
+from runner.noting import noting
 from runner.plan import moves
 from runner.plan import plan as make_plan
 from runner.record import Record
@@ -27,7 +28,6 @@ from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, digest
 from runner.store.garbage import announce
 from runner.unset import of_plan
-from runner.watching.noted import noting
 
 if TYPE_CHECKING:
     from runner.net.client import Client

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from runner import noting
+from runner.noting import Now
 from runner.shown import finite
-from runner.watching import noted, reading
-from runner.watching.noted import Now
+from runner.watching import reading
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """What a run may be called here; the names of recipes are a part of these."""
@@ -98,7 +99,7 @@ def every(workspace: Path) -> list[Run]:
 def _now(workspace: Path, name: str) -> tuple[Now | None, bool]:
     try:
         with reading.opened(workspace, ".mirepoix", "runs", f"{name}.now") as fd:
-            return noted.read(fd)
+            return noting.read(fd)
     except OSError:
         return None, False
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
+from runner import noting, stepping
 from runner import run as runs
-from runner import stepping
 from runner.errors import StepError
 from runner.load import load_recipe
 from runner.making import Making
+from runner.noting import Now
 from runner.plan import plan
 from runner.steps import Plan
 from runner.store import Store
-from runner.watching import noted, reading
-from runner.watching.noted import Now
+from runner.watching import reading
 from runner.watching.runs import every, find, names
 from runner.workspace import Workspace
 
@@ -52,7 +52,7 @@ def recipe(root: Path, name: str = "t") -> Plan:
 
 def said(root: Path, name: str = "t") -> tuple[Now | None, bool]:
     with reading.opened(root, ".mirepoix", "runs", f"{name}.now") as fd:
-        return noted.read(fd)
+        return noting.read(fd)
 
 
 def states(now: Now | None) -> dict[str, str]:
