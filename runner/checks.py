@@ -26,7 +26,7 @@ _PLAIN = (".jsonl", ".ndjson")
 
 
 def recipe(
-    doc: Yaml, parts: dict[str, Any], suites: list[Suite], workspace: Workspace, trust: list[str]
+    doc: Yaml, parts: dict[str, Any], suites: list[Suite], workspace: Workspace, trust: list[Problem]
 ) -> Iterator[Problem]:
     """All such problems of a recipe. Parts that are None have shape errors and are left alone.
 
@@ -125,7 +125,7 @@ def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem
 
 
 def _whole_sets(
-    doc: Yaml, parts: dict[str, Any], workspace: Workspace, trust: list[str]
+    doc: Yaml, parts: dict[str, Any], workspace: Workspace, trust: list[Problem]
 ) -> Iterator[Problem]:
     """Names and files in `dedup` and `fail_if`."""
     sources = [s.name for s in parts["sources"]] if parts["sources"] is not None else None
@@ -177,9 +177,11 @@ def _budgets(doc: Yaml, budgets: r.FailIf) -> Iterator[Problem]:
 
 
 def _twice(doc: Yaml, evaluate: r.Evaluate) -> Iterator[Problem]:
+    seen: set[str] = set()
     for i, name in enumerate(evaluate.suites):
-        if name in evaluate.suites[:i]:
+        if name in seen:
             yield doc.problem(("evaluate", "suites", i), f"{name!r} is named twice", at_value=True)
+        seen.add(name)
 
 
 def _own_judge(doc: Yaml, model: r.Model | None, suites: list[Suite]) -> Iterator[Problem]:

@@ -5,7 +5,8 @@ Nothing below the command line prints: code raises one of these, `cli.py` words 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 
 _CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if c not in (9, 10)}
 _STEERS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
@@ -17,6 +18,8 @@ def safe(text: str) -> str:
     return text.translate(_CONTROL)
 
 
+_MEANT = re.compile(r" \(did you mean ([^()]+)\?\)\Z")
+
 OK = 0
 GATE_FAILED = 1
 INCONCLUSIVE = 5
@@ -26,13 +29,25 @@ TERMINATED = 143
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where. `line` and `column` count from 1; 0 means the whole file."""
+    """One thing that is wrong, and where. `line` and `column` count from 1; 0 means the whole file.
+
+    `end` is the column after the last character of the key or value that is meant, 0 where that is not known or stands
+    on a later line. `text` is the line itself as it was read, for who shows it.
+    """
 
     file: str
     line: int
     column: int
     where: str
     what: str
+    end: int = 0
+    text: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def suggestion(self) -> str | None:
+        """What `(did you mean …?)` names, at the end of what is said."""
+        said = _MEANT.search(self.what)
+        return said[1] if said else None
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -75,9 +90,13 @@ class StepError(MirepoixError):
 
 
 class NeedsTrust(MirepoixError):
-    """The recipe wants something that only the person at the command line may allow."""
+    """The recipe wants what only the person at the command line may allow: in a sentence, or each at its place."""
 
     exit_code = 4
+
+    def __init__(self, what: str | list[Problem]) -> None:
+        self.problems = [] if isinstance(what, str) else list(dict.fromkeys(what))
+        super().__init__(what if isinstance(what, str) else "\n".join(map(str, self.problems)))
 
 
 class Locked(MirepoixError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,7 +89,7 @@ def _merge(base: Yaml, child: Yaml) -> None:
     for mine, theirs in ((base.places, child.places), (base.values, child.values)):
         for old in [p for p in mine if _within(p, replaced)]:
             del mine[old]
-        mine.update({p: at for p, at in theirs.items() if p})
+        mine.update(theirs)
     base.texts |= child.texts
 
 
@@ -128,8 +128,9 @@ def _parent(path: Path, name: str, workspace: Workspace) -> Path | None:
 def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()) -> Yaml:
     doc = read(path)
     if not isinstance(doc.data, dict):
-        kind = "empty" if doc.data is None else "not a map of keys"
-        raise RecipeError([doc.problem((), f"the file is {kind}", at_value=True)])
+        if doc.data is None:
+            raise RecipeError([Problem(doc.file, 1, 1, "", "the file is empty")])
+        raise RecipeError([doc.problem((), "the file is not a map of keys", at_value=True)])
     name = doc.data.get("extends")
     if not isinstance(name, str) or not name:
         return doc
@@ -166,8 +167,11 @@ MOST_ERRORS = 1000
 """Wrong values that are looked for in one list or map; what comes after them is not."""
 
 
-def _validator(schema: Schema) -> Any:
-    """JSON Schema where Python would be laxer: `$` is the very end of a text, and 16.0 no whole number."""
+def _validator(schema: Schema, more: list[str]) -> Any:
+    """JSON Schema where Python would be laxer: `$` is the very end of a text, and 16.0 no whole number.
+
+    `more` gets an entry for each list or map that has more than MOST_ERRORS.
+    """
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 
@@ -176,16 +180,35 @@ def _validator(schema: Schema) -> Any:
             yield ValidationError(f"does not match {wanted}")
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda checker, value: type(value) is int)
+
+    def some(keyword: str) -> Any:
+        every = Draft202012Validator.VALIDATORS[keyword]
+
+        def first(validator: Any, wanted: Any, value: Any, of: Any) -> Iterator[Any]:
+            for number, error in enumerate(every(validator, wanted, value, of)):
+                if number == MOST_ERRORS:
+                    more.append(keyword)
+                    return
+                yield error
+
+        return first
+
+    keywords = {"pattern": pattern} | {k: some(k) for k in ("items", "additionalProperties", "propertyNames")}
     stricter: Any = extend  # has no types of its own
-    return stricter(Draft202012Validator, {"pattern": pattern}, type_checker=types)(schema)
+    return stricter(Draft202012Validator, keywords, type_checker=types)(schema)
 
 
 def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
     if not isinstance(doc.data, dict):
         return [doc.problem((), "the file is not a map of keys", at_value=True)]
-    errors = _validator(schema).iter_errors(doc.data)
+    more: list[str] = []
+    errors = _validator(schema, more).iter_errors(doc.data)
     unknown: dict[Keys, Callable[[str], str]] = {("axolotl",): axolotlkeys.why_not}
-    return list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema, unknown)))
+    found = list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema, unknown)))
+    if more:
+        what = f"a list or map has more than {MOST_ERRORS:,} wrong values; what comes after them was not looked at"
+        found.append(Problem(doc.file, 0, 0, "", what))
+    return found
 
 
 def _convert(value: Any, kind: type[T]) -> T:
@@ -251,11 +274,21 @@ class _Sections:
 
 def load_recipe(path: Path, workspace: Workspace) -> Loaded:
     """Read and check a recipe. Raises RecipeError with every problem, UsageError, or NeedsTrust."""
+    with wording.few_searches():
+        return _load_recipe(path, workspace)
+
+
+def _load_recipe(path: Path, workspace: Workspace) -> Loaded:
     doc = _with_parents(path, workspace)
     parts, bad = _parts(doc)
     trust: list[Problem] = []
     suites: list[Suite] = []
-    for name_at, name in enumerate(parts["evaluate"].suites if parts["evaluate"] else []):
+    named = parts["evaluate"].suites if parts["evaluate"] else []
+    there = set(suite_names(workspace)) if named else set()
+    for name_at, name in enumerate(named):
+        if name not in there:
+            bad.append(doc.problem(("evaluate", "suites", name_at), _no_suite(name, there)))
+            continue
         try:
             suites.append(load_suite(name, workspace))
         except UsageError as e:  # there is none, or it cannot be read
@@ -321,11 +354,15 @@ def suite_names(workspace: Workspace) -> list[str]:
     return sorted({p.stem for f in folders if f.is_dir() for p in f.glob("*.yaml")})
 
 
+def _no_suite(name: str, there: Iterable[str]) -> str:
+    return f"no suite {name!r}{wording.nearest(name, there)}"
+
+
 def load_suite(name: str, workspace: Workspace) -> Suite:
     """Read and check the suite `evals/suites/NAME.yaml`. Raises UsageError where there is none."""
     path = workspace.find(f"evals/suites/{name}.yaml")
     if path is None:
-        raise UsageError(f"no suite {name!r}{wording.nearest(name, suite_names(workspace))}")
+        raise UsageError(_no_suite(name, suite_names(workspace)))
     doc = read(path)
     bad = _shape(doc, suite_schema())
     if not bad:

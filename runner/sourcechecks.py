@@ -18,7 +18,7 @@ from runner.yaml12 import Path, Yaml
 
 
 def sources(
-    doc: Yaml, found: list[r.Source], mixed: set[str], workspace: Workspace, trust: list[str]
+    doc: Yaml, found: list[r.Source], mixed: set[str], workspace: Workspace, trust: list[Problem]
 ) -> Iterator[Problem]:
     """All such problems. `mixed` are the tags that the mix goes by; what needs the user's trust joins `trust`."""
     yield from _names(doc, found)
@@ -27,12 +27,12 @@ def sources(
     yield from _options(doc, found)
 
 
-def guard(doc: Yaml, path: Path, trust: list[str], make: Callable[[], list[Problem]]) -> list[Problem]:
+def guard(doc: Yaml, path: Path, trust: list[Problem], make: Callable[[], list[Problem]]) -> list[Problem]:
     """What `make` finds; a path that only the user may allow joins `trust` instead."""
     try:
         return make()
     except NeedsTrust as e:
-        trust.append(str(doc.problem(path, str(e), at_value=True)))
+        trust.append(doc.problem(path, str(e), at_value=True))
         return []
 
 
@@ -107,7 +107,7 @@ def _tags(doc: Yaml, sources: list[r.Source], mixed: set[str]) -> Iterator[Probl
                 yield doc.problem(("sources", i, "tags", tag), what)
 
 
-def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[str]) -> Iterator[Problem]:
+def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[Problem]) -> Iterator[Problem]:
     for i, source in enumerate(sources):
         for option, how in plugins("source")[source.plugin].file_options.items():
             value = source.options[option]

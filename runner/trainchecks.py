@@ -51,7 +51,7 @@ def settings(doc: Yaml, parts: dict[str, Any]) -> Found:
         yield from _further(doc, further, parts)
 
 
-def tracking(doc: Yaml, track: r.Track | None, trusted: frozenset[str], trust: list[str]) -> None:
+def tracking(doc: Yaml, track: r.Track | None, trusted: frozenset[str], trust: list[Problem]) -> None:
     """What sends data to a tracker joins `trust`, unless the command line or the user's settings allow it."""
     if track is None or track.wandb is None or track.wandb.mode != "online" or "trackers" in trusted:
         return
@@ -60,7 +60,7 @@ def tracking(doc: Yaml, track: r.Track | None, trusted: frozenset[str], trust: l
             "online sends metrics and the Axolotl config to Weights & Biases: allow it with --trust trackers (for all "
             "recipes: the setting trackers, wandb), or make the mode offline"
         )
-        trust.append(str(doc.problem(("track", "wandb", "mode"), what, at_value=True)))
+        trust.append(doc.problem(("track", "wandb", "mode"), what, at_value=True))
 
 
 def _batches(doc: Yaml, train: r.Train, compute: r.Compute | None) -> Found:

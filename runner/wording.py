@@ -5,10 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import Problem
-from runner.yaml12 import Path, Yaml
+from runner.saying import meanings
+from runner.saying.meanings import allowed
+from runner.saying.misplaced import place_of, resolved
+from runner.yaml12 import Path, Yaml, dotted, scalar
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -24,12 +29,54 @@ _KINDS = {
 }
 
 
+MOST_SEARCHES = 200
+"""How many nearest names are looked for in one recipe: more than are shown (`saying.SHOWN`), in a blink. Of 40,000
+unknown keys the others are told and counted without a guess."""
+MOST_COMPARED = 20_000
+_left: ContextVar[list[int] | None] = ContextVar("searches that are left", default=None)
+
+
+@contextmanager
+def few_searches() -> Iterator[None]:
+    """While a recipe is checked: `nearest` looks for so many names, and compares with so many, and then no more."""
+    token = _left.set([MOST_SEARCHES, MOST_COMPARED])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _may_look() -> bool:
+    """Whether one more name may be looked for."""
+    left = _left.get()
+    if left is None:
+        return True
+    left[0] -= 1
+    return left[0] >= 0 and left[1] > 0
+
+
+def _compared(with_: int) -> None:
+    """Counts the names that one was compared with."""
+    if (left := _left.get()) is not None:
+        left[1] -= with_
+
+
+def _near(word: str, choices: list[str], cutoff: float = 0.6) -> str | None:
+    """The choice that is the same but for case and dashes, else the nearest one."""
+    plain = str(word)[:200].lower().replace("-", "_").replace(" ", "_")
+    same = next((c for c in choices if c.lower().replace("-", "_") == plain), None)
+    return same or next(iter(difflib.get_close_matches(str(word)[:200], choices, n=1, cutoff=cutoff)), None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean …?)`, or the choices where none is near and they are few, or nothing."""
+    if not _may_look():
+        return ""
     choices = sorted(str(k) for k in known)
-    near = difflib.get_close_matches(str(word)[:200], choices, n=1, cutoff=0.6)
+    _compared(len(choices))
+    near = _near(word, choices)
     if near:
-        return f" (did you mean {near[0]}?)"
+        return f" (did you mean {near}?)"
     return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 30 else ""
 
 
@@ -40,8 +87,6 @@ def show(value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
     if isinstance(value, bool):
         return f"{value}".lower()
     if isinstance(value, dict):
@@ -53,7 +98,24 @@ def _kind(value: Any) -> str:
 
 def _types(schema: Any) -> list[str]:
     types = schema if isinstance(schema, list) else [schema]
-    return [_KINDS.get(t, str(t)) for t in types]
+    return [_KINDS.get(t, str(t)) for t in types if t != "null"]
+
+
+def meant(value: Any, types: list[str], schema: Any) -> str:
+    """` (did you mean …?)` for a value of the wrong type, or another hint, or nothing."""
+    return meanings.meant(value, types, schema, scalar) if _may_look() else ""
+
+
+def listed(words: list[str]) -> str:
+    """`a, b or c`."""
+    return ", ".join(words[:-1]) + (" or " if words[:-1] else "") + "".join(words[-1:])
+
+
+def _must_be(words: list[str], value: Any, hint: str) -> str:
+    wanted = listed(list(dict.fromkeys(words)))
+    if value is None:
+        return f"must be {wanted}, but nothing is given"
+    return f"must be {wanted}, not {_kind(value)}{hint}"
 
 
 def _sentence(error: ValidationError) -> str:
@@ -63,13 +125,16 @@ def _sentence(error: ValidationError) -> str:
     hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     match rule:
         case "type":
-            return f"must be {' or '.join(_types(is_))}, not {_kind(value)}"
+            return _must_be(
+                _types(is_), value, meant(value, is_ if isinstance(is_, list) else [is_], error.schema)
+            )
         case "enum":
             return f"must be one of {', '.join(map(str, is_))}, not {show(value)}" + (
                 nearest(value, map(str, is_)) if isinstance(value, str) and len(is_) > 1 else ""
             )
         case "const":
-            return f"must be {show(is_)}, not {show(value)}"
+            hint = f" (did you mean {is_}?)" if str(value) == str(is_) else ""
+            return f"must be {show(is_)}, not {show(value)}{hint}"
         case "minimum" | "exclusiveMinimum":
             return f"must be {'at least' if rule == 'minimum' else 'more than'} {is_}, not {show(value)}"
         case "maximum" | "exclusiveMaximum":
@@ -81,8 +146,45 @@ def _sentence(error: ValidationError) -> str:
         case "maxLength":
             return f"must be at most {is_} characters, not {len(value)}"
         case "pattern":
-            return f"{show(value)} is not allowed here: {hint or f'it must match {is_}'}"
+            form = hint.rstrip(".") or f"it must match {is_}"
+            return f"{show(value)} is not allowed here: {form}{allowed(value, is_)}"
     return error.message if len(error.message) < 200 else error.message[:197] + "…"
+
+
+def unknown_key(key: str, path: Path, known: Mapping[str, Any], doc: Yaml, root: Any) -> str:
+    """What to say of a key that the map at `path` does not have: a slip in it, or another place that has it."""
+    head, colon, tail = key.partition(":")
+    if colon and head in known:
+        return f"a space is missing after the `:` (did you mean {head}: {tail}?)"
+    if key.startswith("-") and key[1:] in known:
+        return f"a space is missing after the `-` (did you mean - {key[1:]}?)"
+    if not _may_look():
+        return "unknown key"
+    choices = sorted(known)
+    if near := _near(key, choices, 0.8):
+        return f"unknown key (did you mean {near}?)"
+    if (place := place_of(key, path, doc.data, root)) is not None:
+        if place[:-1] == path:
+            return f"unknown key (did you mean {place[-1]}?)"
+        return f"unknown key here (did you mean {dotted(place)}?)"
+    return f"unknown key{nearest(key, choices)}"
+
+
+def _misspelt(instance: Mapping[str, Any], known: Mapping[str, Any]) -> set[str | None]:
+    """Keys that are there, but misspelt: that is said where they stand, not that they are missing."""
+    others = [key for key in instance if key not in known][:20]
+    absent = [key for key in known if key not in instance]
+    return {_near(key, absent) for key in others}
+
+
+def _any_of(value: Any, named: list[str], types: list[str], options: list[Any]) -> str:
+    hint = nearest(value, named) if isinstance(value, str) and named else ""
+    for schema in options if not hint.startswith(" (did") else ():
+        if "did you mean" in (better := meant(value, [schema.get("type", "object")], schema)):
+            hint = better
+            break
+    words = [w for t in types for w in (("true", "false") if t == "boolean" else _types(t))]
+    return _must_be([*named, *words], value, hint if "did you mean" in hint else "")
 
 
 def _branches(error: ValidationError) -> Iterator[ValidationError]:
@@ -106,12 +208,6 @@ def _wrong_type(inner: ValidationError, outer: ValidationError) -> bool:
     return inner.validator == "type" and inner.absolute_path == outer.absolute_path
 
 
-def _resolve(schema: Any, root: Any) -> Any:
-    while isinstance(schema, dict) and "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
-    return schema
-
-
 def problems(
     error: ValidationError, doc: Yaml, root: Any, unknown: Mapping[Path, Callable[[str], str]] | None = None
 ) -> Iterator[Problem]:
@@ -131,23 +227,22 @@ def problems(
             for e in inner:
                 yield from problems(e, doc, root, unknown)
             return
-        options = [_resolve(s, root) for s in rule]
+        options = [resolved(s, root) for s in rule]
         named = [str(v) for o in options for v in o.get("enum", ()) if v is not None]
         kinds = [o.get("type", "object") for o in options if "enum" not in o]
         flat = [t for k in kinds for t in (k if isinstance(k, list) else [k])]
-        what = f"must be {' or '.join(dict.fromkeys([*named, *_types(flat)]))}, not {_kind(error.instance)}"
-        yield doc.problem(path, what, at_value=True)
+        yield doc.problem(path, _any_of(instance, named, flat, options), at_value=True)
     elif error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = schema.get("properties", {})
         for key in error.instance:
             if key not in known:
                 word = (unknown or {}).get(path)
-                yield doc.problem((*path, key), word(key) if word else f"unknown key{nearest(key, known)}")
+                what = word(key) if word else unknown_key(key, path, known, doc, root)
+                yield doc.problem((*path, key), what)
     elif error.validator == "required":
+        misspelt = _misspelt(instance, schema.get("properties", {}))
         for key in rule:
-            if key not in instance:
-                text = f"`{key}` is missing"
-                problem = doc.problem(path, text, at_value=True)
-                yield problem if path else Problem(problem.file, problem.line, problem.column, "", text)
+            if key not in instance and key not in misspelt:
+                yield doc.problem(path, f"`{key}` is missing", at_value=True)
     else:
         yield doc.problem(path, _sentence(error), at_value=True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from runner.errors import Problem, RecipeError
+from runner.saying import faults
+from runner.saying.lines import Lines, column_at
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
@@ -28,18 +30,19 @@ _INT = re.compile(r"[-+]?(0|[0-9](_?[0-9])*)$")
 _HEX, _OCT = re.compile(r"0x[0-9a-fA-F]+$"), re.compile(r"0o[0-7]+$")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 _NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$")
+_PLAIN = re.compile(r"[\w-]+\Z")
 _BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 _CORE = "tag:yaml.org,2002:"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a key or value stands; line and column count from 1."""
+class Place(NamedTuple):
+    """Where a key or value stands; line and column count from 1. `end`: the column after it, 0 if on another line."""
 
     file: str
     line: int
     column: int
+    end: int = 0
 
 
 @dataclass
@@ -50,6 +53,8 @@ class Yaml:
     file: str
     places: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
+    texts: dict[str, Lines] = field(default_factory=dict)
+    """The text of each file that places are in."""
 
     def problem(self, path: Path, what: str, *, at_value: bool = False) -> Problem:
         """A problem at `path`, or at the nearest parent whose place is known."""
@@ -57,7 +62,12 @@ class Yaml:
         while where and where not in table:
             where = where[:-1]
         place = table.get(where) or self.values.get(where) or Place(self.file, 1, 1)
-        return Problem(place.file, place.line, place.column, dotted(path), what)
+        return self.placed(place, path, what)
+
+    def placed(self, place: Place, path: Path, what: str) -> Problem:
+        """A problem at a place, with the line it is on."""
+        text = self.texts[place.file].at(place.line) if place.file in self.texts else None
+        return Problem(place.file, place.line, place.column, dotted(path), what, place.end, text)
 
 
 def dotted(path: Path) -> str:
@@ -67,7 +77,7 @@ def dotted(path: Path) -> str:
         if isinstance(part, int):
             out += f"[{part}]"
             continue
-        plain = len(part) <= 64 and re.fullmatch(r"[\w-]+", part)
+        plain = len(part) <= 64 and _PLAIN.match(part)
         out += ("." if out else "") + (part if plain else repr(part[:40] + "…" * (len(part) > 40)))
     return out
 
@@ -105,19 +115,28 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def _place(self, event: Any) -> Place:
-        return Place(self.doc.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        start, end = event.start_mark, event.end_mark
+        after = end.column + 1 if end.line == start.line and end.column > start.column else 0
+        return Place(self.doc.file, start.line + 1, start.column + 1, after)
 
     def _bad(self, event: Any, path: Path, what: str) -> None:
-        p = self._place(event)
-        self.problems.append(Problem(p.file, p.line, p.column, dotted(path), what))
+        self.problems.append(self.doc.placed(self._place(event), path, what))
+
+    def _closed(self, start: Any, path: Path) -> None:
+        """At the end of a list or map in brackets: where it ends, if on the line where it begins."""
+        opened, end = self._place(start), self.events[self.at].end_mark
+        if opened.end:
+            after = end.column + 1 if end.line + 1 == opened.line else 0
+            for table in (self.doc.values, self.doc.places):
+                if table.get(path) == opened:
+                    table[path] = Place(opened.file, opened.line, opened.column, after)
 
     def node(self, path: Path) -> Any:
         event = self.events[self.at]
         self.doc.values.setdefault(path, self._place(event))
         self.built += 1
         if self.built > MAX_ALIASED or len(path) > 2 * MAX_DEPTH:
-            p = self._place(event)
-            raise RecipeError([Problem(p.file, p.line, p.column, "", "aliases expand to too much")])
+            raise RecipeError([self.doc.placed(self._place(event), (), "aliases expand to too much")])
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         self.at += 1
@@ -160,6 +179,7 @@ class _Builder:
             here = (*path, len(out))
             self.doc.places.setdefault(here, self._place(self.events[self.at]))
             out.append(self.node(here))
+        self._closed(event, path)
         self.at += 1
         return out
 
@@ -188,11 +208,12 @@ class _Builder:
             first[key] = place
             self.doc.places.setdefault(here, place)
             out[key] = self.node(here)
+        self._closed(event, path)
         self.at += 1
         return out
 
 
-def _events(text: str, file: str) -> list[Any]:
+def _events(text: str, doc: Yaml) -> list[Any]:
     """The events of the first document, limits enforced; a second document is an error."""
     out: list[Any] = []
     open_at: list[int] = []
@@ -201,7 +222,7 @@ def _events(text: str, file: str) -> list[Any]:
 
     def refuse(event: Any, what: str) -> RecipeError:
         mark = event.start_mark
-        return RecipeError([Problem(file, mark.line + 1, mark.column + 1, "", what)])
+        return RecipeError([doc.placed(Place(doc.file, mark.line + 1, mark.column + 1), (), what)])
 
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.DocumentStartEvent):
@@ -230,18 +251,20 @@ def parse(text: str, file: str) -> Yaml:
     """Read one YAML document. Raises RecipeError with every problem found; `file` is how it is named."""
     if len(text) > MAX_BYTES:
         raise RecipeError([Problem(file, 0, 0, "", f"larger than {MAX_BYTES:,} characters")])
+    doc = Yaml(None, file, texts={file: (lines := Lines(text))})
     try:
-        events = _events(text, file)
+        events = _events(text, doc)
     except yaml.MarkedYAMLError as e:
-        mark = e.problem_mark or e.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        what = "; ".join(p for p in (e.problem, e.context) if p) or "not YAML"
-        if mark and text[mark.index : mark.index + 1] == "\t":
-            what = "a tab stands where YAML wants spaces"
-        raise RecipeError([Problem(file, line, column, "", f"not YAML: {what}")]) from None
+        fault = faults.fault(e, lines)
+        place = Place(file, fault.line, fault.column, fault.end)
+        raise RecipeError([doc.placed(place, (), f"not YAML: {fault.what}")]) from None
     except yaml.YAMLError as e:
-        raise RecipeError([Problem(file, 0, 0, "", "not YAML: " + str(e).splitlines()[0])]) from None
-    doc = Yaml(None, file)
+        bad = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        if bad is None:
+            raise RecipeError([Problem(file, 0, 0, "", "not YAML: " + str(e).splitlines()[0])]) from None
+        place = Place(file, *column_at(text, bad.start()))
+        what = f"not YAML: the character U+{ord(bad[0]):04X} may not stand in a file"
+        raise RecipeError([doc.placed(place, (), what)]) from None
     if events:
         builder = _Builder(events, doc)
         doc.data = builder.node(())
@@ -255,9 +278,11 @@ def decode(raw: bytes, file: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        line = raw.count(b"\n", 0, e.start) + 1
-        column = e.start - (raw.rfind(b"\n", 0, e.start) + 1) + 1
+        before = raw[: e.start].decode("utf-8-sig")
+        line, column = column_at(before, len(before))
         what = f"byte 0x{raw[e.start]:02x} is not UTF-8"
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            what = "the file is UTF-16; save it as UTF-8"
         raise RecipeError([Problem(file, line, column, "", what)]) from None
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner import ending, errors
+from runner.cli.telling import covered as covered
+from runner.cli.telling import described, said
 from runner.errors import safe
 from runner.trouble import no_memory, os_error
 
@@ -30,13 +32,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 def emit(data: Any) -> None:
     """Print JSON, and nothing else, on stdout. No secret stands in it."""
     click.echo(covered(json.dumps(data, indent=1)))
-
-
-def covered(text: str) -> str:
-    """A text with the user's secrets covered: libraries and servers may say what they were given."""
-    from runner import scrub
-
-    return scrub.known().text(text)
 
 
 def shown(path: Path) -> str:
@@ -64,7 +59,7 @@ def command(function: F) -> F:
             code = ending.code(e)
         except OSError as e:  # of `listening`: all others have been worded
             code = 3
-            _tell(kwargs["as_json"], [{"what": os_error(e)}], code, f"error: {os_error(e)}")
+            _tell(kwargs["as_json"], errors.MirepoixError(os_error(e)), code)
         sys.exit(_written(code))
 
     def worded(*args: Any, **kwargs: Any) -> int:
@@ -80,31 +75,28 @@ def command(function: F) -> F:
             code = 128 + signal.SIGPIPE
         except errors.MirepoixError as e:
             code = e.exit_code
-            placed = isinstance(e, errors.RecipeError | errors.NeedsTrust)
-            _tell(as_json, described(e), code, str(e) if placed else f"error: {e}")
+            _tell(as_json, e, code)
         except (OSError, MemoryError, RuntimeError, ImportError) as e:
             what = no_memory(e) or (os_error(e) if isinstance(e, OSError) else "")
             if not what:
                 raise  # a defect of ours
             code = 3
-            _tell(as_json, [{"what": what}], code, f"error: {what}")
+            _tell(as_json, errors.MirepoixError(what), code)
         if (known := sys.modules.get("runner.store.marks")) is not None:
-            for said in known.forgotten:
-                _note(said)
+            for forgotten in known.forgotten:
+                _note(forgotten)
         return code
 
     return wrapped  # type: ignore[return-value]
 
 
-def _tell(as_json: bool, what: list[dict[str, Any]], code: int, words: str) -> None:
+def _tell(as_json: bool, error: errors.MirepoixError, code: int) -> None:
     """Say what went wrong; where that cannot be written either, the exit code has to say it."""
     try:
         if as_json:
-            emit({"ok": False, "exit": code, "errors": what})
+            emit({"ok": False, "exit": code, "errors": described(error)})
         else:
-            click.echo(safe(covered(words)), err=True)
-            if said := unsayable(words):
-                click.echo(said, err=True)
+            click.echo("\n".join(said(error)), err=True, color=True)
     except OSError:
         return
 
@@ -116,14 +108,6 @@ def _note(words: str) -> None:
         return
 
 
-def unsayable(words: str) -> str:
-    """Why a file may not be found whose name is not ASCII; "" where that is no reason."""
-    encoding = sys.getfilesystemencoding()
-    if words.isascii() or encoding.lower().replace("-", "") == "utf8":
-        return ""
-    return f"(file names are taken to be {encoding} here, which knows no such letters: set LC_ALL=C.UTF-8)"
-
-
 def _written(code: int) -> int:
     """The exit code once all that was said is written, or cannot be: Python would make 120 of it, or 1."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
@@ -133,15 +117,6 @@ def _written(code: int) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
             code = code if isinstance(e, BrokenPipeError) else code or 3
     return code
-
-
-def described(error: errors.MirepoixError) -> list[dict[str, Any]]:
-    if isinstance(error, errors.RecipeError):
-        return [
-            {"file": p.file, "line": p.line, "column": p.column, "where": p.where, "what": p.what}
-            for p in error.problems
-        ]
-    return [{"what": str(error)}]
 
 
 _IMPORT = """

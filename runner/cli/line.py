@@ -8,33 +8,46 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
+from runner.cli import telling
 from runner.cli.common import (
     ALLOW,
     PROFILE,
     RECIPE,
     TRUST,
     command,
-    described,
     emit,
     enough_memory,
     load,
     planned_of,
     settings_of,
     shown,
-    unsayable,
 )
+from runner.cli.telling import covered, described
 from runner.errors import safe
+from runner.saying import workflow_commands
 
 if TYPE_CHECKING:
     from runner.fetching import Item
     from runner.steps import Plan
 
 
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "github"]),
+    default="text",
+    help="`github`: errors and warnings as annotations of a workflow on GitHub.",
+)
+
+
 @click.command()
 @click.argument("recipes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@FORMAT
 @TRUST
 @command
-def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
+def check(
+    recipes: tuple[Path, ...], form: str, trust: tuple[str, ...], workspace: Path, as_json: bool
+) -> int:
     """Check recipes; report every error at its file, line and column."""
     import msgspec
 
@@ -42,40 +55,47 @@ def check(recipes: tuple[Path, ...], trust: tuple[str, ...], workspace: Path, as
     from runner.provable import unprovable
     from runner.unset import Unset, of_recipe
 
-    code, found = errors.OK, []
+    failed: list[errors.MirepoixError] = []
     mixed: dict[str, dict[str, list[str]]] = {}
     unset: dict[str, list[Unset]] = {}
-    warnings: list[dict[str, Any]] = []
+    warnings: list[errors.Problem] = []
     for recipe in recipes:
         try:
             loaded, place = load(recipe, workspace, trust)
         except errors.MirepoixError as e:
-            code = max(code, e.exit_code)
-            found += described(e)
-            if not as_json:
-                click.echo(safe(str(e)), err=True)
-                if said := unsayable(str(e)):
-                    click.echo(said, err=True)
-        else:
-            mixed[str(recipe)] = licences(loaded.recipe, place)
-            unset[str(recipe)] = of_recipe(loaded)
-            warned = unprovable(loaded, place)
-            warnings += [msgspec.to_builtins(one) for one in warned]
-            if not as_json:
-                click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
-                for name, what in mixed[str(recipe)].items():
-                    click.echo(safe(f"  {name}: {', '.join(what)}"))
-                for said in terms(mixed[str(recipe)]):
-                    click.echo(safe(f"  {said}"))
-                for one in unset[str(recipe)]:
-                    click.echo(safe(f"  not set here: {one.what}"))
-                for said in map(str, warned):
-                    click.echo(safe(f"  warning: {said}"))
+            failed.append(e)
+            if form == "github" and not as_json:
+                click.echo(telling.annotated(e, recipe))
+            elif not as_json:
+                click.echo(telling.words(e, ""), err=True, color=True)
+            continue
+        mixed[str(recipe)] = licences(loaded.recipe, place)
+        unset[str(recipe)] = of_recipe(loaded)
+        warned = unprovable(loaded, place)
+        warnings += warned
+        if as_json:
+            continue
+        if form == "github" and warned:
+            click.echo(covered("\n".join(workflow_commands(warned, "warning"))))
+        click.echo(safe(f"{recipe}: ok ({loaded.recipe.name})"))
+        for name, what in mixed[str(recipe)].items():
+            click.echo(safe(f"  {name}: {', '.join(what)}"))
+        for said in terms(mixed[str(recipe)]):
+            click.echo(safe(f"  {said}"))
+        for one in unset[str(recipe)]:
+            click.echo(safe(f"  not set here: {one.what}"))
+        for said in map(str, warned if form == "text" else ()):
+            click.echo(safe(f"  warning: {said}"))
+    code = max((e.exit_code for e in failed), default=errors.OK)
     if as_json:
         asked = {name: terms(under) for name, under in mixed.items()}
         missing = {name: [msgspec.to_builtins(u) for u in some] for name, some in unset.items()}
-        whole = {"ok": not code, "exit": code, "errors": found}
-        emit(whole | {"licences": mixed, "terms": asked, "unset": missing, "warnings": warnings})
+        whole = {"ok": not code, "exit": code, "errors": [one for e in failed for one in described(e)]}
+        more = {"unset": missing, "warnings": [telling.as_data(one) for one in warnings]}
+        emit(whole | {"licences": mixed, "terms": asked} | more)
+    elif failed:
+        for said in filter(None, (telling.counted(failed), *{telling.unsayable(str(e)) for e in failed})):
+            click.echo(said, err=True)
     return code
 
 
@@ -126,7 +146,7 @@ def plan(
         sees = [msgspec.to_builtins(s) for s in sensitivity(planned)]
         ahead = {"forecast": foreseen.data() if foreseen else None, "suites_see": sees}
         ahead["unset"] = [msgspec.to_builtins(u) for u in unset]
-        ahead["warnings"] = [msgspec.to_builtins(one) for one in warned]
+        ahead["warnings"] = [telling.as_data(one) for one in warned]
         emit(whole | {"fetches": fetches, "steps": steps} | ahead)
         return
     click.echo(f"{planned.loaded.recipe.name} on {planned.profile}")

@@ -49,7 +49,8 @@ def test_online_needs_the_users_word(verb: tuple[str, ...]) -> None:
     for more in ([], ["--trust", "paths"], ["--trust", "store"]):
         done = recipe(verb[0], "r.yaml", *verb[1:], *more)
         assert done.exit_code == 4, done.output
-        (line,) = done.stderr.splitlines()
+        line, source, carets, end = done.stderr.split("\n", 3)
+        assert (source[:5], carets.strip(" |"), end.strip()) == ("10 | ", "^" * len("online"), "")
         assert line.startswith("r.yaml:10:11: track.wandb.mode: online sends")
         assert "--trust trackers" in line and "offline" in line
     assert sorted(Path().rglob("*")) == before

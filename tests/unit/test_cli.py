@@ -80,7 +80,12 @@ def test_check() -> None:
     done = recipe("check", "r.yaml", "bad.yaml", "gone.yaml")
     assert done.exit_code == 2
     assert done.stdout == fine
-    assert len(done.stderr.splitlines()) == 3
+    assert done.stderr == (
+        "bad.yaml:3:7: seed: must be a whole number, not text 'x'\n3 | seed: x\n  |       ^\n\n"
+        "bad.yaml:5:20: sources[0].text.files[0]: no file 'none'\n"
+        "5 |   - text: {files: [none]}\n  |                    ^^^^\n\n"
+        "no recipe 'gone.yaml'\n3 errors in 2 files\n"
+    )
     said = answer("check", "bad.yaml", "gone.yaml", code=2)
     assert said["errors"][0] == {
         "file": "bad.yaml",
@@ -88,6 +93,8 @@ def test_check() -> None:
         "column": 7,
         "where": "seed",
         "what": "must be a whole number, not text 'x'",
+        "end_column": 8,
+        "suggestion": None,
     }
     assert said["errors"][2] == {"what": "no recipe 'gone.yaml'"}
 

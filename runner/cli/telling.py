@@ -1,0 +1,109 @@
+"""What went wrong, as it is told: in words with the lines that are meant, as JSON, as a CI service's annotations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner import errors
+from runner.errors import Problem, safe
+from runner.saying import SHOWN, report, summary, workflow_commands
+
+_STYLES: dict[str, dict[str, Any]] = {"place": {"bold": True}, "carets": {"fg": "red", "bold": True}}
+
+
+def _coloured(what: str, text: str) -> str:
+    return click.style(text, **_STYLES[what])
+
+
+def _plain(what: str, text: str) -> str:
+    return text
+
+
+def _colours() -> bool:
+    """Whether errors are coloured: on a terminal, unless the user wants none (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def covered(text: str) -> str:
+    """A text with the user's secrets covered: libraries and servers may say what they were given."""
+    from runner import scrub
+
+    return scrub.known().text(text)
+
+
+def placed(error: errors.MirepoixError) -> list[Problem]:
+    """The problems of an error that is nothing but these."""
+    return error.problems if type(error) in (errors.RecipeError, errors.NeedsTrust) else []  # type: ignore[attr-defined]
+
+
+def words(error: errors.MirepoixError, begin: str = "error: ") -> str:
+    """An error for people: each problem with its line and carets under the place. Safe to print.
+
+    `begin`: what one begins with that names no file.
+    """
+    if problems := placed(error):
+        return report(problems, covered, _coloured if _colours() else _plain)
+    known = isinstance(error, errors.RecipeError | errors.NeedsTrust)
+    return safe(covered(str(error) if known else f"{begin}{error}"))
+
+
+def counted(failed: Iterable[errors.MirepoixError]) -> str:
+    """`3 errors in 1 file`, of all that is wrong; "" where what needs trust is all there is."""
+    files = []
+    for i, error in enumerate(failed):
+        if isinstance(error, errors.RecipeError):
+            files += [p.file for p in error.problems]
+        elif not isinstance(error, errors.NeedsTrust):
+            files.append(f"{i}")
+    return summary(files) if files else ""
+
+
+def annotated(error: errors.MirepoixError, recipe: Path) -> str:
+    """An error as a workflow's annotations; what has no place of its own is the recipe's."""
+    problems = placed(error) or [Problem(str(recipe), 0, 0, "", str(error))]
+    more = len(problems) - SHOWN
+    left = [Problem(str(recipe), 0, 0, "", f"… and {more:,} more")] if more > 0 else []
+    return covered("\n".join(workflow_commands([*problems[:SHOWN], *left])))
+
+
+def unsayable(words: str) -> str:
+    """Why a file may not be found whose name is not ASCII; "" where that is no reason."""
+    encoding = sys.getfilesystemencoding()
+    if words.isascii() or encoding.lower().replace("-", "") == "utf8":
+        return ""
+    return f"(file names are taken to be {encoding} here, which knows no such letters: set LC_ALL=C.UTF-8)"
+
+
+def as_data(problem: Problem) -> dict[str, Any]:
+    """A problem for programs. `end_column` is the column after what is meant, null where that is not known."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "end_column": problem.end or None,
+        "where": problem.where,
+        "what": problem.what,
+        "suggestion": problem.suggestion,
+    }
+
+
+def described(error: errors.MirepoixError) -> list[dict[str, Any]]:
+    """An error for programs: each problem of a recipe, or what there is to say."""
+    if isinstance(error, errors.RecipeError) or placed(error):
+        return [as_data(p) for p in getattr(error, "problems", ())]
+    return [{"what": str(error)}]
+
+
+def said(failed: errors.MirepoixError) -> Iterator[str]:
+    """What stands on stderr of an error: it in words, how many there are, and what may be the reason."""
+    yield words(failed)
+    if placed(failed) and (many := counted([failed])):
+        yield many
+    if why := unsayable(str(failed)):
+        yield why
