@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NoReturn
 
 WITHIN = 9.0
@@ -98,6 +99,10 @@ def held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    if not _now.listening:
+        with _deferred():
+            yield
+        return
     _now.held += 1
     try:
         yield
@@ -106,6 +111,22 @@ def held() -> Iterator[None]:
         if not _now.held and _now.waiting:
             number, _now.waiting = _now.waiting, 0
             _raise(number)
+
+
+@contextmanager
+def _deferred() -> Iterator[None]:
+    """So it is with SIGINT where signals are somebody else's, as in a notebook: theirs hears it a moment later."""
+    theirs, came = signal.getsignal(signal.SIGINT), list[FrameType | None]()
+    if not callable(theirs):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, theirs)
+        if came:
+            theirs(signal.SIGINT, came[0])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner import ending
@@ -65,13 +66,14 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
     context.set_forkserver_preload(
         ["runner.forkserved", "__main__", type(work).__module__, *getattr(work, "modules", ())]
     )
-    _serve()
+    with _nameless():
+        _serve()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
     to_its_end = False
     try:
         under_way: deque[Future[R]] = deque()
         for piece in pieces:
-            with ending.held():  # it may start a worker, which is to be known, or not to be
+            with ending.held(), _nameless():  # it may start a worker, which is to be known, or not to be
                 under_way.append(pool.submit(_do, piece))
             if len(under_way) > 2 * workers:
                 yield under_way.popleft().result()
@@ -84,6 +86,18 @@ def _spread(work: Callable[[P], R], pieces: Iterator[P], workers: int) -> Iterat
         if not to_its_end:
             _kill(pool)  # nobody waits for what they are at
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _nameless() -> Iterator[None]:
+    """What is started in here does not import the program that is running: a worker needs nothing of it, and a user's
+    script (or notebook) that runs a recipe would run it once more in each of them."""
+    ours = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = ours
 
 
 def _serve() -> None:

@@ -24,6 +24,27 @@ main(sys.argv[1:])
 """
 
 
+NOTEBOOK = """
+import json, sys
+from runner.api import Run, compare, load, open_run, plan, run
+print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules})))
+print(json.dumps(sorted(m for m in sys.modules if m.startswith("runner"))))
+recipe = load(sys.argv[1])
+plan(recipe)
+print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules})))
+"""
+
+
+def test_the_api_imports_nothing_but_itself(tmp_path: Path) -> None:
+    recipe = str(library.shelf("recipes") / "quickstart.yaml")
+    argv = [sys.executable, "-c", NOTEBOOK, recipe]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, check=True)
+    imported, ours, used = map(json.loads, done.stdout.splitlines())
+    assert not set(imported) & (HEAVY | {"jsonschema", "yaml", "click"})
+    assert {m for m in ours if not m.startswith("runner.api")} == {"runner", "runner.errors"}
+    assert not set(used) & HEAVY
+
+
 @pytest.mark.parametrize("verb", ["check", "plan", "show", "--help"])
 def test_no_heavy_library_is_imported(verb: str, tmp_path: Path) -> None:
     arguments = [verb] if verb == "--help" else [verb, str(library.shelf("recipes") / "quickstart.yaml")]

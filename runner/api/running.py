@@ -1,0 +1,131 @@
+"""Running a recipe: what the verb `run` does, without a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from runner.api.common import Name, enough_memory, settings_of, shown, told
+from runner.api.plans import Plan, Profile
+from runner.api.recipes import Recipe, Trust, load
+from runner.api.runs import Run
+from runner.errors import RecipeError, UsageError
+
+if TYPE_CHECKING:
+    from runner.locking import Held
+    from runner.run import Outcome
+    from runner.stepping import Event, Tell
+    from runner.steps import Plan as Planned
+
+Stage = Literal["prepare", "train", "evaluate", "report"]
+Refresh = Literal["none", "failed", "all"]
+Progress = bool | Callable[["Event"], None]
+"""True: lines (on a terminal, a bar) on stderr. A function is called with each event: `.what` is starts, progress,
+made, waits or kept, of the step `.step` of `.stage`; `.why` in words, `.done` of `.of` where that is counted."""
+
+
+@told
+def run(
+    recipe: Recipe | Plan | Name,
+    *,
+    to: Stage = "report",
+    progress: Progress = False,
+    locked: bool = False,
+    refresh: Refresh = "none",
+    allow: Collection[str] = (),
+    profile: Profile | None = None,
+    workspace: Name = ".",
+    trust: Collection[Trust] = (),
+) -> Run:
+    """Run a recipe up to a stage. What is made already is not made again.
+
+    `progress` says how it gets on; without it nothing is printed. `locked` refuses to run what is not as its lock says,
+    `refresh` asks again for what was fetched before (`failed`: for what could not be had). `allow` are addresses
+    (`HOST:PORT`) that may be fetched from although they are not public. `workspace` and `trust` are for a recipe that
+    is named by its file.
+
+    A gate that fails is no error: `Run.verdict` says so. Raises RecipeError, UsageError and NeedsTrust before anything
+    is done; StepError, with `log`, where a step failed; Locked where the same run is at work already. KeyboardInterrupt
+    ends all child processes on its way up; run it again to go on from there.
+    """
+    if locked and refresh != "none":
+        raise UsageError("--locked takes what was locked, --refresh what there is now: say one of them")
+    if isinstance(recipe, Plan):
+        profile = profile or recipe.planned.profile
+    named = recipe.recipe if isinstance(recipe, Plan) else recipe
+    if locked:
+        planned, hold = _held(named, to, workspace, trust, profile)
+    else:
+        planned, hold = _planned(named, workspace, trust, profile), None
+    if to in ("train", "evaluate") and planned.loaded.recipe.model is None:
+        raise UsageError(
+            f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
+        )
+    settings = settings_of(allow)
+    enough_memory()
+    from runner import run as runs
+
+    with told_of(planned, progress) as tell:
+        how = {} if hold is None else {"hold": hold}
+        return result(planned, runs.run(planned, to=to, tell=tell, refresh=refresh, settings=settings, **how))
+
+
+def _planned(
+    recipe: Recipe | Name, workspace: Name, trust: Collection[Trust], profile: Profile | None
+) -> Planned:
+    from runner.plan import plan
+
+    known = recipe if isinstance(recipe, Recipe) else load(recipe, workspace, trust)
+    return plan(known.loaded, known.place, profile)
+
+
+def _held(
+    recipe: Recipe | Name, to: Stage, workspace: Name, trust: Collection[Trust], profile: Profile | None
+) -> tuple[Planned, Held]:
+    """The plan at what its lock names, and how the run is held to that."""
+    from runner import locking
+    from runner.plan import plan
+    from runner.workspace import Workspace
+
+    named = recipe.path if isinstance(recipe, Recipe) else Path(recipe)
+    folder = recipe.folder if isinstance(recipe, Recipe) else Path(workspace)
+    path, again = locking.beside(named, folder), f"recipe lock {named}"
+    lock = locking.read(path, again)
+    try:
+        known = recipe if isinstance(recipe, Recipe) else load(recipe, workspace, trust)
+    except RecipeError as e:
+        missing = list(locking.gone(lock, Workspace(folder.resolve(), frozenset(trust))))
+        if not missing:
+            raise
+        raise locking.Drifted(missing, None, shown(path), again, e.problems) from None
+    planned = plan(locking.pinned(known.loaded, lock), known.place, profile)
+    return planned, locking.Held(lock, shown(path), again, to, path.parent.absolute() / locking.RAW)
+
+
+@contextmanager
+def told_of(planned: Planned, progress: Progress) -> Iterator[Tell]:
+    """Whoever is told of the events of a run: a function, lines on stderr, or nobody."""
+    from runner.progress import Display
+
+    if callable(progress):
+        yield progress
+    elif progress:
+        with Display(planned) as tell:
+            yield tell
+    else:
+        yield lambda event: None
+
+
+def result(planned: Planned, outcome: Outcome) -> Run:
+    """What a run came to, as the API gives it."""
+    return Run(
+        planned.loaded.recipe.name,
+        planned.workspace.root,
+        outcome.folder,
+        outcome.report,
+        outcome.executed,
+        outcome.kept,
+        outcome.paid,
+    )
