@@ -116,12 +116,30 @@ def _weights(doc: Yaml, sources: list[r.Source], mix: r.Mix) -> Iterator[Problem
         known = {s.common.tags[mix.by] for s in sources if mix.by in s.common.tags}
         if len(known) < len({s.name for s in sources}) and not all(mix.by in s.common.tags for s in sources):
             return  # some rows bring the tag themselves; the mix step looks at them
-    for name in mix.asked:
-        if name not in known:
-            what = "source" if mix.by == "source" else f"{mix.by} tag"
-            yield doc.problem((*path, name), f"no {what} is called {show(name)}{nearest(name, known)}")
-    for name in sorted(known - set(mix.asked)):
+    if len({s.name for s in sources}) < len(sources):
+        return  # two of one name, which is said there: who knows what the weights mean
+    unknown = [name for name in mix.asked if name not in known]
+    if unknown and len(unknown) == len(mix.asked) and (other := _other_names(sources, mix)):
+        what = f"the {key} are named by {other}, not by {mix.by} (did you mean {other}?)"
+        yield doc.problem(("mix", "by") if ("mix", "by") in doc.values else path, what, at_value=True)
+        return
+    meant = set()
+    for name in unknown:
+        hint = nearest(name, known)
+        meant |= {k for k in known if hint == f" (did you mean {k}?)"}
+        what = "source" if mix.by == "source" else f"{mix.by} tag"
+        yield doc.problem((*path, name), f"no {what} is called {show(name)}{hint}")
+    for name in sorted(known - set(mix.asked) - meant):
         yield doc.problem(path, f"{name!r} has no weight; 0 leaves it out")
+
+
+def _other_names(sources: list[r.Source], mix: r.Mix) -> str:
+    """What all weights are named by, where that is not what the mix says: `source`, or a tag."""
+    names: dict[str, set[str]] = {"source": {s.name for s in sources}}
+    for source in sources:
+        for tag, value in source.common.tags.items():
+            names.setdefault(tag, set()).add(value)
+    return next((by for by, some in names.items() if by != mix.by and set(mix.asked) <= some), "")
 
 
 def _whole_sets(

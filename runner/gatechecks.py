@@ -97,7 +97,8 @@ def _beyond(metric: str, match: re.Match[str], suites: list[Suite]) -> str:
         return f"two {unit}s differ by {high - low:g} at most, not by {off:g}" if off > high - low else ""
     value = float(number)
     if not low <= value <= high:
-        return f"{metric} is a {unit}, from {low:g} to {high:g}; it is never {value:g}"
+        share = f" (did you mean {value / 100:g}?)" if high == 1 and 10 <= value <= 100 else ""
+        return f"{metric} is a {unit}, from {low:g} to {high:g}; it is never {value:g}{share}"
     if (op, value) in ((">", high), ("<", low)):
         return f"{metric} is a {unit}, from {low:g} to {high:g}; it is never {op} {value:g}: write {op}= {value:g}"
     return ""

@@ -185,6 +185,8 @@ def _validator(schema: Schema, more: list[str]) -> Any:
         every = Draft202012Validator.VALIDATORS[keyword]
 
         def first(validator: Any, wanted: Any, value: Any, of: Any) -> Iterator[Any]:
+            if isinstance(value, list) and len(value) > of.get("maxItems", len(value)):
+                return  # which is said; then each is not looked at
             for number, error in enumerate(every(validator, wanted, value, of)):
                 if number == MOST_ERRORS:
                     more.append(keyword)
@@ -205,6 +207,7 @@ def _shape(doc: Yaml, schema: Schema) -> list[Problem]:
     errors = _validator(schema, more).iter_errors(doc.data)
     unknown: dict[Keys, Callable[[str], str]] = {("axolotl",): axolotlkeys.why_not}
     found = list(dict.fromkeys(p for e in errors for p in wording.problems(e, doc, schema, unknown)))
+    found = wording.causes(found)
     if more:
         what = f"a list or map has more than {MOST_ERRORS:,} wrong values; what comes after them was not looked at"
         found.append(Problem(doc.file, 0, 0, "", what))
@@ -259,8 +262,9 @@ class _Sections:
             made = self.guard((key, i), lambda item=item: make(item))
             if made is None and not any(p.where.startswith(f"{key}[{i}]") for p in self.problems):
                 named = sorted(set(item) & set(plugins(kind)))
-                what = f"names {len(named)} {kind}s, {', '.join(named)}" if named else f"names no {kind}"
-                self.problems.append(self.doc.problem((key, i), f"{what}; each item names one"))
+                what = f"names {len(named)} {kind}s, {' and '.join(named)}; begin each with `- `"
+                what = what if named else f"names no {kind}: one of {', '.join(sorted(plugins(kind)))}"
+                self.problems.append(self.doc.problem((key, i), what))
             out.append(made)
         return None if None in out else out
 
@@ -330,7 +334,7 @@ def _parts(doc: Yaml) -> tuple[dict[str, Any], list[Problem]]:
     bad = _shape(doc, recipe_schema())
     s = _Sections(doc, bad)
     parts: dict[str, Any] = {
-        "sources": s.items("sources", _source, "source"),
+        "sources": s.items("sources", _source, "source") if doc.data.get("sources") else None,
         "filters": s.items("filters", lambda item: _use(item, "filter"), "filter"),
         "dedup": s.get("dedup", r.Dedup, r.Dedup(exact=False, near=None)),
         "decontaminate": s.get("decontaminate", r.Decontaminate, r.Decontaminate()),

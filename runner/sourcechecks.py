@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -107,7 +109,9 @@ def _tags(doc: Yaml, sources: list[r.Source], mixed: set[str]) -> Iterator[Probl
                 yield doc.problem(("sources", i, "tags", tag), what)
 
 
-def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[Problem]) -> Iterator[Problem]:
+def _files(
+    doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list[Problem]
+) -> Iterator[Problem]:
     for i, source in enumerate(sources):
         for option, how in plugins("source")[source.plugin].file_options.items():
             value = source.options[option]
@@ -122,10 +126,27 @@ def _files(doc: Yaml, sources: list[r.Source], workspace: Workspace, trust: list
                     if workspace.named(how, one):
                         return []
                     what = "no tool set" if how == "tool set" else "no file"
-                    known = _tool_sets(workspace) if how == "tool set" else []
-                    return [doc.problem(here, f"{what} {show(one)}{nearest(one, known)}", at_value=True)]
+                    near = (
+                        nearest(one, _tool_sets(workspace)) if how == "tool set" else beside(workspace, one)
+                    )
+                    return [doc.problem(here, f"{what} {show(one)}{near}", at_value=True)]
 
                 yield from guard(doc, here, trust, missing)
+
+
+MOST_NAMES = 1000
+"""Files of a folder that a misspelt name is compared with."""
+
+
+def beside(workspace: Workspace, name: str) -> str:
+    """` (did you mean …?)` for a file that is not there, where its folder has one of nearly that name."""
+    folder, slash, last = name.rpartition("/")
+    place = workspace.find(folder) if folder else workspace.root
+    if not last or set(last) & set("*?[") or place is None or not place.is_dir():
+        return ""
+    names = [entry.name for entry in islice(os.scandir(place), MOST_NAMES) if entry.is_file()]
+    hint = nearest(last, names)
+    return hint.replace("(did you mean ", f"(did you mean {folder}{slash}") if "did you mean" in hint else ""
 
 
 def _tool_sets(workspace: Workspace) -> list[str]:

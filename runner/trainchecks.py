@@ -65,19 +65,21 @@ def tracking(doc: Yaml, track: r.Track | None, trusted: frozenset[str], trust: l
 
 def _batches(doc: Yaml, train: r.Train, compute: r.Compute | None) -> Found:
     gpus = compute.gpus if compute else 1
-    path: Path = ("train", "effective_batch")
+    whole: Path = ("train", "effective_batch")
+    path = doc.own(whole, ("train", "micro_batch"), ("compute", "gpus"))
+    batch = f"{train.effective_batch}" if path == whole else f"effective_batch, {train.effective_batch},"
     if train.effective_batch % train.micro_batch:
-        yield doc.problem(path, f"{train.effective_batch} is no multiple of micro_batch, {train.micro_batch}")
+        yield doc.problem(path, f"{batch} is no multiple of micro_batch, {train.micro_batch}")
     elif train.effective_batch % (train.micro_batch * gpus):
         at_once = train.micro_batch * gpus
         what = (
-            f"{train.effective_batch} is no multiple of micro_batch times compute.gpus, {train.micro_batch} × {gpus}; "
+            f"{batch} is no multiple of micro_batch times compute.gpus, {train.micro_batch} × {gpus}; "
             f"{-(-train.effective_batch // at_once) * at_once} is the next"
         )
         yield doc.problem(path, what)
     if train.packing and train.group_by_length:
         what = "packed sequences all have the same length; set one of packing and group_by_length to false"
-        yield doc.problem(("train", "group_by_length"), what)
+        yield doc.problem(doc.own(("train", "group_by_length"), ("train", "packing")), what)
     if train.evaluation_packing and not train.packing:
         what = "the validation split is packed as the training is: set packing to true, or this to false"
         yield doc.problem(("train", "evaluation_packing"), what)

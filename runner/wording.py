@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,8 @@ from runner.yaml12 import Path, Yaml, dotted, scalar
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
+
+    from runner.scrub import Scrubber
 
 _KINDS = {
     "integer": "a whole number",
@@ -33,17 +36,19 @@ MOST_SEARCHES = 200
 """How many nearest names are looked for in one recipe: more than are shown (`saying.SHOWN`), in a blink. Of 40,000
 unknown keys the others are told and counted without a guess."""
 MOST_COMPARED = 20_000
+_covering: ContextVar[list[Scrubber] | None] = ContextVar("what covers secrets", default=None)
 _left: ContextVar[list[int] | None] = ContextVar("searches that are left", default=None)
 
 
 @contextmanager
 def few_searches() -> Iterator[None]:
     """While a recipe is checked: `nearest` looks for so many names, and compares with so many, and then no more."""
-    token = _left.set([MOST_SEARCHES, MOST_COMPARED])
+    token, covering = _left.set([MOST_SEARCHES, MOST_COMPARED]), _covering.set([])
     try:
         yield
     finally:
         _left.reset(token)
+        _covering.reset(covering)
 
 
 def _may_look() -> bool:
@@ -80,9 +85,25 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 30 else ""
 
 
+def _covered(text: str) -> str:
+    """A text with the user's secrets covered, before it is cut: of half a secret nobody would know what it is."""
+    from runner import scrub
+
+    held = _covering.get()
+    if held is None:
+        return scrub.known().text(text)
+    if not held:
+        held.append(scrub.known())
+    return held[0].text(text)
+
+
 def show(value: Any) -> str:
     """A value as a short, one-line, terminal-safe text."""
-    text = repr(value[:61]) if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+    if isinstance(value, str):
+        text = repr(_covered(value)[:61] if len(value) > 50 else value)
+    else:
+        text = json.dumps(value, ensure_ascii=True, default=str)
+        text = _covered(text) if len(text) > 60 else text
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -118,6 +139,14 @@ def _must_be(words: list[str], value: Any, hint: str) -> str:
     return f"must be {wanted}, not {_kind(value)}{hint}"
 
 
+def _form(description: str) -> str:
+    """A description as the end of a sentence."""
+    first = (
+        description[:1].lower() if description[1:2].islower() or description[1:2] == " " else description[:1]
+    )
+    return (first + description[1:]).rstrip(".")
+
+
 def _sentence(error: ValidationError) -> str:
     rule = error.validator
     value: Any = error.instance
@@ -125,20 +154,23 @@ def _sentence(error: ValidationError) -> str:
     hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     match rule:
         case "type":
-            return _must_be(
-                _types(is_), value, meant(value, is_ if isinstance(is_, list) else [is_], error.schema)
-            )
+            types = is_ if isinstance(is_, list) else [is_]
+            form = f": {_form(hint)}" if types == ["string"] and isinstance(value, dict) and hint else ""
+            return _must_be(_types(is_), value, form or meant(value, types, error.schema))
         case "enum":
-            return f"must be one of {', '.join(map(str, is_))}, not {show(value)}" + (
-                nearest(value, map(str, is_)) if isinstance(value, str) and len(is_) > 1 else ""
-            )
+            one = value[0] if isinstance(value, list) and len(value) == 1 else value
+            near = nearest(one, map(str, is_)) if isinstance(one, str) and len(is_) > 1 else ""
+            return f"must be one of {', '.join(map(str, is_))}, not {show(value)}{near}"
         case "const":
-            hint = f" (did you mean {is_}?)" if str(value) == str(is_) else ""
-            return f"must be {show(is_)}, not {show(value)}{hint}"
+            quotes = f"; leave out the quotes (did you mean {is_}?)" if value == str(is_) else ""
+            return f"must be {show(is_)}, not {show(value)}{quotes or f': {_form(hint)}'}"
         case "minimum" | "exclusiveMinimum":
             return f"must be {'at least' if rule == 'minimum' else 'more than'} {is_}, not {show(value)}"
         case "maximum" | "exclusiveMaximum":
-            return f"must be {'at most' if rule == 'maximum' else 'less than'} {is_}, not {show(value)}"
+            share = f" (did you mean {value / 100:g}?)" if is_ == 1 and 10 <= value <= 100 else ""
+            return (
+                f"must be {'at most' if rule == 'maximum' else 'less than'} {is_}, not {show(value)}{share}"
+            )
         case "minItems" | "minProperties" | "minLength":
             return "must not be empty" if is_ == 1 else f"needs at least {is_} entries"
         case "maxItems" | "maxProperties":
@@ -146,13 +178,15 @@ def _sentence(error: ValidationError) -> str:
         case "maxLength":
             return f"must be at most {is_} characters, not {len(value)}"
         case "pattern":
-            form = hint.rstrip(".") or f"it must match {is_}"
+            form = _form(hint) or f"it must match {is_}"
             return f"{show(value)} is not allowed here: {form}{allowed(value, is_)}"
     return error.message if len(error.message) < 200 else error.message[:197] + "…"
 
 
 def unknown_key(key: str, path: Path, known: Mapping[str, Any], doc: Yaml, root: Any) -> str:
     """What to say of a key that the map at `path` does not have: a slip in it, or another place that has it."""
+    if key == "<<":
+        return "YAML 1.2 merges no keys: write them out"
     head, colon, tail = key.partition(":")
     if colon and head in known:
         return f"a space is missing after the `:` (did you mean {head}: {tail}?)"
@@ -166,8 +200,16 @@ def unknown_key(key: str, path: Path, known: Mapping[str, Any], doc: Yaml, root:
     if (place := place_of(key, path, doc.data, root)) is not None:
         if place[:-1] == path:
             return f"unknown key (did you mean {place[-1]}?)"
-        return f"unknown key here (did you mean {dotted(place)}?)"
+        deeper = place[:-2] == path and place[-2] in _at(doc.data, path)
+        under = f"; it belongs under `{place[-2]}`" if deeper else ""
+        return f"unknown key here{under} (did you mean {dotted(place)}?)"
     return f"unknown key{nearest(key, choices)}"
+
+
+def _at(data: Any, path: Path) -> Any:
+    for key in path:
+        data = data[key]
+    return data
 
 
 def _misspelt(instance: Mapping[str, Any], known: Mapping[str, Any]) -> set[str | None]:
@@ -239,6 +281,10 @@ def problems(
                 word = (unknown or {}).get(path)
                 what = word(key) if word else unknown_key(key, path, known, doc, root)
                 yield doc.problem((*path, key), what)
+    elif error.validator == "maxProperties" and rule == 1 and "properties" in schema:
+        first, *others = [key for key in instance if key in schema["properties"]] or [""]
+        for key in others:
+            yield doc.problem((*path, key), f"stands in one item with `{first}`; begin it with `- `")
     elif error.validator == "required":
         misspelt = _misspelt(instance, schema.get("properties", {}))
         for key in rule:
@@ -246,3 +292,16 @@ def problems(
                 yield doc.problem(path, f"`{key}` is missing", at_value=True)
     else:
         yield doc.problem(path, _sentence(error), at_value=True)
+
+
+def causes(found: list[Problem]) -> list[Problem]:
+    """Problems without those that follow from another: what is missing because it stands one level too high."""
+    meant = {p.suggestion for p in found if p.what.startswith("unknown key here")}
+    parents = {m.rpartition(".")[0] for m in meant if m}
+
+    def follows(p: Problem) -> bool:
+        missing = re.match(r"`(.+)` is missing", p.what)
+        nothing = p.where in parents and p.what.endswith("but nothing is given")
+        return nothing or bool(missing and f"{p.where}.{missing[1]}".lstrip(".") in meant)
+
+    return [p for p in found if not follows(p)]

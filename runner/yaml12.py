@@ -8,6 +8,7 @@ the event stream, which is built iteratively, so that no document can exhaust th
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 from dataclasses import dataclass, field
@@ -64,6 +65,11 @@ class Yaml:
         place = table.get(where) or self.values.get(where) or Place(self.file, 1, 1)
         return self.placed(place, path, what)
 
+    def own(self, *paths: Path) -> Path:
+        """Of keys that do not go together, the first that stands in the recipe's own file: its writer can change it."""
+        mine = (p for p in paths if p in self.places and self.places[p].file == self.file)
+        return next(mine, paths[0])
+
     def placed(self, place: Place, path: Path, what: str) -> Problem:
         """A problem at a place, with the line it is on."""
         text = self.texts[place.file].at(place.line) if place.file in self.texts else None
@@ -104,6 +110,11 @@ def scalar(text: str) -> Any:
 def _tag(event: Any) -> str | None:
     tag = event.tag
     return None if tag in (None, "!") else str(tag)
+
+
+def _written(tag: str) -> str:
+    """A tag as people write it."""
+    return "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
 
 
 class _Builder:
@@ -164,7 +175,7 @@ class _Builder:
         if tag == _CORE + "str" or (tag is None and not event.implicit[0]):
             return event.value
         if tag is not None:
-            self._bad(event, path, f"tag {tag} is not allowed; recipes hold plain data")
+            self._bad(event, path, f"tag {_written(tag)} is not allowed; recipes hold plain data")
             return None
         value = scalar(event.value)
         if isinstance(value, float) and not math.isfinite(value):
@@ -173,7 +184,7 @@ class _Builder:
 
     def _sequence(self, event: Any, path: Path) -> list[Any]:
         if _tag(event) not in (None, _CORE + "seq"):
-            self._bad(event, path, f"tag {event.tag} is not allowed; recipes hold plain data")
+            self._bad(event, path, f"tag {_written(event.tag)} is not allowed; recipes hold plain data")
         out: list[Any] = []
         while not isinstance(self.events[self.at], yaml.SequenceEndEvent):
             here = (*path, len(out))
@@ -185,7 +196,7 @@ class _Builder:
 
     def _mapping(self, event: Any, path: Path) -> dict[str, Any]:
         if _tag(event) not in (None, _CORE + "map"):
-            self._bad(event, path, f"tag {event.tag} is not allowed; recipes hold plain data")
+            self._bad(event, path, f"tag {_written(event.tag)} is not allowed; recipes hold plain data")
         out: dict[str, Any] = {}
         first: dict[str, Place] = {}
         while not isinstance(self.events[self.at], yaml.MappingEndEvent):
@@ -251,6 +262,17 @@ def parse(text: str, file: str) -> Yaml:
     """Read one YAML document. Raises RecipeError with every problem found; `file` is how it is named."""
     if len(text) > MAX_BYTES:
         raise RecipeError([Problem(file, 0, 0, "", f"larger than {MAX_BYTES:,} characters")])
+    # Many small objects, none in a circle: to look for circles meanwhile takes as long as to read them.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _parsed(text, file)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _parsed(text: str, file: str) -> Yaml:
     doc = Yaml(None, file, texts={file: (lines := Lines(text))})
     try:
         events = _events(text, doc)
@@ -278,9 +300,9 @@ def decode(raw: bytes, file: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        before = raw[: e.start].decode("utf-8-sig")
+        before = e.object[: e.start].decode()  # without the byte-order mark, as `start` is
         line, column = column_at(before, len(before))
-        what = f"byte 0x{raw[e.start]:02x} is not UTF-8"
+        what = f"byte 0x{e.object[e.start]:02x} is not UTF-8"
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             what = "the file is UTF-16; save it as UTF-8"
         raise RecipeError([Problem(file, line, column, "", what)]) from None

@@ -48,7 +48,9 @@ def words(error: errors.MirepoixError, begin: str = "error: ") -> str:
     `begin`: what one begins with that names no file.
     """
     if problems := placed(error):
-        return report(problems, covered, _coloured if _colours() else _plain)
+        from runner import scrub
+
+        return report(problems, scrub.known().text, _coloured if _colours() else _plain)
     known = isinstance(error, errors.RecipeError | errors.NeedsTrust)
     return safe(covered(str(error) if known else f"{begin}{error}"))
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from runner.saying.lines import Lines
 
+_QUOTE_ENDED = "text goes on after the closing quote; in '…' a quote is written twice: ''"
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -62,11 +64,12 @@ def fault(error: Any, lines: Lines) -> Fault:
     if "block" in context and here[:1] in ("]", "}"):
         return _stray(at, here)
     if "block" in context and before.rstrip()[-1:] in ("'", '"') and before.strip() not in ("'", '"'):
-        what = "text goes on after the closing quote; in '…' a quote is written twice: ''"
-        return Fault(*at, 0, what)
+        return Fault(*at, 0, _QUOTE_ENDED)
     if "block mapping" in context:
-        return Fault(*at, _word(here, at[1]), "this line is indented like no line of the map above it")
+        return Fault(*at, _word(here, at[1]), "the indentation of this line is that of no key above it")
     if "block collection" in context:
+        if re.match(r"-\w", here):
+            return Fault(*at, at[1] + 1, "a space is missing after this `-`")
         what = "this line belongs to no item of the list: begin it with `- `, or indent it as the item's other keys are"
         return Fault(*at, _word(here, at[1]), what)
     return Fault(*at, 0, "; ".join(p for p in (problem, context) if p))
@@ -81,15 +84,26 @@ def _bracket(at: tuple[int, int], begun: tuple[int, int], lines: Lines) -> Fault
     """Within a list or map in brackets: it is not closed on its line, or a comma is missing."""
     opener = (lines.at(begun[0]) or "")[begun[1] - 1 : begun[1]]
     closer = "]" if opener == "[" else "}"
+    after = (lines.at(at[0]) or "")[at[1] - 1 :]
+    before = (lines.at(at[0]) or "")[: at[1] - 1]
     text, first = lines.at(at[0]) or "", lines.at(begun[0]) or ""
     key = re.match(r"(\s*)(- )?[\w.-]+:", text)
     outside = key and len(key[1]) <= len(first) - len(first.lstrip())
     if at[0] != begun[0] and (outside or _blank(text)):
         return Fault(*begun, begun[1] + 1, f"this `{opener}` is not closed; `{closer}` is missing")
-    column = at[1]
-    if text[column - 1 : column] == ":":  # the mistake is before the key that it ends
-        column = len(re.sub(r"[^\s,{\[]+\s*\Z", "", text[: column - 1])) + 1
-    return Fault(at[0], column, 0, f"`,` or `{closer}` is missing before this")
+    if before[-1:] in ("'", '"') and after[:1].isalnum():
+        return Fault(*at, 0, _QUOTE_ENDED)
+    if after[:1] in ("]", "}"):
+        return Fault(*at, at[1] + 1, f"`{closer}` is missing before this `{after[:1]}`")
+    if opener == "{" and re.search(r"[{,]\s*(\"[^\"]*\"|'[^']*')\s*\Z", before):
+        return Fault(*at, 0, "`:` is missing before this")
+    if after.startswith(":"):  # a key without a comma before it, or text
+        word = re.search(r"[^\s,{\[]+\s*\Z", before)
+        column = word.start() + 1 if word else at[1]
+        named = f" before `{word[0].strip()}`" if word else ""
+        what = f"a second `: ` here: `,` is missing{named}, or the text that holds it must stand in quotes"
+        return Fault(at[0], column, at[1] + 1, what)
+    return Fault(*at, 0, f"`,` or `{closer}` is missing before this")
 
 
 def _quoted(problem: str, at: tuple[int, int], begun: tuple[int, int], lines: Lines) -> Fault:
@@ -113,6 +127,9 @@ def _colon(at: tuple[int, int], before: str, lines: Lines) -> Fault:
         return _bare((above, len(text) - len(text.lstrip(" -")) + 1), lines)
     if above and (found := re.match(r"\s*(?:- )?[\w.-]+:(?=\S)(?!//)", text)):
         return Fault(above, found.end(), found.end() + 1, "a space is missing after this `:`")
+    if above and (found := re.match(r"\s*(?:- )?[\w.-]+\s*(=)\s*\S", text)):
+        sign = found.start(1) + 1
+        return Fault(above, sign, sign + 1, "a key and its value are separated by `: `, not by `=`")
     start = len(before) - len(before.lstrip()) + 1
     what = "this key is indented deeper than the line above it, which has its value already"
     return Fault(at[0], start, at[1], what)

@@ -25,9 +25,10 @@ def meant(value: Any, types: list[str], schema: Any, scalar: Callable[[str], Any
         known = sorted(schema.get("properties", {})) if isinstance(schema, dict) else []
         return f" (its keys: {', '.join(known)})" if 0 < len(known) <= 12 else ""
     found = next(_values(value, text, types, scalar), None)
-    return (
-        f" (did you mean {found}?)" if found and len(found) <= _SHORT and not set("()\n") & set(found) else ""
-    )
+    if not found or len(found) > _SHORT or set("()\n") & set(found):
+        return ""
+    quoted = "; leave out the quotes" if found == text else ""
+    return f"{quoted} (did you mean {found}?)"
 
 
 def _values(value: Any, text: str, types: list[str], scalar: Callable[[str], Any]) -> Iterator[str]:
@@ -51,21 +52,31 @@ def _values(value: Any, text: str, types: list[str], scalar: Callable[[str], Any
 
 def _number(text: str, scalar: Callable[[str], Any]) -> Any:
     """The number that a text is, or nearly is: quoted, a percentage, with commas."""
-    plain = text.strip()
+    plain = text.strip().rstrip(",;")
     share = re.fullmatch(r"([0-9.]+) ?%", plain)
     if share:
         of = scalar(share[1])
         return round(of / 100, 10) if isinstance(of, int | float) else None
+    counted = re.fullmatch(r"([0-9.e+-]+) [a-z]+", plain)
+    if counted:
+        return scalar(counted[1])
     grouped = re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", plain)
-    return scalar(plain.replace(",", "")) if grouped else scalar(plain)
+    if not grouped and re.fullmatch(r"[0-9]+,[0-9]+", plain):
+        plain = plain.replace(",", ".")
+    return scalar(plain.replace(",", ""))
 
 
 def allowed(text: Any, pattern: str) -> str:
     """` (did you mean …?)` for a text that does not match, where a small change makes it do so."""
     if not isinstance(text, str) or len(text) > _SHORT:
         return ""
+    if "$" in text:
+        return "; nothing is put in for a variable"
     slug = re.sub(r"[^a-z0-9_.-]+", "-", text.strip().lower()).strip("-_.")
     turned = text.replace("=>", ">=").replace("=<", "<=")
-    tries = (text.strip(), f">{text.strip()}", slug, slug.replace("-", "_"), turned)
+    share = re.sub(
+        r"([0-9.]+) ?%", lambda m: f"{float(m[1]) / 100:g}" if m[1].count(".") < 2 else m[0], turned
+    )
+    tries = (text.strip(), f">{text.strip()}", slug, slug.replace("-", "_"), turned, share)
     found = next((t for t in tries if t and re.search(re.sub(r"\$$", r"\\Z", pattern), t)), None)
     return f" (did you mean {found}?)" if found and not set("()\n") & set(found) else ""

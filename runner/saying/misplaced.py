@@ -64,9 +64,13 @@ def place_of(key: str, path: Path, data: Any, root: Any) -> Path | None:
     here = data
     for step in path:
         here = here[step]
-    for child, below in chain[-1].get("properties", {}).items():
-        if child in here and key in resolved(below, root).get("properties", {}):
+    below = {c: resolved(s, root).get("properties", {}) for c, s in chain[-1].get("properties", {}).items()}
+    for child, properties in below.items():
+        if child in here and key in properties:
             return (*path, child, key)
+    if "minProperties" in chain[-1]:  # an item that names a plug-in: the one that has such an option
+        having = [c for c, properties in below.items() if key in properties]
+        return (*path, having[0], key) if len(having) == 1 else None
     for up in range(len(path) - 1, 0, -1):
         own = chain[up].get("properties", {})
         if key in own and "properties" not in own[key]:  # with properties of its own it is another plug-in
