@@ -14,6 +14,7 @@ from runner.judging.pairs import KnownPair
 from runner.judging.rubrics import Rubric
 from runner.record import Probe, Record
 from runner.registry import Plugin, plugins
+from runner.saying.misplaced import resolved
 from runner.store import Manifest
 from runner.suite import SuiteCommon
 
@@ -53,7 +54,8 @@ def _uses(kind: Any, description: str, common: Schema | None, definitions: dict[
     if common is not None:
         properties |= common["properties"]
     else:
-        out |= {"maxProperties": 1}
+        # As a rule of its own: editors offer nothing in an empty map that may hold one key only.
+        out |= {"if": {"minProperties": 2}, "then": {"maxProperties": 1}}
     return out | {"properties": properties, "minProperties": 1, "additionalProperties": False}
 
 
@@ -75,7 +77,24 @@ def _finish(title: str, body: Schema, definitions: dict[str, Schema]) -> Schema:
     visit(body)
     for definition in used.values():
         definition.pop("title", None)
-    return {"$schema": DRAFT, "title": title, **body, "$defs": dict(sorted(used.items()))}
+    whole = {"$schema": DRAFT, "title": title, **body, "$defs": dict(sorted(used.items()))}
+    _describe(whole, whole)
+    return whole
+
+
+def _describe(node: Any, root: Schema) -> None:
+    """Give each key the description that it has in a branch or a definition: editors show a key's own only."""
+    if isinstance(node, list):
+        for value in node:
+            _describe(value, root)
+    if not isinstance(node, dict):
+        return
+    if isinstance(keys := node.get("properties"), dict):
+        for schema in keys.values():
+            if "description" not in schema and (about := resolved(schema, root).get("description")):
+                schema["description"] = about
+    for value in node.values():
+        _describe(value, root)
 
 
 @lru_cache

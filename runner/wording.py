@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import Problem
 from runner.saying import meanings
 from runner.saying.meanings import allowed
-from runner.saying.misplaced import place_of, resolved
+from runner.saying.misplaced import keys_at, place_of, resolved
 from runner.yaml12 import Path, Yaml, dotted, scalar
 
 if TYPE_CHECKING:
@@ -281,8 +281,8 @@ def problems(
                 word = (unknown or {}).get(path)
                 what = word(key) if word else unknown_key(key, path, known, doc, root)
                 yield doc.problem((*path, key), what)
-    elif error.validator == "maxProperties" and rule == 1 and "properties" in schema:
-        first, *others = [key for key in instance if key in schema["properties"]] or [""]
+    elif error.validator == "maxProperties" and rule == 1 and (known := keys_at(path, root)):
+        first, *others = [key for key in instance if key in known] or [""]
         for key in others:
             yield doc.problem((*path, key), f"stands in one item with `{first}`; begin it with `- `")
     elif error.validator == "required":

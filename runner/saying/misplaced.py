@@ -56,6 +56,12 @@ def _chain(path: Path, root: Any) -> list[dict[str, Any]]:
     return out
 
 
+def keys_at(path: Path, root: Any) -> dict[str, Any]:
+    """The keys that the map at a path may have, and the schema of each."""
+    keys: dict[str, Any] = _chain(path, root)[-1].get("properties", {})
+    return keys
+
+
 def place_of(key: str, path: Path, data: Any, root: Any) -> Path | None:
     """Where a key belongs that the map at `path` of `data` does not have; None where that is not sure."""
     chain = _chain(path, root)
