@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
-from runner.cli.common import PROFILE, TRUST, command, emit
+from runner.cli.common import ALLOW, PROFILE, TRUST, command, emit, settings_of
 from runner.cli.telling import covered
 from runner.errors import safe
 
@@ -33,6 +33,7 @@ COLOURS: dict[str, dict[str, Any]] = {
     type=click.Choice(["h100", "h200", "a100-80", "a100-40", "4090", "3090"]),
     help="Forecast this GPU. Default: the one that is here, else all of these.",
 )
+@ALLOW
 @TRUST
 @PROFILE
 @command
@@ -41,6 +42,7 @@ def diff(
     second: str | None,
     exit_code: bool,
     gpu: str | None,
+    allow: tuple[str, ...],
     trust: tuple[str, ...],
     profile: Any,
     workspace: Path,
@@ -48,8 +50,9 @@ def diff(
 ) -> int:
     """Say what changes from recipe A to recipe B, in meaning: values, who set them, files, steps and forecast.
 
-    A and B are each a recipe file, one at a revision of git (REV:PATH, or REV alone for the other's path), or a run
-    (NAME or runs/NAME). A file alone is compared with git's HEAD, where that has it, else with its last run.
+    A and B are each a recipe file, one at a revision of git (REV:PATH, or REV alone for the other's path), a run (NAME
+    or runs/NAME), or a pack (a file, a folder, oci://…). A file alone is compared with git's HEAD, where that has it,
+    else with its last run.
     """
     from runner.diffing import diff as compare
     from runner.diffing.asdata import data
@@ -60,7 +63,13 @@ def diff(
         raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
     place = Workspace(workspace.resolve(), frozenset(trust))
     found = compare(
-        first, second, place, profile=profile, gpu=gpu, tell=lambda said: click.echo(said, err=True)
+        first,
+        second,
+        place,
+        settings=settings_of(allow),
+        profile=profile,
+        gpu=gpu,
+        tell=lambda said: click.echo(said, err=True),
     )
     code = DIFFERS if exit_code and not found.same else errors.OK
     if as_json:

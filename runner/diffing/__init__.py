@@ -1,7 +1,8 @@
 """`recipe diff`: two recipes by what they mean, and what follows from the difference.
 
     named      what the words on the command line mean: a file, a revision of git, a run, a pack
-    sides      a recipe file as one of the two; `kept`: what a run kept; `tree` and `git`: a revision
+    sides      a recipe file as one of the two; `kept`: what a run kept; `tree` and `git`: a revision; `packed`: a pack,
+               `elsewhere`: what files of these two are called
     effective  a recipe with every default filled in, and what set each value
     changes    what differs, value by value; `pairing`: which items of two lists belong together
     files      inputs with other bytes, and their rows
@@ -27,6 +28,8 @@ from runner.errors import MirepoixError
 from runner.forecast.cpu import Tell
 from runner.hardware import Profile
 from runner.locking import Drift
+from runner.settings import Settings
+from runner.settings import load as load_settings
 from runner.workspace import Workspace
 
 __all__ = ["Change", "Diff", "FileChange", "Forecasts", "Side", "Steps", "diff"]
@@ -54,6 +57,7 @@ def diff(
     second: str | None,
     place: Workspace,
     *,
+    settings: Settings | None = None,
     profile: Profile | None = None,
     gpu: str | None = None,
     tell: Tell = lambda _: None,
@@ -63,7 +67,7 @@ def diff(
     Raises RecipeError with the problems of both sides, UsageError for what means nothing here, NeedsTrust.
     """
     with ExitStack() as stack:
-        names = Names(place, profile, stack)
+        names = Names(place, profile, settings or load_settings(), stack)
         looked = names.look(first)
         if second is None:
             before = names.before(looked)

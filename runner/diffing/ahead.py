@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.diffing.sides import Side
-from runner.forecast import forecast
+from runner.forecast import cpu, forecast
 from runner.forecast.cpu import Tell
 from runner.status import why
 from runner.store import Store
@@ -105,5 +105,6 @@ def _at(said: dict[str, Any] | None, keys: tuple[str, ...]) -> float | None:
 
 
 def forecasts(a: Side, b: Side, gpu: str | None, tell: Tell) -> Forecasts:
-    found = [forecast(side.plan, gpu, tell) for side in (a, b)]
+    with cpu.shared():
+        found = [forecast(side.plan, gpu, tell) for side in (a, b)]
     return Forecasts(*(f.data() if f else None for f in found))

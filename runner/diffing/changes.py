@@ -158,20 +158,29 @@ class _Differ:
         return (self.a, self.b)[side].document.data[part][n]
 
     def _turns(self) -> Iterator[Change]:
-        """The order of a mix in turn, the one map of a recipe whose order decides."""
-        mixes = (self.a.recipe.mix, self.b.recipe.mix)
-        if all(m and m.order == "in_turn" for m in mixes):
-            old, new = ([n for n in m.asked if all(n in o.asked for o in mixes if o)] for m in mixes if m)
-            if old != new:
-                at: Keys = ("mix", "weights" if mixes[0] and mixes[0].weights else "amounts")
-                other: Keys = ("mix", "weights" if mixes[1] and mixes[1].weights else "amounts")
-                yield self._change("mix", ("mix", "in turn"), "changed", old, new, (at, other))
+        """The order of a mix in turn, one of the few maps of a recipe whose order decides."""
+        old, new = self.a.recipe.mix, self.b.recipe.mix
+        if old and new and old.order == new.order == "in_turn":
+            keys: list[Keys] = [("mix", "amounts" if m.weights is None else "weights") for m in (old, new)]
+            key: Keys = keys[0] if keys[0] == keys[1] else ("mix",)
+            yield from self._order("mix", key, list(old.asked), list(new.asked), (keys[0], keys[1]))
+
+    def _order(
+        self, group: str, key: Keys, old: Sequence[str], new: Sequence[str], at: tuple[Keys, Keys]
+    ) -> Iterator[Change]:
+        """Names of a map, in which both sides have them in another order."""
+        found = pairs(old, new, lambda name: name)
+        for i, j in sorted(moved((p, old[p[0]]) for p in found)):
+            where = ((*at[0], old[i]), (*at[1], new[j]))
+            yield self._change(group, (*key, old[i]), "moved", i + 1, j + 1, where)
 
     def _evaluate(self) -> Iterator[Change]:
         old, new = (msgspec.to_builtins(side.recipe.evaluate) for side in (self.a, self.b))
         apart = ("suites", "gates")
         a, b = ({k: v for k, v in x.items() if k not in apart} for x in (old, new))
         yield from self._values("evaluate", ("evaluate",), a, b, ("evaluate",), ("evaluate",))
+        arms: Keys = ("evaluate", "arms")
+        yield from self._order("evaluate", arms, [*old["arms"]], [*new["arms"]], (arms, arms))
         yield from self._gates(old["gates"], new["gates"])
         suites: tuple[list[str], list[str]] = (old["suites"], new["suites"])
         found = pairs(*suites, lambda name: name)
@@ -206,12 +215,20 @@ class _Differ:
             other = self.b.suites.get(name)
             if other is None:
                 continue
-            for keys, kind, a, b in _within(judged(suite), judged(other)):
+            for keys, kind, a, b in (*_within(judged(suite), judged(other)), *_groups(suite, other)):
                 set_by = (
                     "" if kind == "added" else self.a.suite_set_by(name, keys),
                     "" if kind == "removed" else self.b.suite_set_by(name, keys),
                 )
                 yield Change("suites", dotted(("suites", name, *keys)), kind, a, b, (keys, keys), set_by)
+
+
+def _groups(suite: Suite, other: Suite) -> Iterator[tuple[Keys, Kind, Any, Any]]:
+    """Groups of held-out texts that come in another order."""
+    old, new = (list(s.common.perplexity.texts) if s.common.perplexity else [] for s in (suite, other))
+    found = pairs(old, new, lambda name: name)
+    for i, j in sorted(moved((p, old[p[0]]) for p in found)):
+        yield ("perplexity", "texts", old[i]), "moved", i + 1, j + 1
 
 
 def _within(a: Any, b: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Kind, Any, Any]]:

@@ -10,26 +10,29 @@ from pathlib import Path
 
 from runner import library
 from runner.catalogue import catalogue
+from runner.diffing.elsewhere import renamed, under
 from runner.diffing.git import Repository, repository
 from runner.diffing.kept import is_run, of_run
+from runner.diffing.packed import is_pack, of_pack
 from runner.diffing.sides import Side, of_file, recipe_file
-from runner.diffing.tree import named, tree
-from runner.errors import MirepoixError, NeedsTrust, Problem, RecipeError, UsageError
+from runner.diffing.tree import tree
+from runner.errors import MirepoixError, UsageError
 from runner.hardware import Profile
 from runner.load import load_recipe
+from runner.settings import Settings
 from runner.wording import nearest
 from runner.workspace import Workspace
-from runner.yaml12 import Place, Yaml
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One of two names, looked at: a `file`, or a `run`, or a `revision` with the recipe's `path` in it from the top of
-    the repository, None where the other side says which."""
+    """One of two names, looked at: a `file`, a `run`, a `pack`, or a `revision` with the recipe's `path` in it from the
+    top of the repository, None where the other side says which."""
 
     name: str
     file: Path | None = None
     run: str | None = None
+    pack: bool = False
     revision: str | None = None
     path: str | None = None
 
@@ -37,8 +40,10 @@ class Asked:
 class Names:
     """Looks names up in a workspace. The repository that it lies in is looked for once, and only where one is meant."""
 
-    def __init__(self, place: Workspace, profile: Profile | None, stack: ExitStack) -> None:
-        self.place, self.profile, self.stack = place, profile, stack
+    def __init__(
+        self, place: Workspace, profile: Profile | None, settings: Settings, stack: ExitStack
+    ) -> None:
+        self.place, self.profile, self.settings, self.stack = place, profile, settings, stack
         self._found: tuple[Repository | None] | None = None
 
     @property
@@ -52,6 +57,8 @@ class Names:
         run = self._run(name)
         if run is not None:
             return Asked(name, run=run)
+        if is_pack(name):
+            return Asked(name, pack=True)
         if (file := recipe_file(name)) is not None:
             return Asked(name, file=file)
         revision, colon, path = name.partition(":")
@@ -65,7 +72,7 @@ class Names:
         recipes = library.shelf("recipes")
         known = [p.relative_to(recipes).as_posix() for p in recipes.rglob("*.yaml")]
         known += [row["name"] for row in catalogue("runs", self.place.root)]
-        raise UsageError(f"no recipe, run or revision {name[:200]!r}{nearest(name, known)}")
+        raise UsageError(f"no recipe, run, pack or revision {name[:200]!r}{nearest(name, known)}")
 
     def _run(self, name: str) -> str | None:
         """The run that a name, or its folder, means."""
@@ -102,8 +109,8 @@ class Names:
     def before(self, asked: Asked) -> Asked:
         """What a name alone is compared with: a file with git's HEAD, else with the last run of the recipe; a revision
         with the file of now. Raises UsageError where there is none."""
-        if asked.run is not None or (asked.revision is not None and asked.path is None):
-            raise UsageError(f"name two: recipe diff {asked.name} OTHER (a recipe, a run, REV:PATH)")
+        if asked.run is not None or asked.pack or (asked.revision is not None and asked.path is None):
+            raise UsageError(f"name two: recipe diff {asked.name} OTHER (a recipe, a run, a pack, REV:PATH)")
         if asked.file is None:
             assert asked.path is not None and self.repository is not None
             now = Path(os.path.relpath(self.repository.top / asked.path))
@@ -125,6 +132,8 @@ class Names:
             return of_run(asked.run, self.place)
         if asked.file is not None:
             return of_file(asked.file, self.place, self.profile, asked.name)
+        if asked.pack:
+            return of_pack(asked.name, self.place, self.profile, self.settings, self.stack)
         return self._revision(asked)
 
     def _revision(self, asked: Asked) -> Side:
@@ -142,38 +151,11 @@ class Names:
         try:
             side = of_file(place.top / path, place, self.profile, f"{asked.revision}:{path}", "revision")
         except MirepoixError as e:
-            raise _renamed(e, place.top, asked.revision) from None
+            raise renamed(e, place.top, asked.revision) from None
         notes = [f"{asked.revision} is {commit[:12]}"]
         if place.outside:
             listed = sorted(place.outside)
             more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
             what = f"not in {asked.revision}, so taken as it is now: {', '.join(listed[:5])}{more}"
             notes.append(what)
-        return _as_in(side, place.top, asked.revision, tuple(notes))
-
-
-def _renamed(error: MirepoixError, top: Path, revision: str) -> MirepoixError:
-    """An error of a recipe in a scratch folder, with the names that its files have in the revision."""
-    if isinstance(error, RecipeError):
-        told = [
-            Problem(named(p.file, top, revision), p.line, p.column, p.where, named(p.what, top, revision))
-            for p in error.problems
-        ]
-        return RecipeError(told)
-    kind = type(error) if isinstance(error, UsageError | NeedsTrust) else UsageError
-    return kind(named(str(error), top, revision))
-
-
-def _as_in(side: Side, top: Path, revision: str, notes: tuple[str, ...]) -> Side:
-    """A side with the names that its files have in the revision."""
-
-    def doc(of: Yaml) -> Yaml:
-        places = {k: Place(named(p.file, top, revision), p.line, p.column) for k, p in of.places.items()}
-        return Yaml(of.data, named(of.file, top, revision), places, of.values)
-
-    values = dataclasses.replace(
-        side.values,
-        document=doc(side.values.document),
-        documents={name: doc(one) for name, one in side.values.documents.items()},
-    )
-    return dataclasses.replace(side, values=values, notes=notes)
+        return dataclasses.replace(under(side, place.top, asked.revision), notes=tuple(notes))

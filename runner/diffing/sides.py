@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,9 @@ class Side:
     lock: RecipeLock | None
     bytes_of: Callable[[str, str], Path | None]
     requests: Mapping[str, str]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    home: str = ""
+    """With what the names of its files begin, where they lie in a revision or a pack."""
 
     @property
     def steps(self) -> dict[str, str]:
@@ -84,9 +86,10 @@ def recipe_file(name: str) -> Path | None:
 
 def together(*wrong: MirepoixError) -> MirepoixError:
     """The errors of both sides as one: all problems, or all that was said, with the higher exit code."""
-    problems = [p for e in wrong if isinstance(e, RecipeError) for p in e.problems]
-    if all(isinstance(e, RecipeError) for e in wrong):
-        return RecipeError(list(dict.fromkeys(problems)))
+    for placed in (RecipeError, NeedsTrust):
+        problems = [p for e in wrong if isinstance(e, placed) for p in e.problems]
+        if problems and all(isinstance(e, placed) and e.problems for e in wrong):
+            return placed(list(dict.fromkeys(problems)))
     if len(wrong) == 1:
         return wrong[0]
     kind = NeedsTrust if any(isinstance(e, NeedsTrust) for e in wrong) else UsageError

@@ -21,7 +21,9 @@ _MARKS: dict[str, tuple[str, Style]] = {
     "moved": ("^", "moved"),
 }  # fmt: skip
 _WIDE = 100
-_LISTED = 6  # steps of a stage that are named
+MIB = 1 << 20
+_LISTED = 6  # reasons of a stage, each with its steps
+_REASON = 120  # characters of one
 _WORDS = {
     "packages": "package",
     "steps": "step",
@@ -47,9 +49,11 @@ def lines(of: Diff) -> list[Line]:
     out: list[Line] = [(Piece(f"{of.a.label} → {of.b.label}", "head"),)]
     out += [(Piece(f"  {note}", "dim"),) for note in dict.fromkeys((*of.a.notes, *of.b.notes))]
     if of.same:
-        also = "; only the report is made again, since it shows the recipe as it is written"
-        only = [s.step for s in of.steps.anew] == ["report"]
-        return [*out, (Piece(f"the same in meaning{also if only else ''}"),)]
+        anew = [s.step for s in of.steps.anew]
+        also = f"; made again all the same: {_some(anew)}" if anew else ""
+        if anew == ["report"]:
+            also = "; only the report is made again, since it shows the recipe as it is written"
+        return [*out, (Piece(f"the same in meaning{also}"),)]
     for group in GROUPS:
         out += _group(of, group)
     out += _versions(of)
@@ -67,23 +71,25 @@ def _group(of: Diff, group: str) -> Iterator[Line]:
     names = [_name(c) for c in found]
     width = min(max(map(len, names), default=0), 40)
     for change, name in zip(found, names, strict=True):
-        yield from _changed(change, name, width)
+        yield from _changed(change, name, width, (of.a.home, of.b.home))
     for file in read:
         yield _file(file)
 
 
 def _name(of: Change) -> str:
     """The key without what the group's heading says already."""
+    if of.group == "gates":
+        return ""
     for before in (f"{of.group}.", "evaluate."):
         if of.key.startswith(before):
             return of.key[len(before) :]
-    return "" if of.key == of.group or of.group == "gates" else of.key
+    return "" if of.key == of.group else of.key
 
 
-def _changed(of: Change, name: str, width: int) -> Iterator[Line]:
+def _changed(of: Change, name: str, width: int, homes: tuple[str, str]) -> Iterator[Line]:
     mark, style = _MARKS[of.kind]
     start = Piece(f"  {mark} {name:<{width}}  " if name or width else f"  {mark} ", style)
-    by = _places(of)
+    by = _places(of, homes)
     if of.kind == "moved":
         yield start, Piece(f"{_nth(of.a)} → {_nth(of.b)} in order"), *_aside(by, 60)
     elif of.kind in ("added", "removed"):
@@ -99,7 +105,8 @@ def _long(start: Piece, values: list[Piece], by: str) -> Iterator[Line]:
     if len(start.text) + len(whole) <= _WIDE:
         yield start, Piece(whole, values[0].style), *_aside(by, len(start.text) + len(whole))
         return
-    yield (Piece(start.text.rstrip(), start.style), *_aside(by, len(start.text)))
+    head = start.text.rstrip()
+    yield (Piece(head, start.style), *_aside(by, len(head)))
     if len(values) == 1:
         yield (Piece(f"      {values[0].text}", values[0].style),)
     else:
@@ -111,9 +118,10 @@ def _aside(by: str, used: int) -> Line:
     return (Piece(f"{' ' * max(2, 50 - used)}({by})", "dim"),) if by else ()
 
 
-def _places(of: Change) -> str:
-    """What set it on either side: once where it is the same, and a file's name once where only the line is another."""
-    a, b = of.set_by
+def _places(of: Change, homes: tuple[str, str]) -> str:
+    """What set it on either side: once where it is the same, and a file's name once where only the line is another. Of
+    which revision it is, the first line says."""
+    a, b = (place.removeprefix(f"{home}:") for place, home in zip(of.set_by, homes, strict=True))
     if not (a and b):
         return a or b
     if a == b:
@@ -169,7 +177,7 @@ def _versions(of: Diff) -> Iterator[Line]:
 def _version(kind: str, value: Any) -> str:
     if value is None:
         return "none"
-    text = str(value)
+    text = f"version {value}" if kind in ("steps", "plugins") else str(value)
     if kind == "fetched" and len(text) == 64:
         return f"sha256 {text[:12]}"
     return text if len(text) <= 80 else f"{text[:79]}…"
@@ -198,16 +206,21 @@ def _ahead(of: Diff) -> Iterator[Line]:
 
 
 def _stage(stage: str, some: list[Anew]) -> Iterator[Line]:
-    """The steps of a stage that have changed themselves, each with why; and those that only follow, counted."""
-    own = [s for s in some if not s.why.startswith("after ")]
-    after = [s.step for s in some if s.why.startswith("after ")]
-    for step in own[:_LISTED]:
-        why = "" if step.stage == "report" else step.why
-        yield Piece(f"    {stage:<9}{step.step}"), Piece(f"  {why}" if why else "", "dim")
-    if len(own) > _LISTED:
-        yield (Piece(f"    {stage:<9}{_some([s.step for s in own[_LISTED:]])}"),)
+    """The steps of a stage that have changed themselves, those of one reason together; and those that only follow."""
+    by_reason: dict[str, list[str]] = {}
+    for step in some:
+        why = "" if step.stage == "report" or step.why.startswith("after ") else step.why
+        by_reason.setdefault(why, []).append(step.step)
+    after = by_reason.pop("", [])
+    for n, (why, names) in enumerate(by_reason.items()):
+        if n == _LISTED:
+            rest = [name for names in list(by_reason.values())[n:] for name in names]
+            yield (Piece(f"    {stage:<9} {_some(rest)}"),)
+            break
+        said = why if len(why) <= _REASON else f"{why[: _REASON - 1]}…"
+        yield Piece(f"    {stage:<9} {_some(names)}"), Piece(f": {said}", "dim")
     if after:
-        yield (Piece(f"    {stage:<9}{'then ' if own else 'after that, '}{_some(after)}"),)
+        yield (Piece(f"    {stage:<9} {'and after these ' if by_reason else ''}{_some(after)}"),)
 
 
 def _some(names: list[str]) -> str:
@@ -219,20 +232,20 @@ def _forecast(of: Diff) -> Iterator[Line]:
     rows = of.forecasts.rows
     if not rows:
         return
-    cells = [("forecast", "before", "after", "change")]
-    cells += [(r.name, _figure(r, r.a), _figure(r, r.b), _apart(r)) for r in rows]
-    wide = [max(len(c[n]) for c in cells) for n in range(4)]
-    for n, (name, a, b, apart) in enumerate(cells):
-        line = f"  {name:<{wide[0]}}  {a:>{wide[1]}}  {b:>{wide[2]}}  {apart:>{wide[3]}}"
-        yield (Piece(line.rstrip(), "head" if n == 0 else ""),)
+    if other := [r for r in rows if r.change != 0]:
+        cells = [("forecast", "before", "after", "change")]
+        cells += [(r.name, _figure(r, r.a), _figure(r, r.b), _apart(r)) for r in other]
+        wide = [max(len(c[n]) for c in cells) for n in range(4)]
+        for n, (name, a, b, apart) in enumerate(cells):
+            line = f"  {name:<{wide[0]}}  {a:>{wide[1]}}  {b:>{wide[2]}}  {apart:>{wide[3]}}"
+            yield (Piece(line.rstrip(), "head" if n == 0 else ""),)
+    if alike := [f"{r.name} {_figure(r, r.a)}" for r in rows if r.change == 0]:
+        yield (Piece(f"  forecast the same: {', '.join(alike)}", "dim"),)
     counted = [f["rows"] if f else None for f in (of.forecasts.a, of.forecasts.b)]
     for side, found, made in zip((of.a, of.b), counted, (of.forecasts.a, of.forecasts.b), strict=True):
         if made is not None and found is None:
-            yield (
-                Piece(
-                    f"  {side.label}: rows and tokens are not counted yet (recipe run … --to prepare)", "dim"
-                ),
-            )
+            how = f": recipe run {side.label} --to prepare" if side.kind == "file" else ""
+            yield (Piece(f"  {side.label}: rows and tokens are not counted yet{how}", "dim"),)
 
 
 def _figure(of: Row, value: float | None) -> str:
@@ -243,16 +256,14 @@ def _figure(of: Row, value: float | None) -> str:
     if of.unit == "US$":
         return f"US$ {value:.2f}"
     if of.unit == "bytes":
-        return f"{value / GIB:,.1f} GiB"
+        return f"{value / GIB:,.1f} GiB" if value >= GIB / 10 else f"{value / MIB:,.1f} MiB"
     return f"{value:,.3g}" if of.unit == "epochs" else f"{value:,.0f}"
 
 
 def _apart(of: Row) -> str:
     change = of.change
-    if change is None:
-        return ""
     if not change:
-        return "the same"
+        return ""
     share = f" ({100 * change / of.a:+.1f}%)" if of.a else ""
     sign = "+" if change > 0 else "-"
     return f"{sign}{_figure(of, abs(change))}{share}"

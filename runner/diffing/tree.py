@@ -22,6 +22,8 @@ from runner.yaml12 import decode, parse
 
 _FILES = ("100644", "100755", "100664")
 _OURS = (".mirepoix", "runs")
+_LISTED = ("evals/suites/*.yaml", "datasets/tools/*.yaml")
+"""What is looked for by the names that there are."""
 _DEEP = 20  # recipes that extend one another, as the loader allows
 
 
@@ -124,9 +126,7 @@ def tree(repository: Repository, commit: str, theirs: Workspace) -> Iterator[Tre
         if store.is_dir():
             (root / ".mirepoix").symlink_to(store.resolve())
         allowed = theirs.allowed | {theirs.root.resolve()}
-        yield Tree(root, theirs.trust, allowed, top, repository, entries, theirs)
-
-
-def named(text: str, top: Path, revision: str) -> str:
-    """A text in which files of the scratch folder have the names that they have in the revision."""
-    return text.replace(f"{top}/", f"{revision}:").replace(str(top), revision)
+        place = Tree(root, theirs.trust, allowed, top, repository, entries, theirs)
+        for pattern in _LISTED:
+            place._bring_matching(pattern)
+        yield place

@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,19 @@ Tell = Callable[[str], None]
 PATIENCE = 120.0
 KEPT = 50
 """Measurements in the cache file."""
+
+
+_shared: ContextVar[dict[str, dict[str, float]] | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Within, nothing is measured twice, on a busy machine either: two forecasts then differ by their recipes alone."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
 
 
 def cache_file() -> Path:
@@ -46,7 +61,8 @@ def measured(
         return None
     wanted = asked(shape, what, config)
     key = digest([wanted, _machine(), version("torch"), os.environ.get("OMP_NUM_THREADS")])
-    kept = _kept()
+    within = _shared.get()
+    kept = _kept() | (within or {})
     if key not in kept:
         tell("measuring how fast this CPU trains; it is done once and takes some seconds")
         busy = _busy()
@@ -54,6 +70,8 @@ def measured(
         if found is None:
             return None
         kept[key] = found
+        if within is not None:
+            within[key] = found
         if busy:
             tell("it was busy with other work, so this is not kept: hours may be far off")
         else:

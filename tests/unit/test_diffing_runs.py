@@ -1,0 +1,225 @@
+"""Runs as a side of `recipe diff`, what follows from a difference, and the verb itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from runner import cli, locking
+from runner.diffing import Diff, diff
+from runner.load import load_recipe
+from runner.plan import plan
+from runner.store import Store
+from runner.workspace import Workspace
+from runner.yaml12 import dump
+
+RECIPE = """\
+recipe: 1
+name: r
+sources:
+  - jsonl: {files: [talk.jsonl]}
+    name: talk
+filters:
+  - words: {min: 1}
+split: {validation: 0.1}
+"""
+MODEL = """\
+model: {base: embedded/smollm2-135m-instruct, template: chatml-tools}
+train: {attention: sdpa, packing: false}
+evaluate: {suites: [few]}
+"""
+SUITE = "suite: 1\nname: few\nprobes: probes/few.jsonl\njudge: {tool_use: {}}\n"
+PROBE = {"id": "p", "messages": [{"role": "user", "content": "What is it?"}], "expect": {"calls": []}}
+
+
+def row(n: int) -> str:
+    said = [("user", f"Say {n}, please."), ("assistant", f"It is {n * 7}, then.")]
+    return json.dumps({"messages": [{"role": r, "content": c} for r, c in said]}) + "\n"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which two recipes were run, as far as their data."""
+    root = tmp_path_factory.mktemp("real")
+    (root / "talk.jsonl").write_text("".join(map(row, range(12))))
+    (root / "r.yaml").write_text(RECIPE)
+    (root / "s.yaml").write_text(RECIPE.replace("name: r\n", "name: s\n").replace("min: 1", "min: 2"))
+    for name in ("r.yaml", "s.yaml"):
+        done = CliRunner().invoke(cli.main, ["run", str(root / name), "--workspace", str(root)])
+        assert done.exit_code == 0, done.output
+    return root
+
+
+@pytest.fixture
+def home(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "w"
+    shutil.copytree(real, root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return root
+
+
+def found(root: Path, first: str, second: str | None = None, **how: Any) -> Diff:
+    return diff(first, second, Workspace(root.resolve()), **how)
+
+
+def recipe(*arguments: str) -> Result:
+    done = CliRunner().invoke(cli.main, list(arguments))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    assert "Traceback" not in done.output
+    return done
+
+
+def keep(root: Path, name: str, text: str) -> None:
+    """What a run of a recipe that trains would keep, without its hours."""
+    path = root / "runs" / name / "recipe.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    loaded = load_recipe(path, Workspace(root))
+    path.write_text(dump(loaded.document.data))
+    planned = plan(loaded, Workspace(root), "cpu")
+    (path.parent / "plan.json").write_text(json.dumps({s.name: s.ingredients for s in planned.steps}))
+    locking.write(path.parent / "recipe.lock", locking.facts(planned, Store(root)), root)
+
+
+def test_two_runs(home: Path) -> None:
+    of = found(home, "r", "runs/s")
+    assert [(c.key, c.a, c.b) for c in of.changes] == [("name", "r", "s"), ("filters.words.min", 1, 2)]
+    assert of.changes[1].set_by == ("runs/r/recipe.yaml:10", "runs/s/recipe.yaml:10")
+    assert [s.step for s in of.steps.anew] == ["filter", "mix", "split", "report"]
+    assert all(s.made for s in of.steps.anew) and of.steps.stay == ("source.talk",)
+    assert of.steps.anew[0].why == "filters[0].words.min 1→2"
+    said = recipe("diff", "r", "s").stdout
+    assert "recipe compare r s" in said and "4 of them are made already" in said
+
+
+def test_a_run_is_what_it_kept_whatever_became_of_its_files(home: Path) -> None:
+    before = found(home, "r", "s").changes
+    (home / "talk.jsonl").unlink()
+    assert found(home, "r", "s").changes == before and not found(home, "r", "s").files
+    (home / "talk.jsonl").write_text("".join(map(row, range(3, 14))))
+    of = found(home, "r.yaml")
+    assert (of.a.label, of.b.label) == ("run r", "r.yaml")
+    (file,) = of.files
+    assert (file.of, file.name) == ("source talk", "talk.jsonl")
+    assert (
+        file.a and file.a.rows is None and file.b and file.b.rows == 11
+    )  # whose bytes are gone, nobody counts
+    assert not of.changes and not of.same
+
+
+def test_versions_of_two_runs(home: Path) -> None:
+    path = home / "runs/s/recipe.lock"
+    lock = json.loads(path.read_text())
+    lock["stages"]["prepare"]["packages"]["numpy"] = "1.0"
+    lock["stages"]["prepare"]["packages"]["only-there"] = "1.0"
+    lock["stages"]["prepare"]["steps"]["filter"] = 1
+    path.chmod(0o644)
+    path.write_text(json.dumps(lock))
+    of = found(home, "r", "s")
+    assert [(d.kind, d.name, d.there) for d in of.drifts] == [
+        ("packages", "numpy", "1.0"),
+        ("steps", "filter", 1),
+    ]
+    said = recipe("diff", "r", "s").stdout
+    assert "package numpy" in said and "step filter  version" in said
+    path.unlink()
+    of = found(home, "r", "s")
+    assert not of.drifts and "did not come to its end" in of.b.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{", '{"filter": {"step": "filter", "needs": 3}}', '{"a": {"step": "x", "needs": {"a": ""}}}'],
+)
+def test_a_run_that_cannot_be_read(home: Path, text: str) -> None:
+    (home / "runs/s/plan.json").write_text(text)
+    done = recipe("diff", "r", "s")
+    assert done.exit_code == 2 and "runs/s/plan.json cannot be read" in done.stderr
+
+
+def test_a_training_that_was_kept(home: Path) -> None:
+    """Of a run with a model: what its suites said then, the files it read then, and what would run anew."""
+    for name, text in {
+        "evals/suites/few.yaml": SUITE,
+        "evals/probes/few.jsonl": json.dumps(PROBE) + "\n",
+    }.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    text = (RECIPE + MODEL).replace("name: r\n", "name: trained\n")
+    keep(home, "trained", text)
+    (home / "t.yaml").write_text(text)
+    assert found(home, "trained", "t.yaml", profile="cpu").same
+    (home / "evals/suites/few.yaml").write_text(SUITE + "max_new_tokens: 7\n")
+    (home / "evals/probes/few.jsonl").write_text("".join(json.dumps(PROBE | {"id": i}) + "\n" for i in "pqr"))
+    (home / "t.yaml").write_text(text + "adapter: {r: 32}\n")
+    of = found(home, "trained", "t.yaml", profile="cpu")
+    assert [(c.key, c.a, c.b, c.set_by) for c in of.changes] == [
+        ("adapter.r", 16, 32, ("default", "t.yaml:12")),
+        ("suites.few.max_new_tokens", 128, 7, ("runs/trained/plan.json", "evals/suites/few.yaml:5")),
+    ]
+    assert [(f.of, f.name, f.b and f.b.rows) for f in of.files] == [
+        ("suite few", "evals/probes/few.jsonl", 3)
+    ]
+    anew = {s.step: s.why for s in of.steps.anew}
+    assert anew["train"] == "config.lora_r 16→32" and anew["answers.tuned.few"].startswith(
+        "max_new_tokens 128→7"
+    )
+    assert {"source.talk", "filter", "model", "rows", "preprocess", "proof"} <= set(of.steps.stay)
+    figures = {r.name: r for r in of.forecasts.rows}
+    trained = figures["parameters trained"]
+    assert trained.a and trained.b == 2 * trained.a and trained.change == trained.a
+    other = found(home, "t.yaml", "trained", profile="cpu")
+    assert sorted(map(repr, (c.mirrored() for c in of.changes))) == sorted(map(repr, other.changes))
+    assert [f.mirrored() for f in of.files] == list(other.files)
+
+
+def test_the_verb(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = recipe("diff", "r.yaml", "r.yaml", "--exit-code")
+    assert (same.exit_code, same.stdout) == (0, "r.yaml → r.yaml\nthe same in meaning\n")
+    (home / "q.yaml").write_text(
+        RECIPE.replace("min: 1", "min: 0x1").replace("name: r\n", "name: 'r'   # so\n")
+    )
+    assert recipe("diff", "r.yaml", "q.yaml", "--exit-code").exit_code == 0
+    other = recipe("diff", "r.yaml", "s.yaml")
+    assert other.exit_code == 0 and recipe("diff", "r.yaml", "s.yaml", "--exit-code").exit_code == 1
+    assert "\x1b" not in other.stdout
+    assert "  ~ words.min  1 → 2" in other.stdout and "(r.yaml:7 → s.yaml:7)" in other.stdout
+    (home / "q.yaml").write_text(RECIPE.replace("seed", "x").replace("min: 1", "mni: 1"))
+    wrong = recipe("diff", "q.yaml", "q.yaml")
+    assert wrong.exit_code == 2 and "q.yaml:7:13: filters[0].words.mni" in wrong.stderr and not wrong.stdout
+    assert recipe("diff", "r").exit_code == recipe("diff", "nosuch", "r.yaml").exit_code == 2
+
+
+def test_the_verb_as_data(home: Path) -> None:
+    done = recipe("diff", "r", "s.yaml", "--json", "--exit-code")
+    said = json.loads(done.stdout)
+    assert done.exit_code == 1 and (said["diff"], said["same"]) == (1, False)
+    assert said["a"] == {"name": "run r", "kind": "run", "recipe": "r", "notes": []}
+    assert said["changes"][1] == {
+        "group": "filters",
+        "key": "filters.words.min",
+        "kind": "changed",
+        "a": 1,
+        "b": 2,
+        "at": {"a": "filters[0].words.min", "b": "filters[0].words.min"},
+        "set_by": {"a": "runs/r/recipe.yaml:10", "b": "s.yaml:7"},
+    }
+    assert said["steps"]["stay"] == ["source.talk"] and said["forecast"]["a"] is None
+    assert json.loads(recipe("diff", "r", "r", "--json").stdout)["forecast"] is None
+
+
+def test_what_a_recipe_says_steers_no_terminal(home: Path) -> None:
+    text = RECIPE.replace("name: r\n", 'name: r\ndescription: "\\e[31m red\\nnext"\n')
+    (home / "q.yaml").write_text(text)
+    said = recipe("diff", "r.yaml", "q.yaml").stdout
+    assert (
+        "\x1b" not in said
+        and "red" in said
+        and not any(line.startswith("next") for line in said.splitlines())
+    )
