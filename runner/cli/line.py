@@ -59,14 +59,18 @@ def check(
     mixed: dict[str, dict[str, list[str]]] = {}
     unset: dict[str, list[Unset]] = {}
     warnings: list[errors.Problem] = []
+    told: set[errors.Problem] = set()
     for recipe in recipes:
         try:
             loaded, place = load(recipe, workspace, trust)
         except errors.MirepoixError as e:
             failed.append(e)
-            if form == "github" and not as_json:
+            if as_json:
+                continue
+            e = telling.anew(e, recipe, told)
+            if form == "github":
                 click.echo(telling.annotated(e, recipe))
-            elif not as_json:
+            else:
                 click.echo(telling.words(e, ""), err=True, color=True)
             continue
         mixed[str(recipe)] = licences(loaded.recipe, place)

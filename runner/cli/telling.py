@@ -55,15 +55,27 @@ def words(error: errors.MirepoixError, begin: str = "error: ") -> str:
     return safe(covered(str(error) if known else f"{begin}{error}"))
 
 
+def anew(error: errors.MirepoixError, recipe: Path, seen: set[Problem]) -> errors.MirepoixError:
+    """An error without the problems that were told of another recipe, as where both extend it; with a word for these."""
+    if not isinstance(error, errors.RecipeError) or seen.isdisjoint(placed(error)):
+        seen.update(placed(error))
+        return error
+    again = sorted({p.file for p in error.problems if p in seen})
+    told = Problem(str(recipe), 0, 0, "", f"has what is said above of {', '.join(again)}")
+    fresh = [p for p in error.problems if p not in seen]
+    seen.update(fresh)
+    return errors.RecipeError([told, *fresh])
+
+
 def counted(failed: Iterable[errors.MirepoixError]) -> str:
     """`3 errors in 1 file`, of all that is wrong; "" where what needs trust is all there is."""
-    files = []
+    problems: dict[Problem, None] = {}
     for i, error in enumerate(failed):
         if isinstance(error, errors.RecipeError):
-            files += [p.file for p in error.problems]
+            problems |= dict.fromkeys(error.problems)
         elif not isinstance(error, errors.NeedsTrust):
-            files.append(f"{i}")
-    return summary(files) if files else ""
+            problems[Problem(f"{i}", 0, 0, "", str(error))] = None
+    return summary([p.file for p in problems]) if problems else ""
 
 
 def annotated(error: errors.MirepoixError, recipe: Path) -> str:

@@ -178,6 +178,23 @@ def test_a_merged_recipe_shows_each_file_its_line() -> None:
     assert "r.yaml:2:1: `name` is missing\n" in recipe("check", "r.yaml").stderr, "not in the base"
 
 
+def test_what_two_recipes_extend_is_told_once() -> None:
+    Path("base.yaml").write_text("train: {epochs: no}\nrecipe: 1\n")
+    for name, more in (("one", ""), ("two", ""), ("three", "trian: {}\n")):
+        Path(f"{name}.yaml").write_text(
+            f"extends: base.yaml\nname: {name}\nsources: [jsonl: {{files: [a.jsonl]}}]\n{more}"
+        )
+    assert recipe("check", "one.yaml", "two.yaml", "three.yaml").stderr == (
+        "base.yaml:1:17: train.epochs: must be a number, not text 'no'\n"
+        "1 | train: {epochs: no}\n  |                 ^^\n\n"
+        "two.yaml: has what is said above of base.yaml\n"
+        "three.yaml: has what is said above of base.yaml\n"
+        "three.yaml:4:1: trian: unknown key (did you mean train?)\n4 | trian: {}\n  | ^^^^^\n\n"
+        "2 errors in 2 files\n"
+    )
+    assert len(json.loads(recipe("check", "one.yaml", "two.yaml", "--json").stdout)["errors"]) == 2
+
+
 def test_json_has_the_suggestion_and_no_carets() -> None:
     Path("r.yaml").write_text(GOOD + "trian: {}\nseed: x\n")
     done = recipe("check", "r.yaml", "--json")
