@@ -56,7 +56,7 @@ def words(error: errors.MirepoixError, begin: str = "error: ") -> str:
 
 
 def anew(error: errors.MirepoixError, recipe: Path, seen: set[Problem]) -> errors.MirepoixError:
-    """An error without the problems that were told of another recipe, as where both extend it; with a word for these."""
+    """An error without the problems that were told of another recipe, as where both extend it; a word for these."""
     if not isinstance(error, errors.RecipeError) or seen.isdisjoint(placed(error)):
         seen.update(placed(error))
         return error
