@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from runner import fetch, fetching, ledger, lock, locking, scrub
+from runner import extras, fetch, fetching, ledger, lock, locking, scrub
+from runner.doctor import needs
 from runner.errors import StepError, UsageError
 from runner.making import read_rows
 from runner.noting import noting
@@ -239,10 +240,12 @@ def _pinned(plan: Plan, refresh: Refresh) -> Plan:
 
 
 def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings) -> None:
-    """Raises StepError for services that are to be asked and stand in no setting, and for a vLLM that is not here:
-    now, not when all is trained."""
+    """Raises StepError for services that are to be asked and stand in no setting, and for a vLLM that is not here,
+    Missing for other packages that are not: now, not when all is trained."""
     if found := of_plan(plan, store, to, settings):
         raise StepError(found[0].step, "; ".join(u.what for u in found))
+    if gone := needs.of_run(plan, store, to, settings):
+        raise extras.Missing(needs.said(gone), needs.command(gone))
     for step in plan.steps:
         late = STAGES.index(step.stage) > STAGES.index(to)
         if late or step.details.get("engine") != "vllm" or store.get(step.fingerprint, verify=False):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from runner import errors
-from runner.cli.common import command, emit, settings_of
+from runner.cli.common import TRUST, command, emit, settings_of
 from runner.errors import safe
 
 KINDS = ["sources", "filters", "judges", "suites", "models", "runs", "store"]
@@ -29,16 +29,24 @@ def list_(kind: str, workspace: Path, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option("--online", is_flag=True, help="Try whether the hosts answer that the recipe will ask.")
+@TRUST
 @command
-def doctor(workspace: Path, as_json: bool) -> None:
-    """Say what is installed, what hardware there is, and which settings are in force."""
+def doctor(recipe: Path | None, online: bool, trust: tuple[str, ...], workspace: Path, as_json: bool) -> int:
+    """Say how this machine is: hardware, what is installed, the store, settings; and what RECIPE lacks here.
+
+    Of tokens and keys only whether they are set. Exit code 3 where something is missing that the recipe needs.
+    """
     from runner import doctor as doctors
 
-    facts = doctors.doctor(workspace, settings_of(()))
+    facts = doctors.doctor(workspace, settings_of(()), recipe, online=online, trust=trust)
     if as_json:
         emit(facts)
     else:
         click.echo(safe(doctors.text(facts)))
+    code: int = facts["exit"]
+    return code
 
 
 def _all_verbs() -> click.Group:
