@@ -13,7 +13,7 @@ import msgspec
 from runner import drops, ledger
 from runner.errors import UsageError
 from runner.making import read_rows
-from runner.record import Fate, Record, Rejected
+from runner.record import Fate, Record, Rejected, Said
 from runner.rows import Shelf, load
 from runner.steps import Plan
 from runner.store import Artifact, Store
@@ -233,7 +233,6 @@ class Lookup:
     def _nearest(self, number: int) -> list[dict[str, Any]]:
         import numpy as np
 
-        from runner.prepare.selected import Said
         from runner.shingles import Shingler, batch
 
         near = self.plan.loaded.recipe.dedup.near

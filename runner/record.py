@@ -60,6 +60,37 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         return "\n".join([m.content for m in self.messages if m.role == "assistant" and m.content])
 
 
+LONG = 200
+"""Characters from which an answer alone tells what a record teaches."""
+
+
+class Turn(Struct):
+    """The part of a message that says something, whoever says it."""
+
+    role: str
+    content: str | None = None
+
+
+class Said(Struct):
+    """The part of a record that dedup and decontaminate look at."""
+
+    messages: list[Turn]
+
+    @property
+    def turns(self) -> list[str]:
+        return [m.content for m in self.messages if m.role in ("user", "assistant") and m.content]
+
+    @property
+    def compared(self) -> str:
+        """What is compared with other records: what the assistant says, where that is long enough to be told by.
+
+        A passage that is asked for in two ways is one passage; a short answer is told from its like by its question.
+        """
+        parts = [m.content for m in self.messages if m.role == "assistant" and m.content]
+        said = parts[0] if len(parts) == 1 else "\n".join(parts)
+        return said if len(said) >= LONG else "\n".join(self.turns)
+
+
 class Edited(Struct, frozen=True):
     """What a filter gives back that changes a record; `what` says so in the ledger: "2 e-mail addresses redacted"."""
 

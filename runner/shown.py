@@ -146,5 +146,18 @@ def size(value: Any) -> str:
     return f"{found:.1f} TB"
 
 
+def duration(value: Any) -> str:
+    """Seconds as people say them: 48 s, 4 min 41 s, 3 h 20 min."""
+    found = finite(value)
+    if found is None:
+        return NONE
+    whole = round(found)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
 def _signs(text: str) -> str:
     return text.replace("-", MINUS)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import shown
-from runner.page import charts
-from runner.page.view import style, view, words
+from runner.page import charts, data
+from runner.page.river import COLOURS, river
+from runner.page.samples import words
+from runner.page.view import style, view
 from runner.shown import finite
 
 if TYPE_CHECKING:
@@ -26,9 +28,13 @@ HERE = Path(__file__).parent
 BREAKS = re.compile(r"(?<=[._/])(?=\w)")
 FILTERS = (
     *(shown.count, shown.number, shown.measure, shown.spread, shown.change, shown.chance),
-    *(shown.size, shown.share, shown.part, words, style),
+    *(shown.size, shown.share, shown.part, shown.duration, words, style),
 )
-CURVES = (("loss", "Loss"), ("learning_rate", "Learning rate"), ("grad_norm", "Gradient norm"))
+CURVES = (
+    *(("loss", "Loss"), ("learning_rate", "Learning rate"), ("grad_norm", "Gradient norm")),
+    *(("tokens_per_second", "Tokens a second"), ("memory", "GPU memory, GiB")),
+)
+MEASURED = ("tokens_per_second", "memory")
 
 
 def render(report: dict[str, Any]) -> str:
@@ -60,7 +66,9 @@ def environment(*folders: Path) -> Environment:
         bar=drawn(charts.bar),
         arm=drawn(arm),
         ruler=drawn(lambda m: charts.scale(m["domain"], shown.coarse(m.get("unit", "")))),
-        histogram=drawn(histogram),
+        histogram=drawn(data.histogram),
+        river=drawn(river),
+        colours=COLOURS,
         curves=drawn(training_curves),
         stylesheet=Markup(stylesheet()),
         script=Markup(script()),
@@ -88,20 +96,12 @@ def arm(metric: dict[str, Any], side: str) -> str:
     return charts.interval(style(side), value, limits, metric["domain"], gates)
 
 
-def histogram(lengths: dict[str, Any]) -> str:
-    """How many records have how many tokens."""
-    counts = [finite(n) or 0.0 for n in lengths.get("counts") or []]
-    edges = [finite(e) or 0.0 for e in lengths.get("edges") or []]
-    label = f"Histogram of token lengths of {shown.count(sum(counts))} records."
-    return charts.histogram(edges, counts, x="tokens a record", y="records", label=label)
-
-
-def training_curves(training: dict[str, Any]) -> str:
-    """Loss with validation, then the learning rate and the gradient's norm, over the same steps."""
+def training_curves(training: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+    """Loss with validation, then the learning rate, the gradient's norm, and what a log says of memory and speed."""
     drawn = []
     for key, name in CURVES:
-        line = _points(training.get("steps"), key)
-        if not line and key == "grad_norm":  # runs of before it was kept
+        line = _points(measured if key in MEASURED else training.get("steps"), key)
+        if not line and key != "loss" and key != "learning_rate":
             continue
         series = [charts.Series(f"train {key}", line)]
         if key == "loss":

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from runner.shown import count, number
 
@@ -90,8 +90,18 @@ def curves(series: Sequence[Series], *, x: str, y: str, label: str, height: int 
     return _plot(body, below, beside, x=x, y=y, label=label, height=height)
 
 
-def histogram(edges: Sequence[float], counts: Sequence[float], *, x: str, y: str, label: str) -> str:
-    """Counts between edges, drawn equally wide; with no last edge the last bar is open-ended."""
+def histogram(
+    edges: Sequence[float],
+    counts: Sequence[float],
+    *,
+    x: str,
+    y: str,
+    label: str,
+    limit: float | None = None,
+    name: str | None = None,
+) -> str:
+    """Counts between edges, drawn equally wide; with no last edge the last bar is open-ended. A `limit` is a line with
+    its `name`: in its place, or at the right edge where it lies beyond."""
     if not counts or max(counts) <= 0:
         return ""
     height, each = 200, 100 / len(counts)
@@ -105,7 +115,23 @@ def histogram(edges: Sequence[float], counts: Sequence[float], *, x: str, y: str
     every = math.ceil(len(edges) / 7)
     below = [(each * i, count(edge)) for i, edge in enumerate(edges) if i % every == 0]
     beside = [(up(t), number(t)) for t in marks]
+    if limit is not None:
+        at = _among(edges, limit) * each
+        beyond = at >= 100
+        bars.append(
+            f'<line class="limit" x1="{min(at, 100):.2f}%" x2="{min(at, 100):.2f}%" y1="-4" y2="{height}"/>'
+            f'<text class="label" x="{min(at, 100):.2f}%" dx="{-6 if at > 50 else 6}" y="6" '
+            f'text-anchor="{"end" if at > 50 else "start"}">{escape(name or "")}{" →" if beyond else ""}</text>'
+        )
     return _plot("".join(bars), below, beside, x=x, y=y, label=label, height=height)
+
+
+def _among(edges: Sequence[float], value: float) -> float:
+    """How many bars lie left of a value, the part of its own included; of the last bar, which is open, the end."""
+    for n, (low, high) in enumerate(pairwise(edges)):
+        if value < high:
+            return n + max(value - low, 0) / ((high - low) or 1)
+    return float(len(edges))
 
 
 def interval(

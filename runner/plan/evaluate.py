@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from runner.registry import plugins
 from runner.steps import ARMS, JUDGING, RENDERING, arms, version
 from runner.store import digest
 from runner.suite import Suite
+from runner.workspace import Workspace
 
 
 def evaluate(p: Planner, model: r.Model | None, who: tuple[str, ...] | None = None) -> None:
@@ -162,8 +164,20 @@ def report(p: Planner, loaded: Loaded) -> None:
         "profile": p.profile,
         "gates": p.recipe.evaluate.gates,
         "suites": [msgspec.to_builtins(s) for s in p.suites],
+        "who": digest(set_by := who(loaded, p.workspace)),
     }
-    p.add("report", "report", "report", needs, options)
+    p.add("report", "report", "report", needs, options, who=set_by)
+
+
+def who(loaded: Loaded, workspace: Workspace) -> dict[str, str]:
+    """Key of the recipe → the file that set it, as seen from the workspace; of a file outside of it the name alone."""
+    root, shown = workspace.root.resolve(), dict[str, str]()
+    found = {key: place.rpartition(":")[0] for key, place in loaded.who.items()}
+    for file in dict.fromkeys(found.values()):
+        full = Path(file).resolve()
+        inside = full.is_relative_to(root)
+        shown[file] = full.relative_to(root).as_posix() if inside else full.name if full.is_file() else file
+    return {key: shown[file] for key, file in found.items()}
 
 
 def _keys(data: Any) -> Any:

@@ -11,7 +11,8 @@ from runner.contamination import Contamination
 from runner.drops import Dropper, Why
 from runner.fetching import InputFile
 from runner.making import Making
-from runner.prepare.selected import Said, selected
+from runner.prepare.selected import selected
+from runner.record import Said
 from runner.rows import Shelf, save
 from runner.taskdocs import Asked, documents, texts
 

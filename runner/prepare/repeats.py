@@ -12,7 +12,8 @@ from runner.dedup import Finder
 from runner.drops import Drops, Why
 from runner.fetching import InputFile
 from runner.making import Making
-from runner.prepare.selected import Said, selected
+from runner.prepare.selected import selected
+from runner.record import Said
 from runner.rows import save
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from runner.making import Making
 from runner.rows import Shelf, load
 
@@ -16,34 +14,6 @@ if TYPE_CHECKING:
 
 EDITING = ("filter", "render")  # steps that may change rows, in their order
 PIECE = 2048  # rows that are worked on at once; what comes out does not hang on it
-LONG = 200  # characters from which an answer alone tells what a record teaches
-
-
-class Turn(Struct):
-    """The part of a message that says something."""
-
-    role: str
-    content: str | None = None
-
-
-class Said(Struct):
-    """The part of a record that dedup and decontaminate look at."""
-
-    messages: list[Turn]
-
-    @property
-    def turns(self) -> list[str]:
-        return [m.content for m in self.messages if m.role in ("user", "assistant") and m.content]
-
-    @property
-    def compared(self) -> str:
-        """What is compared with other records: what the assistant says, where that is long enough to be told by.
-
-        A passage that is asked for in two ways is one passage; a short answer is told from its like by its question.
-        """
-        parts = [m.content for m in self.messages if m.role == "assistant" and m.content]
-        said = parts[0] if len(parts) == 1 else "\n".join(parts)
-        return said if len(said) >= LONG else "\n".join(self.turns)
 
 
 @dataclass(frozen=True)

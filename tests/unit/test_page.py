@@ -272,7 +272,10 @@ def test_an_inconclusive_gate_is_no_pass_in_words() -> None:
     report["inconclusive"] = "estimate"
     text = read(report).text
     assert "The one gate is inconclusive." in text and "passed" not in text
-    assert "+85.0 to +99.0 against base" in text and "50would need 1,234" in text and "12.3" in text
+    assert (
+        "+85.0 to +99.0 against base" in text
+        and "50 prompts, which see 12.3 points; would need 1,234." in text
+    )
     assert "The recipe lets such gates count by the number alone." in text
     report["gates"].append({**report["gates"][0], "verdict": "pass"})
     assert "No gate failed, 1 of 2 is inconclusive." in read(report).text
@@ -394,8 +397,10 @@ def test_odd_numbers() -> None:
 def test_contrast_in_both_themes() -> None:
     style = render(full()).split("<style>")[1].split("</style>")[0]
     blocks = re.findall(r":root \{(.*?)\}", style, re.S)
-    assert len(blocks) == 2
-    for block in blocks:
+    assert len(blocks) == 3  # light, dark, and what print changes of light
+    on_paper = dict(re.findall(r"--(\w+): (#\w+)", blocks[2]))
+    assert (on_paper["page"], on_paper["ink"], on_paper["card"]) == ("#fff", "#000", "#fff")
+    for block in blocks[:2]:
         colours = dict(re.findall(r"--(\w+): #(\w{6})", block))
         for ground in ("page", "card"):
             for ink in ("ink", "soft", "tuned", "base", "good", "bad", "valid"):

@@ -10,6 +10,7 @@ import msgspec
 from runner import findings, gates, modelcard, modelfacts, page
 from runner.lmresults import LmResults
 from runner.making import Maker, Making, write_json
+from runner.report import flow, foretold, origins, pairs
 from runner.steps import TRAINING, version
 from runner.yaml12 import dump
 
@@ -31,29 +32,11 @@ def _proof(m: Making) -> Any:
     return proof
 
 
-def _provenance(m: Making) -> list[dict[str, Any]]:
-    out = []
-    for source in m.plan.loaded.recipe.sources:
-        step = m.plan.step(f"source.{source.name}")
-        counts = _json(m, step.name, "counts.json")
-        out.append(
-            {
-                "source": source.name,
-                "license": _licenses(m, step.name),
-                "rows": counts["records"] + counts["rejected"],
-                "files": [
-                    {"name": f.name, "sha256": f.sha256}
-                    for files in step.details["files"].values()
-                    for f in files
-                ],
-            }
-        )
-    return out
-
-
-def _licenses(m: Making, step: str) -> str:
-    counts = json.loads(m.inputs[step].file("counts.json").read_bytes())
-    return ", ".join(sorted(name or "not stated" for name in counts["licenses"]))
+def _lengths(m: Making, counted: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The histogram, and the limit beside which it is read."""
+    model = m.plan.loaded.recipe.model
+    limit = {"limit": model.max_length, "over": model.over_length} if model else {}
+    return counted and counted | limit
 
 
 def collect(m: Making) -> dict[str, Any]:
@@ -66,7 +49,7 @@ def collect(m: Making) -> dict[str, Any]:
     measured = {one.name: one for f in found for one in f.measured}
     wanted = recipe.evaluate.gates if recipe.model else []
     verdicts = gates.decide(wanted, measured, gates.facts_of(suites), recipe.evaluate.inconclusive)
-    training = _json(m, "train", "training.json")
+    training, proof = _json(m, "train", "training.json"), _json(m, "proof", "proof.json")
     if training:
         settings = {**msgspec.to_builtins(recipe.train), **msgspec.to_builtins(recipe.adapter)}
         settings["adapter"] = settings.pop("type")
@@ -79,14 +62,21 @@ def collect(m: Making) -> dict[str, Any]:
         "profile": m.plan.profile,
         "exit": gates.outcome(verdicts),
         "rows": summary["rows"],
+        "flow": flow.flow(m, summary["rows"]),
         "mix": summary["mix"],
-        "lengths": summary["lengths"],
+        "lengths": _lengths(m, summary["lengths"]),
+        "duplicates": pairs.duplicates(m),
+        "contamination": pairs.contamination(m),
         "training": training,
-        "proof": _json(m, "proof", "proof.json"),
+        "proof": proof,
+        "forecast": foretold.foretold(m, proof, training),
         "suites": suites,
         "gates": verdicts,
         "inconclusive": recipe.evaluate.inconclusive,
-        "provenance": _provenance(m),
+        "provenance": origins.sources(m),
+        "base": origins.base(m),
+        "rights": origins.rights(m),
+        "keys": origins.keys(m),
         "adapter_proof": _proof(m),
         "versions": {n: v for n in (*TRAINING, "lm-eval") if (v := version(n)) != "absent"},
     }
