@@ -18,6 +18,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runner.api import common as common
+    from runner.api import comparisons as comparisons
+    from runner.api import evaluating as evaluating
+    from runner.api import locks as locks
+    from runner.api import plans as plans
+    from runner.api import recipes as recipes
+    from runner.api import results as results
+    from runner.api import rows as rows
+    from runner.api import running as running
+    from runner.api import runs as runs
+    from runner.api import serving as serving
+    from runner.api import shelf as shelf
+    from runner.api import signing as signing
+    from runner.api import stores as stores
+    from runner.api import talking as talking
     from runner.api.comparisons import Compared, Comparison, Pair, compare
     from runner.api.plans import Plan, PlannedFetch, PlannedStep, compile_to, plan
     from runner.api.recipes import Checked, Recipe, check, load
@@ -31,6 +46,10 @@ _WHERE = {
     "running": ("run",),
     "runs": ("Data", "Difference", "Estimate", "Gate", "Run", "open_run"),
 }
+_ROOMS = (
+    "common", "evaluating", "locks", "results", "rows", "serving", "shelf", "signing", "stores",
+    "talking", *_WHERE,
+)  # fmt: skip
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
@@ -40,6 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from functools import wraps
 from pathlib import Path
@@ -68,6 +68,13 @@ def covered(text: str) -> str:
 def shown(path: Path) -> str:
     """A path as the user would type it from here."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def nearest(said: str, known: Iterable[str]) -> str:
+    """` (did you mean …?)` where something that there is comes near to what was said; else ""."""
+    from runner.wording import nearest as found
+
+    return found(said, known)
 
 
 def unworded(error: BaseException) -> str:

@@ -55,6 +55,13 @@ class Recipe:
         data: dict[str, Any] = self.loaded.document.data
         return data
 
+    @property
+    def yaml(self) -> str:
+        """The same as YAML."""
+        from runner.yaml12 import dump
+
+        return dump(self.values)
+
     @cached_property
     def who(self) -> dict[str, str]:
         """Which file and line set each key: `mix.weights.twain` → `twain.yaml:12`."""

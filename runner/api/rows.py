@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,10 +73,12 @@ def found(of: Lookup, part: Part, id: str = "") -> Any:
     return rendered(of, id)
 
 
-def text(part: Part, found: Any) -> str:
-    """The same in words."""
+def text(part: Part, found: Any, paint: Callable[[str], str] | None = None) -> str:
+    """The same in words. `paint` colours what is trained of a row that is rendered."""
     from runner import lookuptext
 
+    if part == "render" and paint is not None:
+        return lookuptext.render(found, paint)
     said: str = getattr(lookuptext, part)(found)
     return said
 

@@ -1,20 +1,18 @@
-"""A run's model behind an OpenAI-compatible server on this machine, and conversations with it."""
+"""A run's model behind an OpenAI-compatible server on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from runner.api.common import Name, settings_of, told
 
 if TYPE_CHECKING:
-    from runner.serving.dialogue import Dialogue
-    from runner.serving.engines import Engine
-    from runner.serving.found import Served
-    from runner.serving.server import Running
-    from runner.serving.talk import Reply as Reply
+    from runner.serving.engines import Engine as Engine
+    from runner.serving.found import Served as Served
+    from runner.serving.server import Running as Running
 
 Arm = Literal["both", "tuned", "base"]
 Wanted = Literal["auto", "vllm", "transformers"]
@@ -63,41 +61,3 @@ def log_shown(running: Running) -> str:
     from runner.serving.server import shown
 
     return shown(running.log)
-
-
-def dialogue(
-    running: Running,
-    arm: Arm = "both",
-    *,
-    system: str | None = None,
-    max_tokens: int = 512,
-    temperature: float = 0.0,
-) -> Dialogue:
-    """A conversation with each arm that is served, each with its own history: `.ask`, `.answer`, `.keep`, `.save`."""
-    from runner.serving.dialogue import Dialogue
-    from runner.serving.talk import Talk
-
-    arms = [a for a in arms_of(arm) if a in running.models]
-    return Dialogue(Talk(running.url), arms, system=system, max_tokens=max_tokens, temperature=temperature)
-
-
-def reply() -> Reply:
-    """An answer that is still to come."""
-    from runner.serving.talk import Reply
-
-    return Reply()
-
-
-def most_calls() -> int:
-    """How often in a row an arm may call tools before the next question."""
-    from runner.serving.dialogue import MOST_CALLS
-
-    return MOST_CALLS
-
-
-@told
-def tools(name: str, of: Served) -> list[dict[str, Any]]:
-    """The tools that `name` means: a source of the run or its tool set, else a JSON file. Raises UsageError."""
-    from runner.serving.tools import tools as named
-
-    return named(name, of)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import errors
+from runner import api
 from runner.cli.common import command, emit
 from runner.errors import safe
+
+if TYPE_CHECKING:
+    from runner.api.comparisons import Pair
+    from runner.api.runs import Difference, Estimate
 
 PROMPT, ANSWER = 200, 300  # characters of each that are shown
 
@@ -24,31 +28,15 @@ def compare(runs: tuple[str, ...], force: bool, workspace: Path, as_json: bool) 
     An ARM is tuned (where nothing is said), base, or another one of the run's. What differs between two runs is named;
     where numbers then mean different things, they are not compared unless --force says so.
     """
-    from runner import comparing
-
-    if len(runs) < 2:
-        raise errors.UsageError("name two runs or more: recipe compare RUN RUN (or RUN:base RUN)")
-    sides = [comparing.find(name, workspace) for name in runs]
-    labels = [side.label for side in sides]
-    if len(set(labels)) < len(labels):
-        raise errors.UsageError(f"{next(x for x in labels if labels.count(x) > 1)} is named twice")
-    found = comparing.compare(sides, force)
-    if not any(pair["suites"] for pair in found["pairs"]):
-        told = [_apart(one) for pair in found["pairs"] for one in pair["not_comparable"]]
-        raise errors.UsageError("\n".join(["nothing that can be compared", *map("  {}".format, told)]))
+    found = api.compare(*runs, force=force, workspace=workspace)
     if as_json:
-        emit(found)
+        emit(found.data)
         return
-    for pair in found["pairs"]:
+    for pair in found.pairs:
         _show(pair)
 
 
-def _apart(one: dict[str, Any]) -> str:
-    part = "" if one["part"] == "all" else f" ({one['part']})"
-    return f"{one['suite']}{part}: {'; '.join(one['differs'])}"
-
-
-def _show(pair: dict[str, Any]) -> None:
+def _show(pair: Pair) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -57,29 +45,24 @@ def _show(pair: dict[str, Any]) -> None:
     if not console.is_terminal:  # who reads it later has room enough
         console.width = 200
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("metric", pair["first"], pair["second"], "difference", "n", ""):
+    for name in ("metric", pair.first, pair.second, "difference", "n", ""):
         numbers = name not in ("metric", "")
         table.add_column(Text(safe(name)), justify="right" if numbers else "left", overflow="fold")
-    for suite in pair["suites"]:
-        for m in suite["metrics"]:
-            first, second = (m["arms"][side] for side in (pair["first"], pair["second"]))
-            cells = [m["metric"], _number(first), _number(second), _difference(m["difference"])]
-            cells += [f"{m['difference']['n']:,}{_lost(m['difference'])}", m["verdict"]]
-            style = {"better": "green", "worse": "red"}.get(m["verdict"], "")
-            texts = [Text(safe(c)) for c in cells]
-            texts[-1].stylize(style)
-            table.add_row(*texts)
+    for m in pair.metrics:
+        cells = [m.metric, _number(m.first), _number(m.second), _difference(m.difference)]
+        cells += [f"{m.difference.n:,}{_lost(m.difference)}", m.verdict]
+        style = {"better": "green", "worse": "red"}.get(m.verdict, "")
+        texts = [Text(safe(c)) for c in cells]
+        texts[-1].stylize(style)
+        table.add_row(*texts)
     console.print(table)
-    for suite in pair["suites"]:
-        for what in suite["forced"]:
-            click.echo(safe(f"{suite['suite']}: compared although this differs: {what}"))
-    for what in dict.fromkeys(w for suite in pair["suites"] for w in suite["also_differs"]):
-        click.echo(safe(f"also differs: {what}"))
-    for one in pair["not_comparable"]:
-        click.echo(safe(f"not compared: {_apart(one)}"))
-    if pair["changed"]:
+    for note in pair.notes:
+        click.echo(safe(note))
+    for why in pair.apart:
+        click.echo(safe(f"not compared: {why}"))
+    if pair.changed:
         click.echo("\nchanged most:")
-    for one in pair["changed"]:
+    for one in pair.changed:
         _show_prompt(one)
     click.echo()
 
@@ -103,16 +86,16 @@ def _cut(text: str, most: int) -> str:
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 
-def _number(cell: dict[str, Any]) -> str:
-    return "-" if cell["value"] is None else f"{cell['value']:.3f}"
+def _number(cell: Estimate) -> str:
+    return "-" if cell.value is None else f"{cell.value:.3f}"
 
 
-def _difference(cell: dict[str, Any]) -> str:
-    if cell["value"] is None:
+def _difference(cell: Difference) -> str:
+    if cell.value is None:
         return "-"
-    limits = "" if cell["low"] is None else f" ({cell['low']:+.3f} to {cell['high']:+.3f})"
-    return f"{cell['value']:+.3f}{limits}"
+    limits = "" if cell.low is None else f" ({cell.low:+.3f} to {cell.high:+.3f})"
+    return f"{cell.value:+.3f}{limits}"
 
 
-def _lost(cell: dict[str, Any]) -> str:
-    return f", {cell['missing']} missing" if cell["missing"] else ""
+def _lost(cell: Difference) -> str:
+    return f", {cell.missing} missing" if cell.missing else ""

@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import ending, errors
+from runner.api.talking import MOST_CALLS, Dialogue, Reply, Served, tools
 from runner.errors import UsageError, safe
-from runner.serving.dialogue import MOST_CALLS, Dialogue
-from runner.serving.found import Served
-from runner.serving.talk import Reply
-from runner.serving.tools import tools
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

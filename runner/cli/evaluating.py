@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from runner import errors
-from runner.cli.common import ALLOW, PROFILE, TRUST_STORE, command, emit, settings_of, shown
+from runner import api
+from runner.cli.common import ALLOW, PROFILE, TRUST_STORE, command, emit, shown
 from runner.errors import safe
 
 
@@ -48,47 +47,34 @@ def evaluate(
     profile: Any,
     workspace: Path,
     as_json: bool,
-) -> int:
+) -> None:
     """Judge MODEL on suites: a folder, a hub id that is here already, a run, or what an endpoint serves.
 
     A run's result is judged beside its base. Each metric is printed with its 95% interval; the report is a run of the
     workspace, which `recipe compare` takes too. What was answered before is not asked again.
     """
-    from runner import run as runs
-    from runner.evaluating import plan
-    from runner.progress import Display, silent
-
-    if not workspace.is_dir():
-        raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
-    settings = settings_of(allow)
-    how = {
-        "endpoint": endpoint,
-        "engine": engine,
-        "system": system,
-        "seed": seed,
-        "name": name,
-        "profile": profile,
-    }
-    planned = plan(model, list(suites), workspace, **how)
-    with silent() if as_json else Display(planned) as tell:
-        outcome = runs.run(planned, tell=tell, settings=settings)
-    report = json.loads((outcome.folder / "report.json").read_bytes())
-    metrics = [m for suite in report["suites"] for m in suite["metrics"]]
+    done = api.evaluating.evaluate(
+        model,
+        suites,
+        engine=engine,
+        endpoint=endpoint,
+        system=system,
+        name=name,
+        seed=seed,
+        profile=profile,
+        progress=not as_json,
+        allow=allow,
+        workspace=workspace,
+    )
+    report = str(done.report)
     if as_json:
         emit(
-            {
-                "ok": True,
-                "exit": 0,
-                "run": str(outcome.folder),
-                "report": str(outcome.report),
-                "suites": report["suites"],
-            }
+            {"ok": True, "exit": 0, "run": str(done.folder), "report": report, "suites": done.facts["suites"]}
         )
-        return errors.OK
-    for line in lines(metrics):
+        return
+    for line in lines([m for suite in done.facts["suites"] for m in suite["metrics"]]):
         click.echo(safe(line))
-    click.echo(f"report: {shown(outcome.report) if outcome.report else '-'}")
-    return errors.OK
+    click.echo(f"report: {shown(done.report) if done.report else '-'}")
 
 
 def lines(metrics: list[dict[str, Any]]) -> list[str]:

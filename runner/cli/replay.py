@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 
-from runner import errors
-from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, emit, load, settings_of, shown
+from runner import api, errors
+from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, emit, shown
 from runner.errors import safe
-
-if TYPE_CHECKING:
-    from runner.stepping import Tell
-    from runner.steps import Plan
 
 DIFFERS = 1
 
@@ -26,54 +21,28 @@ DIFFERS = 1
 @TRUST
 @PROFILE
 @command
-def lock(
-    recipe: Path, check: bool, trust: tuple[str, ...], profile: Any, workspace: Path, as_json: bool
-) -> int:
+def lock(recipe: Path, check: bool, trust: Any, profile: Any, workspace: Path, as_json: bool) -> int:
     """Write NAME.lock beside a recipe: all that its outcome hangs on, by content and version.
 
     `recipe run --locked` then refuses to run on anything else. What is still to be fetched cannot be locked.
     """
-    from runner import locking
-    from runner.plan import plan
-    from runner.store import Store
-
-    path, again = locking.beside(recipe, workspace), f"recipe lock {recipe}"
-    known = locking.read(path, again) if check else None
-    loaded, place = load(recipe, workspace, trust)
-    planned = plan(locking.pinned(loaded, known) if known else loaded, place, profile)
-    store = Store(place.root)
-    if known:
-        found = locking.drifts(known, planned, store)
-        if found and not as_json:
-            raise locking.Drifted(found, planned, shown(path), again, undone="")
-        if as_json:
-            code = errors.RecipeError.exit_code if found else errors.OK
-            emit(
-                {
-                    "ok": not code,
-                    "exit": code,
-                    "lock": str(path),
-                    "drift": [msgspec.to_builtins(d) for d in found],
-                }
-            )
-            return code
-        click.echo(safe(f"{shown(path)}: all is as it was locked"))
-        return errors.OK
-    if missing := locking.unknown(planned, store):
-        what = f"not known yet: {', '.join(missing)}; fetch that first: recipe run {recipe} --to prepare"
-        raise errors.UsageError(what)
-    made = locking.facts(planned, store)
-    changed = locking.write(path, made, place.root)
-    files = sum(len(part.files) for part in made.stages.values())
-    items = sum(len(f.items) for f in made.fetched.values())
-    packages = {n for part in made.stages.values() for n in part.packages}
+    if check:
+        held = api.locks.check_lock(recipe, profile=profile, workspace=workspace, trust=trust)
+        if not as_json:
+            held.raise_()
+            click.echo(safe(f"{shown(held.path)}: all is as it was locked"))
+            return errors.OK
+        code = errors.RecipeError.exit_code if held.drift else errors.OK
+        drift = [msgspec.to_builtins(d) for d in held.drift]
+        emit({"ok": not code, "exit": code, "lock": str(held.path), "drift": drift})
+        return code
+    done = api.locks.lock(recipe, profile=profile, workspace=workspace, trust=trust)
     if as_json:
-        emit(
-            {"lock": str(path), "changed": changed, "files": files, "items": items, "packages": len(packages)}
-        )
+        counts = {"files": done.files, "items": done.items, "packages": done.packages}
+        emit({"lock": str(done.path), "changed": done.changed} | counts)
         return errors.OK
-    said = f"{files} files, {items:,} fetched items, {len(packages)} packages"
-    click.echo(safe(f"{shown(path)}: {'written' if changed else 'as it was'} ({said})"))
+    said = f"{done.files} files, {done.items:,} fetched items, {done.packages} packages"
+    click.echo(safe(f"{shown(done.path)}: {'written' if done.changed else 'as it was'} ({said})"))
     return errors.OK
 
 
@@ -95,7 +64,7 @@ def replay(
     verify: bool,
     verdict: bool,
     allow: tuple[str, ...],
-    trust: tuple[str, ...],
+    trust: Any,
     workspace: Path,
     as_json: bool,
 ) -> int:
@@ -103,21 +72,15 @@ def replay(
 
     Nothing is taken from the store but what was fetched, and what stands for inputs.
     """
-    from runner.progress import Display, silent
-    from runner.replaying import replay as again
-    from runner.results.finished import finished
-
-    if verdict and not verify:
-        raise errors.UsageError("--verdict compares, --no-verify does not: say one of them")
-    of = finished(run_name, workspace)
-    with ExitStack() as stack:
-
-        def shows(plan: Plan) -> Tell:
-            return stack.enter_context(silent() if as_json else Display(plan))
-
-        done = again(
-            of, settings_of(allow), verdict=verdict, compare=verify, trust=frozenset(trust), shows=shows
-        )
+    done = api.locks.replay(
+        run_name,
+        compare=verify,
+        verdict=verdict,
+        progress=not as_json,
+        allow=allow,
+        workspace=workspace,
+        trust=trust,
+    )
     code = errors.OK if done.same else DIFFERS
     if as_json:
         emit(

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from runner import errors
-from runner.cli.common import ALLOW, TRUST, command, covered, emit, load, planned_of, settings_of
+from runner import api, errors
+from runner.cli.common import ALLOW, TRUST, command, covered, emit
 from runner.errors import safe
-
-if TYPE_CHECKING:
-    from runner.lookup import Lookup
 
 PARTS = ("sources", "drops", "row", "near", "render", "why")
 OF_A_ROW = ("row", "near", "render")
@@ -33,7 +29,7 @@ def show(
     what: tuple[str, ...],
     rows: int,
     allow: tuple[str, ...],
-    trust: tuple[str, ...],
+    trust: Any,
     workspace: Path,
     as_json: bool,
 ) -> int:
@@ -55,13 +51,11 @@ def show(
     if part is not None:
         _show_rows(recipe, part, id, trust, workspace, as_json)
         return errors.OK
-    from runner.yaml12 import dump
-
-    loaded, _ = load(recipe, workspace, trust)
+    loaded = api.load(recipe, workspace, trust)
     if as_json:
-        emit({"recipe": loaded.document.data, "who": loaded.who})
+        emit({"recipe": loaded.values, "who": loaded.who})
         return errors.OK
-    click.echo(safe(dump(loaded.document.data)), nl=False)
+    click.echo(safe(loaded.yaml), nl=False)
     click.echo("\n# who set each key")
     width = max(map(len, loaded.who))
     for key, place in loaded.who.items():
@@ -76,9 +70,7 @@ def _asked(what: tuple[str, ...], workspace: Path) -> tuple[Path, str | None, st
     recipe = Path(words.pop(0)) if named else None
     part = words.pop(0) if words else None
     if part is not None and part not in PARTS:
-        from runner.wording import nearest
-
-        raise errors.UsageError(f"nothing called {part!r} to show{nearest(part, PARTS)}")
+        raise errors.UsageError(f"nothing called {part!r} to show{api.common.nearest(part, PARTS)}")
     if part == "why":
         raise errors.UsageError("it is of a run, and not of a recipe: recipe show why RUN WHAT")
     if len(words) != (part in OF_A_ROW):
@@ -87,35 +79,27 @@ def _asked(what: tuple[str, ...], workspace: Path) -> tuple[Path, str | None, st
     if recipe is None:
         if part in (None, "sources"):
             raise errors.UsageError("name a recipe: recipe show RECIPE" + (f" {part}" if part else ""))
-        from runner.lookup import latest
-
-        recipe = latest(workspace)
+        recipe = api.rows.latest(workspace)
     return recipe, part, words[0] if words else ""
 
 
 def _show_sources(
-    recipe: Path, rows: int, allow: tuple[str, ...], trust: tuple[str, ...], workspace: Path, as_json: bool
+    recipe: Path, rows: int, allow: tuple[str, ...], trust: Any, workspace: Path, as_json: bool
 ) -> int:
-    from runner.preview import preview, text
-
     shown, code = [], errors.OK
-    for one in preview(planned_of(recipe, workspace, trust, None), settings_of(allow), rows):
+    for one in api.rows.preview(recipe, rows, allow=allow, workspace=workspace, trust=trust):
         code = code if one["records"] else errors.StepError.exit_code
         shown.append(one)
         if not as_json:
-            click.echo(safe(text(one)))
+            click.echo(safe(api.rows.preview_text(one)))
     if as_json:
         emit({"sources": shown})
     return code
 
 
-def _show_rows(
-    recipe: Path, part: str, id: str, trust: tuple[str, ...], workspace: Path, as_json: bool
-) -> None:
-    from runner import lookup, lookuptext
-
-    look = lookup.Lookup(planned_of(recipe, workspace, trust, None))
-    found = _found(look, part, id)
+def _show_rows(recipe: Path, part: Any, id: str, trust: Any, workspace: Path, as_json: bool) -> None:
+    look = api.rows.look(recipe, workspace=workspace, trust=trust)
+    found = api.rows.found(look, part, id)
     if as_json:
         emit({"run": look.name, part: found})
     elif part == "render" and sys.stdout.isatty() and "NO_COLOR" not in os.environ:
@@ -123,36 +107,21 @@ def _show_rows(
         for one in found["parts"]:
             if "text" in one:
                 one["text"] = _harmless(one["text"])
-        click.echo(lookuptext.render(found, lambda text: click.style(text, fg="green")))
+        click.echo(api.rows.text(part, found, lambda text: click.style(text, fg="green")))
     else:
-        say: Callable[[Any], str] = getattr(lookuptext, part)
-        click.echo(safe(say(found)))
+        click.echo(safe(api.rows.text(part, found)))
 
 
 def _show_why(words: tuple[str, ...], workspace: Path, as_json: bool) -> None:
     if len(words) != 2:
         raise errors.UsageError("say of which run, and of what: recipe show why RUN WHAT")
-    from runner import provenance
-
-    found = provenance.why(*words, workspace)
+    found = api.rows.why(*words, workspace)
     if as_json:
         emit(found)
     else:
-        click.echo(safe(covered(provenance.text(found))))
+        click.echo(safe(covered(api.rows.why_text(found))))
 
 
 def _harmless(text: str) -> str:
     """The same number of characters, none of which a terminal obeys."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-
-
-def _found(look: Lookup, part: str, id: str) -> Any:
-    if part == "drops":
-        return look.drops()
-    if part == "row":
-        return look.row(id)
-    if part == "near":
-        return look.near(id)
-    from runner.rendered import rendered
-
-    return rendered(look, id)

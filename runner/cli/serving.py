@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import ending, errors
-from runner.cli.common import TRUST_STORE, command, settings_of
+from runner import api, ending, errors
+from runner.cli.common import TRUST_STORE, command
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.serving.engines import Engine
-    from runner.serving.found import Served
+    from runner.api.serving import Engine, Served
 
 RUN = click.argument("run_name", metavar="RUN")
 ENGINE = click.option(
@@ -35,19 +34,8 @@ LENGTH = click.option(
 )
 
 
-def _arms(arm: str) -> tuple[str, ...]:
-    from runner.serving.server import ARMS
-
-    return ARMS if arm == "both" else (arm,)
-
-
 def _found(run: str, workspace: Path, engine: Any) -> tuple[Served, Engine]:
-    from runner.hardware import profile
-    from runner.serving.engines import choose
-    from runner.serving.found import find
-
-    served = find(run, workspace)
-    chosen = choose(engine, profile() == "gpu", settings_of(())["vllm_python"])
+    served, chosen = api.serving.served(run, workspace, engine)
     _say(f"engine: {chosen.why}")
     return served, chosen
 
@@ -71,18 +59,18 @@ def _say(what: str) -> None:
 @TRUST_STORE
 @command
 def serve(
-    run_name: str, port: int, engine: Any, arm: str, max_length: int | None, workspace: Path, as_json: bool
+    run_name: str, port: int, engine: Any, arm: Any, max_length: int | None, workspace: Path, as_json: bool
 ) -> int:
     """Serve a run's model to OpenAI clients on this machine, with the template that was trained.
 
     The tuned model is called `tuned`, or by the run's name; the base model `base`. With --json, one line says the
     address once it answers.
     """
-    from runner.serving.server import serving, shown
-
     try:
         served, chosen = _found(run_name, workspace, engine)
-        with serving(served, chosen, arms=_arms(arm), port=port, limit=max_length or 0, tell=_say) as running:
+        with api.serving.serving(
+            served, chosen, arm, port=port, max_length=max_length or 0, tell=_say
+        ) as running:
             if as_json:
                 ready = {"url": running.url, "engine": chosen.name, "models": running.models}
                 click.echo(json.dumps(ready))
@@ -90,9 +78,8 @@ def serve(
                 click.echo(safe(f"{running.url} answers for {', '.join(running.models)}; Ctrl-C ends it"))
             while running.ended is None:
                 time.sleep(0.2)
-            raise errors.StepError(
-                "serve", f"the server ended by itself ({running.ended})", shown(running.log)
-            )
+            log = api.serving.log_shown(running)
+            raise errors.StepError("serve", f"the server ended by itself ({running.ended})", log)
     except (KeyboardInterrupt, ending.Ended) as e:
         ending.say("ended")
         return ending.code(e)
@@ -120,7 +107,7 @@ def chat(
     temperature: float,
     max_tokens: int,
     engine: Any,
-    arm: str,
+    arm: Any,
     max_length: int | None,
     workspace: Path,
     as_json: bool,
@@ -131,17 +118,13 @@ def chat(
     answer is a line of JSON.
     """
     from runner.cli.conversation import Conversation
-    from runner.serving.dialogue import Dialogue
-    from runner.serving.server import serving
-    from runner.serving.talk import Talk
-    from runner.serving.tools import tools
 
     served, chosen = _found(run_name, workspace, engine)
-    offered = tools(tools_of, served) if tools_of else []
-    with serving(served, chosen, arms=_arms(arm), limit=max_length or 0, tell=_say) as running:
-        arms = [a for a in _arms(arm) if a in running.models]
-        talk = Talk(running.url)
+    offered = api.talking.tools(tools_of, served) if tools_of else []
+    with api.serving.serving(served, chosen, arm, max_length=max_length or 0, tell=_say) as running:
         system = served.system if system is None else system
-        dialogue = Dialogue(talk, arms, system=system, max_tokens=max_tokens, temperature=temperature)
+        dialogue = api.talking.dialogue(
+            running, arm, system=system, max_tokens=max_tokens, temperature=temperature
+        )
         dialogue.tools = offered
         return Conversation(dialogue, served, as_json=as_json).hold()

@@ -8,13 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from runner import errors
-from runner.cli.common import command, emit, settings_of, shown
+from runner import api, errors
+from runner.cli.common import command, emit, shown
 from runner.errors import safe
 
 DIFFERS = 1
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
-PASSPHRASE = "MIREPOIX_SIGNING_PASSPHRASE"
 
 
 @click.command()
@@ -29,30 +28,21 @@ def sign(folder: Path, key: Path | None, workspace: Path, as_json: bool) -> int:
     A passphrase is asked for in a terminal, or is the setting signing_passphrase (MIREPOIX_SIGNING_PASSPHRASE). Nothing
     is sent anywhere.
     """
-    from runner.results import signing
-
-    settings = settings_of(())
-    key = key or (Path(settings["signing_key"]).expanduser() if settings["signing_key"] else None)
-    if key is None:
-        raise errors.UsageError("whose signature? say --key KEY.pem, or set signing_key")
-
-    def passphrase() -> str:
-        said = settings["signing_passphrase"]
-        if not said and (as_json or not sys.stdin.isatty()):
-            raise errors.UsageError(f"the key has a passphrase: set {PASSPHRASE}, or sign in a terminal")
-        try:
-            return said or str(click.prompt("Passphrase of the key", hide_input=True, err=True))
-        except click.Abort:
-            raise errors.UsageError("nothing was signed") from None
-
-    done = signing.sign(folder, key, passphrase)
+    there_is_somebody = sys.stdin.isatty() and not as_json
+    done = api.signing.sign(folder, key, _passphrase if there_is_somebody else None)
+    name = api.signing.SIGNATURE
     if as_json:
-        emit({"folder": str(folder), "signature": signing.NAME, "key": done.key, "files": done.files})
+        emit({"folder": str(folder), "signature": name, "key": done.key, "files": done.files})
         return errors.OK
-    click.echo(
-        safe(f"{shown(folder / signing.NAME)}: {_many(done.files)} signed by the key {done.key[:16]}…")
-    )
+    click.echo(safe(f"{shown(folder / name)}: {_many(done.files)} signed by the key {done.key[:16]}…"))
     return errors.OK
+
+
+def _passphrase() -> str:
+    try:
+        return str(click.prompt("Passphrase of the key", hide_input=True, err=True))
+    except click.Abort:
+        raise errors.UsageError("nothing was signed") from None
 
 
 @click.command()
@@ -63,9 +53,7 @@ def sign(folder: Path, key: Path | None, workspace: Path, as_json: bool) -> int:
 @command
 def verify(folder: Path, key: Path, workspace: Path, as_json: bool) -> int:
     """Whether a folder is, file by file, what the owner of a key signed; exit code 1 where it is not."""
-    from runner.results import signing
-
-    done = signing.verify(folder, key)
+    done = api.signing.verify(folder, key)
     code = errors.OK if done.holds else DIFFERS
     if as_json:
         faults = [msgspec.to_builtins(f) for f in done.faults]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner import errors
+from runner import api, errors
 from runner.cli.common import TRUST_STORE, command, emit
 from runner.errors import safe
 
@@ -28,14 +28,8 @@ def gc(dry: bool, older: float, workspace: Path, as_json: bool) -> None:
     What a folder below runs/ was made of stays, and what runs that are at work or were killed need; so does what they
     fetched. Remove runs/NAME first, and what only that run needed goes. May be used while others run.
     """
-    from runner.store import Store
-    from runner.store.garbage import collect, use
-
-    if not workspace.is_dir():
-        raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
-    store = Store(workspace)
-    found = collect(store, days=older, dry=dry)
-    held, freed = use(store), sum(w.size for w in found)
+    done = api.stores.collect(workspace, days=older, dry=dry)
+    found, held, freed = done.waste, done.held, done.freed
     if as_json:
         rows = [
             {"kind": w.kind, "name": w.name, "step": w.step, "bytes": w.size, "days": round(w.days, 3)}
