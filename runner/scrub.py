@@ -221,7 +221,7 @@ def _logins(text: str) -> set[str]:
 
 
 def _kept(environ: Mapping[str, str]) -> set[str]:
-    """What libraries keep in the user's home: the hub's token, and passwords of ~/.netrc."""
+    """What libraries keep in the user's home: the hub's token, passwords of ~/.netrc, and logins at registries."""
     home = Path(environ.get("HOME") or Path.home())
     hub = Path(
         environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or home / ".cache", "huggingface")
@@ -232,7 +232,17 @@ def _kept(environ: Mapping[str, str]) -> set[str]:
             found.add(path.read_text(encoding="utf-8")[:10_000].strip())
     with suppress(OSError, ValueError, netrc.NetrcParseError):
         found |= {login[2] for login in netrc.netrc(home / ".netrc").hosts.values() if login[2]}
+    for docker in {Path(environ.get("DOCKER_CONFIG") or home / ".docker"), home / ".docker"}:
+        found |= set(_logins_of_docker(docker / "config.json"))
     return found
+
+
+def _logins_of_docker(path: Path) -> Iterator[str]:
+    """What `docker login` keeps, which registries of packs are asked with: passwords, in base64 too, and tokens."""
+    with suppress(OSError, ValueError, RecursionError, AttributeError, LookupError, TypeError):
+        for login in json.loads(path.read_bytes()[:MOST])["auths"].values():
+            yield from (v for n in ("auth", "password", "identitytoken") if isinstance(v := login.get(n), str))
+            yield base64.b64decode(login.get("auth", "")).decode("utf-8", "replace").partition(":")[2]
 
 
 def known(more: Mapping[str, str] | None = None, settings: Settings | None = None) -> Scrubber:

@@ -44,7 +44,7 @@ for verb in (
     beginning.new, line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.doctor, about.schema,
     reporting.report, compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
     storing.gc, replay.lock, replay.replay, signing.sign, signing.verify,
-    packing.pack,
+    packing.pack, packing.push, packing.pull,
 ):  # fmt: skip
     main.add_command(verb)
 

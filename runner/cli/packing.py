@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
-from runner.cli.common import RECIPE, TRUST, command, emit, settings_of, shown
+from runner.cli.common import ALLOW, RECIPE, TRUST, command, emit, settings_of, shown
+from runner.cli.results import push_run
 from runner.errors import safe
 
 if TYPE_CHECKING:
@@ -65,6 +66,115 @@ def pack(
         _list(made)
         click.echo(safe(f"pack: {shown(target)}"))
         click.echo(made.digest)
+
+
+@click.command()
+@click.argument("what", metavar="PACK|RECIPE|RUN")
+@click.option(
+    "--to", required=True, metavar="oci://HOST/NAME:TAG|FOLDER|FILE|URL|hub:OWNER/NAME", help="Where to."
+)
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(("adapter", "merged")),
+    help="Of a run: what to push to a hub. Default: adapter, or merged where all of the model was trained.",
+)
+@click.option("--private", is_flag=True, help="Of a run: make a new repository private.")
+@click.option("--yes", is_flag=True, help="Of a run: push without asking.")
+@click.option(
+    "--licence-ok",
+    is_flag=True,
+    help="Push although licences forbid it, or of a run are not known: you know better.",
+)
+@ALLOW
+@TRUST
+@command
+def push(
+    what: str,
+    to: str,
+    form: Any,
+    private: bool,
+    yes: bool,
+    licence_ok: bool,
+    allow: tuple[str, ...],
+    trust: tuple[str, ...],
+    workspace: Path,
+    as_json: bool,
+) -> None:
+    """Push a pack, or a recipe packed on the way, to a registry, a folder, a file, or what fsspec opens (s3://…); or a
+    run's adapter or merged model to a hub.
+
+    A registry's login is Docker's (`docker login`), which is shown to that registry alone. A hub's token is HF_TOKEN,
+    or that of `hf auth login`; HF_ENDPOINT, or the setting hub_url, says which hub. What would go there is shown
+    first, with its licence.
+    """
+    if to.startswith("hub:"):
+        push_run(what, to, form, private, yes, licence_ok, workspace, as_json)
+        return
+    if form or private:
+        raise errors.UsageError("--as and --private are of a run that goes to a hub: --to hub:OWNER/NAME")
+    from runner.packs import pushing
+
+    settings = settings_of(allow)
+    with pushing.parcel(what, workspace, settings, frozenset(trust)) as made:
+        if made.against and not licence_ok:
+            said = "; ".join(made.against)
+            raise errors.UsageError(f"not pushed: {said}. If you may all the same, say --licence-ok")
+        if not as_json:
+            _list(made)
+        place = pushing.push(made, to, settings)
+        if as_json:
+            emit({"pushed": place, **_said(made)})
+            return
+        click.echo(safe(f"pushed: {place}"))
+        click.echo(made.digest)
+
+
+@click.command()
+@click.argument("ref", metavar="REF")
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="Folder to write; a new one. Without it nothing is written."
+)
+@ALLOW
+@command
+def pull(ref: str, to: Path | None, allow: tuple[str, ...], workspace: Path, as_json: bool) -> None:
+    """Show what a packed recipe would do, and with --to write its files into a folder. Nothing of it is run.
+
+    REF is oci://HOST/NAME:TAG or oci://HOST/NAME@sha256:…, a pack's file or folder, or an address that fsspec opens.
+    All of it is checked before the folder is there: digests, sizes, names, and the recipe as `recipe check` does.
+    """
+    import msgspec
+
+    from runner.packs import pulling, showing
+    from runner.results.folder import size
+
+    seen: list[pulling.Opened] = []
+
+    def show(pack: pulling.Opened) -> None:
+        seen.append(pack)
+        if not as_json:
+            for line in showing.lines(pack.shown, size):
+                click.echo(safe(line.replace("\n", " ")))  # what a recipe says is no line of ours
+
+    def tell(said: str) -> None:
+        if not as_json:
+            click.echo(safe(said), err=True)
+
+    wrote = pulling.pull(ref, to, settings_of(allow), show, tell)
+    pack = seen[0]
+    if as_json:
+        said = msgspec.to_builtins(pack.shown)
+        emit(
+            {"pack": said, "pinned": pack.pinned or None, "folder": str(to) if to else None, "written": wrote}
+        )
+        return
+    if pack.pinned and pack.pinned != ref:
+        click.echo(safe(f"pinned: {pack.pinned}"))
+    if to is None:
+        click.echo("nothing was written: --to FOLDER takes it in")
+        return
+    how = "written" if wrote else "there already, just as it was packed"
+    click.echo(safe(f"{shown(to)}: {how}; go on: cd {shown(to)} && recipe check {pack.config.recipe}"))
 
 
 def _passphrase(as_json: bool) -> Callable[[], str]:

@@ -79,23 +79,7 @@ def _whole(run_name: str, to: Path, workspace: Path, as_json: bool) -> None:
     click.echo(safe(f"run: {shown(done.folder)}"))
 
 
-@click.command()
-@RUN
-@click.option("--to", required=True, metavar="hub:OWNER/NAME", help="The repository.")
-@click.option(
-    "--as",
-    "form",
-    type=click.Choice(FORMS[:2]),
-    help="What to push. Default: adapter, or merged where all of the model was trained.",
-)
-@click.option("--private", is_flag=True, help="Make a new repository private.")
-@click.option("--yes", is_flag=True, help="Push without asking.")
-@click.option(
-    "--licence-ok", is_flag=True, help="Push although licences forbid it or are not known: you know better."
-)
-@TRUST_STORE
-@command
-def push(
+def push_run(
     run_name: str,
     to: str,
     form: Any,
@@ -105,10 +89,8 @@ def push(
     workspace: Path,
     as_json: bool,
 ) -> None:
-    """Push a run's adapter or merged model to a hub, after showing what would go where, under which licence.
-
-    The token is HF_TOKEN, or that of `hf auth login`. HF_ENDPOINT, or the setting hub_url, says which hub.
-    """
+    """Push a run's adapter or merged model to a hub, after showing what would go where, under which licence: the part
+    of the verb `push` that is about runs (packing.py has the other)."""
     from runner import results
     from runner.store import Store
 

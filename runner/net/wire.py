@@ -100,8 +100,12 @@ class Wire:
         body: bytes | None,
         budget: Budget,
         stop: Stop,
+        method: str = "",
     ) -> Iterator[Answer]:
-        """One answer, whose body can be read inside the context. Raises Unfetched."""
+        """One answer, whose body can be read inside the context. Without a method: GET, or POST where there is a body.
+
+        Raises Unfetched.
+        """
         limits = self._limits
         if self._proxy is not None:
             self._guard.behind_proxy(address.host, address.port)
@@ -119,7 +123,7 @@ class Wire:
                     network_backend=Backend(self._guard, watch),
                 ) as pool,
                 pool.stream(
-                    "GET" if body is None else "POST",
+                    method or ("GET" if body is None else "POST"),
                     url,
                     headers=[(k.encode("ascii"), v.encode("latin-1")) for k, v in headers.items()],
                     content=body,

@@ -40,11 +40,18 @@ def contents(of: Holder, pinned: str = "") -> Contents:
     return found
 
 
+def about(of: Holder, found: Contents) -> bytes:
+    """What the pack says of itself, as it was written. Raises StepError where that was changed."""
+    raw, one = whole(of.blob(found.config), found.config.size, of.said), found.config
+    if len(raw) != one.size or hashlib.sha256(raw).hexdigest() != one.sha256:
+        what = f"{of.said}: what it says of itself was changed on its way: it is not {one.digest[:19]}…"
+        raise StepError("pull", what)
+    return raw
+
+
 def config(of: Holder, found: Contents) -> Config:
-    """What the pack says of itself. Raises StepError."""
-    raw = whole(of.blob(found.config), found.config.size, of.said)
-    _as_said(raw, found.config.sha256, found.config.size, of.said, "what it says of itself")
-    return manifest.config(raw, found, of.said)
+    """The same, read. Raises StepError."""
+    return manifest.config(about(of, found), found, of.said)
 
 
 def bring(
@@ -90,8 +97,3 @@ def _write(of: Holder, file: File, target: Path) -> None:
         raise StepError("pull", what)
     if names.pickled(head) and not file.weights:
         raise StepError("pull", f"{of.said}: {file.name!r} is a pickle, or what may hold one")
-
-
-def _as_said(raw: bytes, sha256: str, size: int, said: str, what: str) -> None:
-    if len(raw) != size or hashlib.sha256(raw).hexdigest() != sha256:
-        raise StepError("pull", f"{said}: {what} was changed on its way: it is not sha256:{sha256[:12]}…")

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from runner import library, locking, scrub
 from runner.errors import RecipeError, StepError, UsageError
+from runner.licences import licences
 from runner.load import load_recipe
 from runner.locking import RecipeLock
 from runner.locking.drift import INPUTS
 from runner.oci import bringing, layout, manifest
 from runner.oci.manifest import Config, Contents
-from runner.packs import card, gathering
+from runner.packs import card, gathering, showing
 from runner.plan import plan as make_plan
 from runner.results import export, find, folder, signing
 from runner.settings import Settings
@@ -39,12 +40,13 @@ class Signer:
 @dataclass(frozen=True)
 class Pack:
     """What was packed: `blobs` are the files by sha256, in a folder that goes when this is left; `signed_by` names the
-    key, empty where it is not signed."""
+    key, empty where it is not signed; `against` are sentences of licences that forbid to pass it on."""
 
     contents: Contents
     config: Config
     blobs: Mapping[str, Path | bytes]
     signed_by: str
+    against: list[str]
 
     @property
     def digest(self) -> str:
@@ -104,7 +106,8 @@ def packed(
             _alike(locking.facts(plan, store), into, name)
         config = Config(manifest.VERSION, loaded.recipe.name, name, left_out)
         signed = signing.sign(into, signer.key, signer.passphrase).key if signer else ""
-        yield _made(into, config, signed)
+        sources = [showing.seen(s) for s in loaded.recipe.sources]
+        yield _made(into, config, signed, showing.against(licences(loaded.recipe, place), sources))
 
 
 def located(recipe: Path) -> Path:
@@ -127,13 +130,13 @@ def signer(key: Path | None, settings: Settings, passphrase: Callable[[], str]) 
     return Signer(path, lambda: settings["signing_passphrase"] or passphrase())
 
 
-def _made(into: Path, config: Config, signed: str) -> Pack:
+def _made(into: Path, config: Config, signed: str, against: list[str]) -> Pack:
     files = sorted(p for p in into.rglob("*") if p.is_file())
     told = [gathering.told(p.relative_to(into).as_posix(), p) for p in files]
     contents = manifest.made(config, told)
     blobs: dict[str, Path | bytes] = {f.sha256: p for f, p in zip(told, files, strict=True)}
     blobs[contents.config.sha256] = manifest.encoded(config)
-    return Pack(contents, config, blobs, signed)
+    return Pack(contents, config, blobs, signed, against)
 
 
 def _lock(recipe: Path, place: Workspace, plan: Plan, store: Store) -> Path | None:

@@ -3,7 +3,7 @@ brings, what it needs to be allowed. Nobody is asked for that, and nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from runner.errors import NeedsTrust, Problem, RecipeError
 from runner.forecast import shapes
-from runner.licences import licences, terms
+from runner.licences import UNKNOWN, kept, licences, terms
 from runner.load import Loaded, load_recipe
 from runner.oci.manifest import Config, Contents
 from runner.packs import asking
@@ -77,8 +77,8 @@ def shown(
 ) -> Shown:
     """What lies in `folder`, where the pack's files are. `home` is the workspace whose store may hold what it extends.
 
-    Raises RecipeError for a recipe that is none, unless files that were left out are what it lacks; NeedsTrust for one
-    that wants files outside its folder.
+    Raises RecipeError for a recipe that is none, unless files that were left out are what it lacks, and for one that
+    wants files outside its folder.
     """
     about: dict[str, Any] = {
         "name": config.name,
@@ -98,7 +98,14 @@ def shown(
             raise RecipeError([_below(p, folder) for p in e.problems]) from None
         return Shown(**about, problems=problems)
     # On a machine with a GPU nothing is refused for want of one.
-    return Shown(**about, **_done(make_plan(loaded, place, "gpu"), settings), trust=trust)
+    done = _done(make_plan(loaded, place, "gpu"), settings)
+    below = [_below(Problem(f, 0, 0, "", ""), folder).file for f in _files(loaded)]
+    return Shown(**about, **done, trust=trust, extends=[f for f in below if f != config.recipe])
+
+
+def _files(loaded: Loaded) -> list[str]:
+    """The files that set a key of a recipe, each once."""
+    return list(dict.fromkeys(who.rpartition(":")[0] for who in loaded.who.values()))
 
 
 def _loaded(folder: Path, recipe: str, home: Path | None) -> tuple[Loaded, Workspace, list[str]]:
@@ -112,7 +119,13 @@ def _loaded(folder: Path, recipe: str, home: Path | None) -> tuple[Loaded, Works
         try:
             return load_recipe(folder / recipe, place), place, [str(p) for p in asked]
         except NeedsTrust as still:
-            raise NeedsTrust([_below(p, folder) for p in still.problems] or str(still)) from None
+            raise RecipeError([_own(_below(p, folder)) for p in still.problems]) from None
+
+
+def _own(problem: Problem) -> Problem:
+    """What nobody can allow of a pack: that it reads what is not its own."""
+    what = problem.what.partition("; allow it")[0]
+    return replace(problem, what=f"{what}, and a pack reads its own files alone")
 
 
 def _below(problem: Problem, folder: Path) -> Problem:
@@ -133,8 +146,7 @@ def _done(plan: Plan, settings: Settings) -> dict[str, Any]:
         model = ModelSeen(recipe.model.base, recipe.model.revision, recipe.model.license or "", size)
     return {
         "description": recipe.description,
-        "extends": list(dict.fromkeys(who.rpartition(":")[0] for who in plan.loaded.who.values()))[1:],
-        "sources": [SourceSeen(s.name, s.plugin, _from(s)) for s in recipe.sources],
+        "sources": [seen(s) for s in recipe.sources],
         "hosts": [*asking.hosts(plan, settings), *asking.tasks(plan, settings)],
         "licences": under,
         "terms": terms(under),
@@ -150,6 +162,17 @@ def _from(source: Any) -> str:
     return "network" if plugin.fetch is not None and plugin.fetches(source.options) else "files"
 
 
+def against(under: Mapping[str, list[str]], sources: list[SourceSeen]) -> list[str]:
+    """What licences (as `licences` gives them) say against passing on rows that lie in the pack itself."""
+    here = {s.name for s in sources if s.rows_from == "files"}
+    forbidden = {name: sorted(here & set(of)) for name, of in under.items() if name != UNKNOWN and kept(name)}
+    return [f"{', '.join(of)}: {name!r} forbids it" for name, of in forbidden.items() if of]
+
+
+def seen(source: Any) -> SourceSeen:
+    return SourceSeen(source.name, source.plugin, _from(source))
+
+
 def _trackers(track: Any) -> Iterator[str]:
     if track.wandb is not None:
         yield f"wandb ({track.wandb.mode})"
@@ -163,7 +186,7 @@ def lines(of: Shown, size: Any) -> Iterator[str]:
     """The same for people, a line each. `size` words bytes."""
     yield f"{of.name}: {of.description}" if of.description else of.name
     yield f"  {of.digest}" + (f", signed by the key {of.signed_by[:16]}…" if of.signed_by else ", not signed")
-    yield f"  recipe     {of.recipe}"
+    yield f"  recipe     {of.recipe}" + (f", on {', '.join(of.extends)}" if of.extends else "")
     some = sorted(of.files.items())
     yield f"  holds      {len(some)} file{'s' * (len(some) != 1)}, {size(of.bytes)}" + (
         f", of which an adapter's weights {size(of.adapter)}" if of.adapter else ""
