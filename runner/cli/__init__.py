@@ -21,6 +21,8 @@ from runner.cli import (
     beginning,
     common,
     compare,
+    completing,
+    diffing,
     evaluating,
     line,
     packing,
@@ -42,11 +44,13 @@ def main() -> None:
 
 for verb in (
     beginning.new, line.check, line.plan, line.compile_, line.run, rows.show, about.list_, about.doctor, about.schema,
-    reporting.report, compare.compare, evaluating.evaluate, serving.serve, serving.chat, results.export, results.push,
+    about.completion,
+    reporting.report, compare.compare, diffing.diff, evaluating.evaluate, serving.serve, serving.chat, results.export,
     storing.gc, replay.lock, replay.replay, signing.sign, signing.verify,
     packing.pack, packing.push, packing.pull,
 ):  # fmt: skip
     main.add_command(verb)
+completing.attach(main)
 
 
 def _defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -12,9 +12,9 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -69,7 +69,7 @@ def argv(folder: Path, *arguments: str) -> list[str]:
 
 @contextmanager
 def _asking(
-    folder: Path, *arguments: str, stdin: int = subprocess.DEVNULL, patience: float = PATIENCE
+    folder: Path, *arguments: str, stdin: int = subprocess.DEVNULL, patience: float | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Git at work. Raises UsageError where it takes longer than it may."""
     if shutil.which("git") is None:
@@ -81,6 +81,7 @@ def _asking(
         stderr=subprocess.PIPE,
         env=environment(),
     )
+    patience = PATIENCE if patience is None else patience
     late = threading.Event()
 
     def stop() -> None:
@@ -125,13 +126,21 @@ def _reason(said: bytes) -> str:
 
 @dataclass(frozen=True)
 class Repository:
-    """`prefix` is where the workspace lies in it: "" at the top, else with a slash at its end."""
+    """`prefix` is where the workspace lies in it: "" at the top, else with a slash at its end. What was asked of it
+    once is not asked again: as long as it lives, a name means one commit."""
 
     top: Path
     prefix: str
+    _commits: dict[str, str | None] = field(default_factory=dict, compare=False)
+    _files: dict[str, dict[str, Entry]] = field(default_factory=dict, compare=False)
 
     def commit(self, revision: str) -> str | None:
         """The id of the commit that a revision names; None where it names none."""
+        if revision not in self._commits:
+            self._commits[revision] = self._commit(revision)
+        return self._commits[revision]
+
+    def _commit(self, revision: str) -> str | None:
         if not revision or revision.startswith("-"):
             return None
         try:
@@ -142,52 +151,65 @@ class Repository:
 
     def files(self, commit: str) -> dict[str, Entry]:
         """All files of a commit, by their paths from the top. Raises UsageError for more than LOOKED_AT."""
-        out: dict[str, Entry] = {}
+        if commit not in self._files:
+            self._files[commit] = dict(self._listed(commit))
+        return self._files[commit]
+
+    def _listed(self, commit: str) -> Iterator[tuple[str, Entry]]:
         with _asking(self.top, "ls-tree", "-r", "-z", "--long", "--full-tree", commit) as child:
             assert child.stdout and child.stderr
-            for record in _records(child.stdout):
+            for n, record in enumerate(_records(child.stdout)):
+                if n >= LOOKED_AT:
+                    what = f"the revision has more than {LOOKED_AT:,} files; that is not looked through"
+                    raise UsageError(what)
                 about, _, path = record.partition(b"\t")
                 mode, kind, id, size = about.split()
-                if kind != b"blob":  # a submodule's commit
-                    continue
-                if len(out) >= LOOKED_AT:
-                    raise UsageError(
-                        f"the revision has more than {LOOKED_AT:,} files; that is not looked through"
-                    )
-                out[os.fsdecode(path)] = Entry(mode.decode(), id.decode(), int(size) if size.isdigit() else 0)
+                if kind == b"blob":  # else a submodule's commit
+                    long = int(size) if size.isdigit() else 0
+                    yield os.fsdecode(path), Entry(mode.decode(), id.decode(), long)
             if child.wait():
                 raise UsageError(_reason(child.stderr.read()))
-        return out
 
-    def bring(self, wanted: Sequence[tuple[Entry, Path]]) -> None:
-        """Write the bytes of files where nothing is yet. Raises UsageError for more than MOST, or what git lacks."""
-        if (size := sum(entry.size for entry, _ in wanted)) > MOST:
-            raise UsageError(f"{size:,} bytes of that revision would be read; {MOST:,} are the most")
+    @contextmanager
+    def reading(self) -> Iterator[Blobs]:
         with _asking(self.top, "cat-file", "--batch", stdin=subprocess.PIPE, patience=READING) as child:
-            assert child.stdin and child.stdout and child.stderr
-            for entry, target in wanted:
-                child.stdin.write(entry.id.encode() + b"\n")
-                child.stdin.flush()
-                head = child.stdout.readline().split()
-                if len(head) != 3 or head[1] != b"blob":
-                    raise UsageError(
-                        f"git has no bytes of {target.name} ({entry.id[:12]}) here; fetch them first"
-                    )
-                with target.open("xb") as file:
-                    _copy(child.stdout, file, int(head[2]))
-                child.stdout.read(1)
+            yield Blobs(child)
+
+
+class Blobs:
+    """The bytes of files, as they were committed, as long as git is at it."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child, self._taken = child, 0
+
+    def write(self, entry: Entry, target: Path) -> None:
+        """Write a file where nothing is yet. Raises UsageError for more than MOST in all, or what git lacks."""
+        self._taken += entry.size
+        if self._taken > MOST:
+            raise UsageError(f"more than {MOST:,} bytes of that revision would be read, which are the most")
+        asking, answer = self._child.stdin, self._child.stdout
+        assert asking and answer
+        asking.write(entry.id.encode() + b"\n")
+        asking.flush()
+        head = answer.readline().split()
+        if len(head) != 3 or head[1] != b"blob":
+            raise UsageError(f"git has no bytes of {target.name} ({entry.id[:12]}) here; fetch them first")
+        with target.open("xb") as file:
+            _copy(answer, file, int(head[2]))
+        answer.read(1)
 
 
 def repository(folder: Path) -> Repository | None:
     """The repository that a folder lies in; None where it lies in none. Raises UsageError where git refuses to look."""
     try:
-        top = _answer(folder, "rev-parse", "--show-toplevel").removesuffix("\n")
-        prefix = _answer(folder, "rev-parse", "--show-prefix").removesuffix("\n")
+        said = _answer(folder, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")
     except UsageError as e:
         if "not a git repository" in str(e):
             return None
         raise
-    return Repository(Path(top), prefix)
+    if len(said) != 3:
+        raise UsageError(f"{str(folder)!r} lies in a repository of git whose path has more lines than one")
+    return Repository(Path(said[0]), said[1])
 
 
 def _records(stream: IO[bytes]) -> Iterator[bytes]:

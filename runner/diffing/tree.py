@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from runner.diffing.git import Entry, Repository
+from runner.diffing.git import Blobs, Entry, Repository
 from runner.errors import RecipeError
 from runner.workspace import Workspace
 from runner.yaml12 import decode, parse
@@ -32,9 +32,10 @@ class Tree(Workspace):
     """`top` is the revision's folder, in which the workspace is `root`; `outside` are names taken from the user's."""
 
     top: Path = Path()
-    repository: Repository = field(default_factory=lambda: Repository(Path(), ""))
+    prefix: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
     theirs: Workspace = field(default_factory=lambda: Workspace(Path()))
+    blobs: Blobs = field(kw_only=True)
     outside: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> Path | None:
@@ -92,18 +93,15 @@ class Tree(Workspace):
 
     @property
     def _prefix(self) -> PurePosixPath:
-        return PurePosixPath(self.repository.prefix)
+        return PurePosixPath(self.prefix)
 
     def _bring(self, paths: list[str]) -> None:
-        wanted = []
         for path in paths:
             entry, target = self.entries.get(path), self.top / path
             if entry is None or entry.mode not in _FILES or not self._may(path) or target.exists():
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            wanted.append((entry, target))
-        if wanted:
-            self.repository.bring(wanted)
+            self.blobs.write(entry, target)
 
     def _may(self, path: str) -> bool:
         """Whether a path is one that git itself would check out, and no store's or run's."""
@@ -118,7 +116,7 @@ class Tree(Workspace):
 def tree(repository: Repository, commit: str, theirs: Workspace) -> Iterator[Tree]:
     """The workspace at a commit, as long as the block lasts. `theirs` is the user's own; its store is used, too."""
     entries = repository.files(commit)
-    with tempfile.TemporaryDirectory(prefix="mirepoix-") as scratch:
+    with repository.reading() as blobs, tempfile.TemporaryDirectory(prefix="mirepoix-") as scratch:
         top = Path(scratch).resolve()
         root = top / repository.prefix
         root.mkdir(parents=True, exist_ok=True)
@@ -126,7 +124,7 @@ def tree(repository: Repository, commit: str, theirs: Workspace) -> Iterator[Tre
         if store.is_dir():
             (root / ".mirepoix").symlink_to(store.resolve())
         allowed = theirs.allowed | {theirs.root.resolve()}
-        place = Tree(root, theirs.trust, allowed, top, repository, entries, theirs)
+        place = Tree(root, theirs.trust, allowed, top, repository.prefix, entries, theirs, blobs=blobs)
         for pattern in _LISTED:
             place._bring_matching(pattern)
         yield place

@@ -158,7 +158,7 @@ def test_errors_of_either_side_are_told_as_check_tells_them(home: Path) -> None:
     assert "mirepoix-" not in str(caught.value)
     for name, what in (
         ("v2:w/r.yaml", "no revision 'v2'"), ("v1:w/s.yaml", "no 'w/s.yaml' in v1 (did you mean w/r.yaml?)"),
-        ("nosuch", "no recipe, run or revision 'nosuch'"), ("--help:x", "no revision '--help'"), (":r.yaml", "no revision ''"),
+        ("nosuch", "no recipe, run, pack or revision 'nosuch'"), ("--help:x", "no revision '--help'"), (":r.yaml", "no revision ''"),
     ):  # fmt: skip
         with pytest.raises(UsageError) as wrong:
             found(home, name, "r.yaml")
@@ -263,14 +263,11 @@ def test_our_own_environment_names_no_other_repository(
     assert found(home, "r.yaml").same
 
 
-def committed(top: Path, entries: list[tuple[str, str, str]]) -> str:
-    """A commit of a tree as no git would write it: mode, name, and the id of what has it."""
+def written(top: Path, entries: list[tuple[str, str, str]]) -> str:
+    """A tree as no git would write it: mode, name, and the id of what has it."""
     raw = b"".join(f"{mode} {name}".encode() + b"\0" + bytes.fromhex(id) for mode, name, id in entries)
-    made = subprocess.run(
-        ["git", "-C", str(top), "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
-        input=raw, check=True, capture_output=True,
-    )  # fmt: skip
-    return ask(top, "commit-tree", made.stdout.decode().strip(), "-m", "strange")
+    argv = ["git", "-C", str(top), "hash-object", "-t", "tree", "-w", "--literally", "--stdin"]
+    return subprocess.run(argv, input=raw, check=True, capture_output=True).stdout.decode().strip()
 
 
 def test_paths_that_lead_out_are_not_written(home: Path) -> None:
@@ -285,7 +282,7 @@ def test_paths_that_lead_out_are_not_written(home: Path) -> None:
     strange = [
         ("40000", "..", inner), ("120000", "w", link), ("40000", "w", inner), ("100644", ".git", blob), ("100644", "..", blob),
     ]  # fmt: skip
-    commit = committed(top, strange)
+    commit = ask(top, "commit-tree", written(top, strange), "-m", "strange")
     of = found(home, commit, "r.yaml")  # the folder, and no link that has its name
     assert of.same
     from runner.diffing.tree import tree
@@ -318,11 +315,10 @@ def test_a_revision_brings_no_store_and_no_runs(home: Path) -> None:
 
 def test_a_tree_without_end_is_not_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = home.parent
-    empty = ask(top, "hash-object", "-t", "tree", "-w", os.devnull)
+    whole = written(top, [])
     for _ in range(9):  # 20 ** 9 folders, and no file
-        entries = [("40000", f"d{n:02}", empty) for n in range(20)]
-        empty = ask(top, "rev-parse", f"{committed(top, entries)}^{{tree}}")
-    commit = ask(top, "commit-tree", empty, "-m", "bomb")
+        whole = written(top, [("40000", f"d{n:02}", whole) for n in range(20)])
+    commit = ask(top, "commit-tree", whole, "-m", "bomb")
     monkeypatch.setattr(git, "PATIENCE", 0.3)
     with pytest.raises(UsageError, match="takes longer than"):
         found(home, f"{commit}:w/r.yaml", "r.yaml")
@@ -336,5 +332,5 @@ def test_a_tree_of_too_many_files_is_refused(home: Path, monkeypatch: pytest.Mon
 
 def test_more_bytes_than_a_diff_may_take_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(git, "MOST", 100)
-    with pytest.raises(UsageError, match="100 are the most"):
+    with pytest.raises(UsageError, match="more than 100 bytes"):
         found(home, "HEAD", "r.yaml")

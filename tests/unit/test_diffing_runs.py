@@ -170,7 +170,8 @@ def test_a_training_that_was_kept(home: Path) -> None:
     assert anew["train"] == "config.lora_r 16→32" and anew["answers.tuned.few"].startswith(
         "max_new_tokens 128→7"
     )
-    assert {"source.talk", "filter", "model", "rows", "preprocess", "proof"} <= set(of.steps.stay)
+    assert {"source.talk", "filter", "model"} == set(of.steps.stay)  # what is asked must not be trained on
+    assert anew["decontaminate"].startswith("files.against")
     figures = {r.name: r for r in of.forecasts.rows}
     trained = figures["parameters trained"]
     assert trained.a and trained.b == 2 * trained.a and trained.change == trained.a
