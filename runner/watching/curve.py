@@ -39,13 +39,16 @@ class Curve:
         with self._lock, reading.opened(self._workspace, "runs", self._run, "logs", "train.log") as fd:
             while raw := os.pread(fd, PIECE, self._at):
                 end = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
-                if not end and len(raw) < PIECE:
-                    return  # a line that is being written
+                if not end and len(raw) < PIECE:  # what is being written: the newest bar, mostly
+                    self._take(raw, only_bars=True)
+                    return
                 self._take(raw[: end or PIECE])
                 self._at += end or PIECE
 
-    def _take(self, raw: bytes) -> None:
+    def _take(self, raw: bytes, only_bars: bool = False) -> None:
         for found in _SAID.finditer(raw):
+            if found[1] is None and only_bars:
+                return
             if found[1] is None:
                 self._entry({k.decode(): _number(v) for k, v in _PAIR.findall(found[0])})
             elif self._last:  # the bar that is drawn after an entry is the training's, and counts it

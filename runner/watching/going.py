@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.noting import Now, StepNow
+from runner.shown import finite
 from runner.steps import STAGES
 from runner.watching import curve, reading
 from runner.watching.curve import Curve
@@ -23,6 +24,8 @@ SHOWN = 3
 """Answers that are shown of a step, the last ones."""
 LONGEST = 600
 """Characters of each."""
+MEAN = 10
+"""Steps whose mean loss is shown: that of one step jumps."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Going:
     rows: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     answers: list[Answers] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
     log: str = ""
     tail: list[str] = field(default_factory=list)
 
@@ -61,17 +65,18 @@ class Going:
         return out
 
 
-def going(workspace: Path, run: Run) -> Going:
-    """How a run stands."""
-    now = run.now
+def going(workspace: Path, run: Run, log: str = "") -> Going:
+    """How a run stands; with the end of a `log` of its, else of the one of the step that it is at, or failed in."""
+    now, logs = run.now, reading.files(workspace, "runs", run.name, "logs")
+    logs = [name.removesuffix(".log") for name in logs if name.endswith(".log")]
+    failed = now.error.partition(":")[0] if now and run.state == "failed" else ""
+    log = next((x for x in (log, now.at if now else "", failed) if x in logs), "")
+    tail = reading.tail(workspace, "runs", run.name, "logs", f"{log}.log") if log else []
     if now is None:
-        return Going()
+        return Going(logs=logs, log=log, tail=tail)
     last = STAGES.index(now.to)
     steps = [s for s in now.steps if s.state != "to come" or STAGES.index(s.stage) <= last]
     stages = [(stage, [s for s in steps if s.stage == stage]) for stage in STAGES]
-    step = now.at or (now.error.partition(":")[0] if run.state == "failed" else "")
-    log = f"{step}.log" if step and "/" not in step else ""
-    tail = reading.tail(workspace, "runs", run.name, "logs", log) if log else []
     until = time.time() if run.state == "running" else now.ended
     return Going(
         stages=[(stage, some) for stage, some in stages if some],
@@ -84,7 +89,8 @@ def going(workspace: Path, run: Run) -> Going:
         rows=_rows(workspace, now),
         training=_training(workspace, now, run.name),
         answers=list(_answers(workspace, steps)) if run.state != "finished" else [],
-        log=f"runs/{run.name}/logs/{log}" if tail else "",
+        logs=logs,
+        log=log,
         tail=tail,
     )
 
@@ -140,8 +146,13 @@ def _training(workspace: Path, now: Now, run: str) -> dict[str, Any]:
         "total": known.total,
         "left": known.left if now.state == "running" else "",
         "tokens": known.tokens,
-        "loss": steps[-1]["loss"],
+        "loss": _mean([e["loss"] for e in steps[-MEAN:]]),
     }
+
+
+def _mean(losses: list[Any]) -> float | None:
+    known = [x for loss in losses if (x := finite(loss)) is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _answers(workspace: Path, steps: list[StepNow]) -> Any:

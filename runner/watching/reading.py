@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,31 @@ def data(root: Path, *names: str) -> dict[str, Any]:
 
 
 def folders(root: Path, *names: str) -> list[str]:
-    """The folders in the folder `root`/`names`, links aside, by name; none where it is a link, or not there."""
-    path = root.joinpath(*names)
+    """The folders in the folder `root`/`names`, links aside, by name; none where a part is a link, or not there."""
+    return _listed(root, names, stat.S_ISDIR)
+
+
+def files(root: Path, *names: str) -> list[str]:
+    """The files in it, likewise."""
+    return _listed(root, names, stat.S_ISREG)
+
+
+def _listed(root: Path, names: tuple[str, ...], is_kind: Callable[[int], bool]) -> list[str]:
     with suppress(OSError):
-        if not path.is_symlink():
-            with os.scandir(path) as found:
-                return sorted(e.name for e in found if e.is_dir(follow_symlinks=False))
+        at = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in names:
+                below = os.open(name, _FOLDER, dir_fd=at)
+                os.close(at)
+                at = below
+            found = []
+            for name in os.listdir(at):  # noqa: PTH208  (of a descriptor)
+                with suppress(OSError):  # gone meanwhile
+                    if is_kind(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+                        found.append(name)
+            return sorted(found)
+        finally:
+            os.close(at)
     return []
 
 
