@@ -1,7 +1,8 @@
 """What `recipe check` takes, each a process of its own: `python benchmarks/check/bench.py [FOLDER …]`.
 
-Of all shipped recipes, all examples, right and wrong, and the recipes in the folders that are named. CPU seconds, start
-and all, beside those of an interpreter that imports click, yaml and jsonschema, and memory at its largest.
+Of all shipped recipes, all examples, right and wrong, some with thousands of mistakes, and the recipes in the folders
+that are named. CPU seconds, start and all, beside those of an interpreter that imports click, yaml and jsonschema, and
+memory at its largest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +30,21 @@ def measured(cwd: Path, *argv: str) -> tuple[int, float, float]:
     done = subprocess.run([sys.executable, "-c", MEASURE, *argv], check=True, capture_output=True, cwd=cwd)
     code, seconds, mib = json.loads(done.stdout)
     return code, seconds, mib
+
+
+START = "recipe: 1\nname: many\nsources:\n  - jsonl: {files: [data/talk.jsonl]}\n"
+MANY = {
+    "40,000 unknown keys": START + "".join(f"key{i}: 1\n" for i in range(40_000)),
+    "20,000 unknown suites": START
+    + "evaluate:\n  suites:\n"
+    + "".join(f"    - suite{i}\n" for i in range(20_000)),
+    "20,000 weights of no source": START
+    + "mix:\n  weights:\n"
+    + "".join(f"    w{i}: 0\n" for i in range(20_000)),
+    "50,000 numbers for text": START + "adapter:\n  targets:\n" + "    - 1\n" * 50_000,
+    "1,000 sources": "recipe: 1\nname: many\nsources:\n"
+    + "".join(f"  - jsonl: {{files: [data/talk.jsonl]}}\n    name: s{i}\n" for i in range(1000)),
+}
 
 
 def main() -> None:
@@ -51,6 +68,12 @@ def main() -> None:
     print(f"median {statistics.median(seconds):.2f} s, {statistics.median(seconds) / bare:.1f} times that")
     print(f"slowest {slowest[1]:.2f} s, {slowest[1] / bare:.1f} times that: {slowest[3].name}")
     print(f"largest {largest[2]:.0f} MiB: {largest[3].name}")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "many.yaml")
+        for what, text in MANY.items():
+            file.write_text(text)
+            code, took, mib = measured(EXAMPLES, recipe, "check", str(file))
+            print(f"{what}: {took:.2f} s, {mib:.0f} MiB, exit code {code}")
 
 
 if __name__ == "__main__":
