@@ -9,9 +9,10 @@ from runner import library, paths
 from runner.errors import NeedsTrust, RecipeError
 from runner.load import load_suite, suite_names
 from runner.registry import Kind, plugins
-from runner.schema import recipe_schema
+from runner.schema import recipe_schema, suite_schema
 from runner.store import Store
 from runner.store.garbage import use
+from runner.wording import size_of
 from runner.workspace import Workspace
 
 PLUGINS: dict[str, Kind] = {"sources": "source", "filters": "filter", "judges": "judge"}
@@ -45,10 +46,9 @@ def _plugin(kind: str, name: str) -> dict[str, Any]:
     plugin = plugins(PLUGINS[kind])[name]
     about = plugin.doc.split("\n\n")[0].replace("\n", " ")
     row: dict[str, Any] = {"name": name, "about": about, "version": plugin.version}
-    if kind != "judges":
-        row["options"] = recipe_schema()["properties"][kind]["items"]["properties"][name].get(
-            "properties", {}
-        )
+    judges = suite_schema()["properties"]["judge"] if kind == "judges" else {}
+    named = judges or recipe_schema()["properties"][kind]["items"]
+    row["options"] = named["properties"][name].get("properties", {})
     return row
 
 
@@ -62,7 +62,7 @@ def _model(path: Path) -> dict[str, Any]:
 
 def _held(name: str, held: tuple[int, int]) -> dict[str, Any]:
     count, size = held
-    return {"name": name, "about": f"{count:,}, {size / 2**20:,.1f} MiB", "count": count, "bytes": size}
+    return {"name": name, "about": f"{count:,}, {size_of(size)}", "count": count, "bytes": size}
 
 
 def _run(folder: Path) -> dict[str, Any]:

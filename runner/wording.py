@@ -305,3 +305,14 @@ def causes(found: list[Problem]) -> list[Problem]:
         return nothing or bool(missing and f"{p.where}.{missing[1]}".lstrip(".") in meant)
 
     return [p for p in found if not follows(p)]
+
+
+def size_of(size: float) -> str:
+    """Bytes, for people: 512 bytes, 1.5 KiB, 12.0 MiB."""
+    if size < 1024:
+        return f"{size:,.0f} byte{'' if size == 1 else 's'}"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:,.1f} {unit}"
+    return f"{size / 1024:,.1f} TiB"

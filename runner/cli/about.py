@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from runner import errors
+from runner.cli import completing
 from runner.cli.common import TRUST, command, emit, settings_of
 from runner.errors import safe
 
@@ -15,17 +16,30 @@ KINDS = ["sources", "filters", "judges", "suites", "models", "runs", "store"]
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
+@click.argument("name", required=False, shell_complete=completing.of_kind)
+@click.option("--full", is_flag=True, help="Each with all that can be said of it: options, limits, defaults.")
 @command
-def list_(kind: str, workspace: Path, as_json: bool) -> None:
-    """List sources, filters, judges, suites, models or runs; or what the store holds, in bytes on the disk."""
+def list_(kind: str, name: str | None, full: bool, workspace: Path, as_json: bool) -> None:
+    """List sources, filters, judges, suites, models or runs; or what the store holds, in bytes on the disk.
+
+    With a NAME, all that can be said of that one: its options with limits, defaults, meaning and an example.
+    """
+    from runner import listing
     from runner.catalogue import catalogue
 
-    rows = catalogue(kind, workspace)
+    if name is not None:
+        rows = [listing.described(kind, name, workspace)]
+    else:
+        rows = listing.everything(kind, workspace) if full or as_json else catalogue(kind, workspace)
     if as_json:
         emit({kind: rows})
-        return
-    for row in rows:
-        click.echo(safe(f"{row['name']:<24}  {row['about']}".rstrip()))
+    elif name is not None or full:
+        for n, row in enumerate(rows):
+            click.echo(safe("\n".join([*([""] if n else []), *listing.text(kind, row)])))
+    else:
+        width = max([24, *(len(row["name"]) for row in rows)])
+        for row in rows:
+            click.echo(safe(f"{row['name']:<{width}}  {row['about']}".rstrip()))
 
 
 @click.command()
@@ -79,3 +93,21 @@ def schema(name: str, write: bool, workspace: Path, as_json: bool) -> None:
         known = [k.removesuffix(".schema.json") for k in schemas]
         raise errors.UsageError(f"no schema {name!r}{nearest(name, known)}")
     click.echo(text(schemas[file]), nl=False)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(completing.SHELLS))
+@command
+def completion(shell: str, workspace: Path, as_json: bool) -> None:
+    """Print what a shell has to run so that Tab completes verbs, options, runs, suites, models and recipes.
+
+    \b
+    bash  put  eval "$(recipe completion bash)"  into ~/.bashrc
+    zsh   put  eval "$(recipe completion zsh)"  into ~/.zshrc, after compinit
+    fish  recipe completion fish > ~/.config/fish/completions/recipe.fish
+    """
+    said, how = completing.script(_all_verbs(), shell)
+    if as_json:
+        emit({"ok": True, "exit": errors.OK, "shell": shell, "script": said, "how": how})
+    else:
+        click.echo(said)

@@ -11,6 +11,7 @@ from runner.doctor.findings import Finding
 from runner.errors import NeedsTrust
 from runner.store import Store
 from runner.store.garbage import use
+from runner.wording import size_of
 
 
 def store(workspace: Path) -> Iterator[Finding]:
@@ -51,17 +52,6 @@ def store(workspace: Path) -> Iterator[Finding]:
 
 def _lock(path: Path) -> str:
     return path.name.partition(".")[0]
-
-
-def size_of(size: float) -> str:
-    """Bytes, for people: 512 bytes, 1.5 KiB, 12.0 MiB."""
-    if size < 1024:
-        return f"{size:,.0f} bytes"
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:,.1f} {unit}"
-    return f"{size / 1024:,.1f} TiB"
 
 
 def tokens(environ: Mapping[str, str] | None = None) -> Iterator[Finding]:

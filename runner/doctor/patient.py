@@ -8,7 +8,6 @@ from pathlib import Path
 
 from runner import hardware, hubcache, library
 from runner.doctor import hosts, needs
-from runner.doctor.around import size_of
 from runner.doctor.findings import Finding
 from runner.errors import NeedsTrust, RecipeError, UsageError
 from runner.forecast import forecast
@@ -17,6 +16,7 @@ from runner.modelchecks import EMBEDDED
 from runner.plan import plan
 from runner.settings import Settings
 from runner.unset import of_recipe
+from runner.wording import size_of
 from runner.workspace import Workspace
 
 
