@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runner.api import common as common
     from runner.api import comparisons as comparisons
+    from runner.api import differing as differing
     from runner.api import evaluating as evaluating
     from runner.api import locks as locks
     from runner.api import plans as plans
@@ -47,7 +48,7 @@ _WHERE = {
     "runs": ("Data", "Difference", "Estimate", "Gate", "Run", "open_run"),
 }
 _ROOMS = (
-    "common", "evaluating", "locks", "results", "rows", "serving", "shelf", "signing", "stores",
+    "common", "differing", "evaluating", "locks", "results", "rows", "serving", "shelf", "signing", "stores",
     "talking", *_WHERE,
 )  # fmt: skip
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}

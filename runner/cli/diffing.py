@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
-from runner.cli.common import ALLOW, PROFILE, TRUST, command, emit, settings_of
+from runner.api import differing
+from runner.cli.common import ALLOW, PROFILE, TRUST, command, emit
 from runner.cli.telling import covered
 from runner.errors import safe
 
@@ -43,7 +44,7 @@ def diff(
     exit_code: bool,
     gpu: str | None,
     allow: tuple[str, ...],
-    trust: tuple[str, ...],
+    trust: tuple[Any, ...],
     profile: Any,
     workspace: Path,
     as_json: bool,
@@ -54,29 +55,22 @@ def diff(
     or runs/NAME), or a pack (a file, a folder, oci://…). A file alone is compared with git's HEAD, where that has it,
     else with its last run.
     """
-    from runner.diffing import diff as compare
-    from runner.diffing.asdata import data
-    from runner.diffing.text import lines
-    from runner.workspace import Workspace
-
-    if not workspace.is_dir():
-        raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
-    place = Workspace(workspace.resolve(), frozenset(trust))
-    found = compare(
+    found = differing.diff(
         first,
         second,
-        place,
-        settings=settings_of(allow),
+        workspace=workspace,
+        trust=trust,
+        allow=allow,
         profile=profile,
         gpu=gpu,
         tell=lambda said: click.echo(said, err=True),
     )
     code = DIFFERS if exit_code and not found.same else errors.OK
     if as_json:
-        emit(data(found))
+        emit(differing.data(found))
         return code
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for line in lines(found):
+    for line in differing.lines(found):
         click.echo(_styled(line, coloured))
     return code
 

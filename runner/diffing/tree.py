@@ -124,7 +124,16 @@ def tree(repository: Repository, commit: str, theirs: Workspace) -> Iterator[Tre
         if store.is_dir():
             (root / ".mirepoix").symlink_to(store.resolve())
         allowed = theirs.allowed | {theirs.root.resolve()}
-        place = Tree(root, theirs.trust, allowed, top, repository.prefix, entries, theirs, blobs=blobs)
+        place = Tree(
+            root,
+            theirs.trust,
+            allowed,
+            top=top,
+            prefix=repository.prefix,
+            entries=entries,
+            theirs=theirs,
+            blobs=blobs,
+        )
         for pattern in _LISTED:
             place._bring_matching(pattern)
         yield place
