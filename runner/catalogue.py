@@ -15,6 +15,7 @@ from runner.store.garbage import use
 from runner.wording import size_of
 from runner.workspace import Workspace
 
+NO_REPORT = "no report yet"
 PLUGINS: dict[str, Kind] = {"sources": "source", "filters": "filter", "judges": "judge"}
 
 
@@ -69,5 +70,5 @@ def _run(folder: Path) -> dict[str, Any]:
     try:
         about = paths.read_json(folder / "report.json")["exit"]
     except (OSError, ValueError, KeyError, TypeError):
-        about = "no report yet"
+        about = NO_REPORT
     return {"name": folder.name, "about": about}

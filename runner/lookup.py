@@ -116,7 +116,7 @@ class Lookup:
         if rows:
             return msgspec.convert(rows[0], Fate)
         known = [fate.id for _, fate in zip(range(100_000), self.fates(), strict=False)]
-        raise UsageError(f"no row {id!r} in {self.name!r}{nearest(id, known)}")
+        raise UsageError(f"no row {id!r} in {self.name!r}{nearest(id, known) or _like(id, known)}")
 
     def number(self, fate: Fate) -> int | None:
         """The row's number on the shelf; None if it never became a record."""
@@ -270,3 +270,12 @@ def latest(workspace: Path) -> Path:
     if not found:
         raise UsageError("nothing has been run here yet; name a recipe")
     return max(found, key=lambda p: (p.stat().st_mtime_ns, p.parent.name))
+
+
+def _like(id: str, known: list[str]) -> str:
+    """An id that has the wrong one in it, or its number; else what ids of this run look like."""
+    number = id.rpartition("/")[2].lstrip("0")
+    for found in known:
+        if id in found or (number and found.rpartition("/")[2].lstrip("0") == number):
+            return f" (did you mean {found}?)"
+    return f" (its ids are like {known[0]})" if known else ""

@@ -8,6 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import click
 
@@ -36,7 +37,24 @@ from runner.cli import (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Verbs(click.Group):
+    """The verbs. With --json, what is wrong with the command line itself is told as JSON, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["mirepoix.json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as e:
+            if not ctx.meta["mirepoix.json"]:
+                raise
+            common.emit({"ok": False, "exit": e.exit_code, "errors": [{"what": e.format_message()}]})
+            ctx.exit(e.exit_code)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mirepoix", prog_name="recipe")
 def main() -> None:
     """One YAML recipe: from text sources to a fine-tuned, judged adapter."""

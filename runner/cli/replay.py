@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from runner import api, errors
-from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, emit, shown
+from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, described, emit, shown
 from runner.errors import safe
 
 DIFFERS = 1
@@ -34,7 +34,12 @@ def lock(recipe: Path, check: bool, trust: Any, profile: Any, workspace: Path, a
             return errors.OK
         code = errors.RecipeError.exit_code if held.drift else errors.OK
         drift = [msgspec.to_builtins(d) for d in held.drift]
-        emit({"ok": not code, "exit": code, "lock": str(held.path), "drift": drift})
+        wrong = []
+        try:
+            held.raise_()
+        except errors.RecipeError as e:  # what a run would say
+            wrong = described(e)
+        emit({"ok": not code, "exit": code, "errors": wrong, "lock": str(held.path), "drift": drift})
         return code
     done = api.locks.lock(recipe, profile=profile, workspace=workspace, trust=trust)
     if as_json:

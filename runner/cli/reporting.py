@@ -58,11 +58,15 @@ def _say(run_name: str, workspace: Path, as_json: bool) -> int:
 
 
 def _no_run(name: str, workspace: Path) -> errors.UsageError:
-    from runner.catalogue import catalogue
+    from runner.catalogue import NO_REPORT, catalogue
     from runner.wording import nearest
 
-    known = [r["name"] for r in catalogue("runs", workspace)]
-    return errors.UsageError(f"no report of a run {name!r}{nearest(name, known)}")
+    known = {r["name"]: r["about"] for r in catalogue("runs", workspace)}
+    if name in known:
+        what = f"the run {name!r} has no report yet: it was not run to its end"
+        return errors.UsageError(f"{what}; recipe run, with its recipe, goes on with it")
+    reported = [run for run, about in known.items() if about != NO_REPORT]
+    return errors.UsageError(f"no report of a run {name!r}{nearest(name, reported or known)}")
 
 
 def _serve(run_name: str | None, port: int, workspace: Path, as_json: bool) -> int:
