@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from runner import api, errors
-from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, described, emit, shown
+from runner.cli.common import ALLOW, PROFILE, RECIPE, TRUST, command, emit, shown
+from runner.cli.telling import described
 from runner.errors import safe
 
 DIFFERS = 1
