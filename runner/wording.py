@@ -160,6 +160,7 @@ def _sentence(error: ValidationError) -> str:
         case "enum":
             one = value[0] if isinstance(value, list) and len(value) == 1 else value
             near = nearest(one, map(str, is_)) if isinstance(one, str) and len(is_) > 1 else ""
+            near = near if "did you mean" in near else ""  # what there is has been said
             return f"must be one of {', '.join(map(str, is_))}, not {show(value)}{near}"
         case "const":
             quotes = f"; leave out the quotes (did you mean {is_}?)" if value == str(is_) else ""
@@ -220,13 +221,13 @@ def _misspelt(instance: Mapping[str, Any], known: Mapping[str, Any]) -> set[str 
 
 
 def _any_of(value: Any, named: list[str], types: list[str], options: list[Any]) -> str:
-    hint = nearest(value, named) if isinstance(value, str) and named else ""
-    for schema in options if not hint.startswith(" (did") else ():
-        if "did you mean" in (better := meant(value, [schema.get("type", "object")], schema)):
-            hint = better
-            break
+    near = nearest(value, named) if isinstance(value, str) and named else ""
+    hints = [near] if "did you mean" in near else []
+    for schema in options if not hints else ():
+        kinds = schema.get("type", "object")
+        hints.append(meant(value, kinds if isinstance(kinds, list) else [kinds], schema))
     words = [w for t in types for w in (("true", "false") if t == "boolean" else _types(t))]
-    return _must_be([*named, *words], value, hint if "did you mean" in hint else "")
+    return _must_be([*named, *words], value, next(filter(None, hints), ""))
 
 
 def _branches(error: ValidationError) -> Iterator[ValidationError]:

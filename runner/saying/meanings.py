@@ -20,9 +20,12 @@ def meant(value: Any, types: list[str], schema: Any, scalar: Callable[[str], Any
     if "array" in types and isinstance(value, dict):
         return "; begin each item with `- `"
     if "object" in types and isinstance(value, list):
-        return "; leave out the `- `" if len(value) == 1 or all(isinstance(v, dict) for v in value) else ""
+        return "; leave out the `- `" if value and all(isinstance(v, dict) for v in value) else ""
     if "object" in types and value is not None:
         known = sorted(schema.get("properties", {})) if isinstance(schema, dict) else []
+        if text and re.fullmatch(r"[\w./*-]{1,40}", text) and len(needed := schema.get("required", [])) == 1:
+            listed = f"[{text}]" if schema["properties"][needed[0]].get("type") == "array" else text
+            return f" (did you mean {{{needed[0]}: {listed}}}?)"
         return f" (its keys: {', '.join(known)})" if 0 < len(known) <= 12 else ""
     found = next(_values(value, text, types, scalar), None)
     if not found or len(found) > _SHORT or set("()\n") & set(found):
