@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def render(report: dict[str, Any]) -> str:
     return environment().get_template("page.html.j2").render(view(shown.clean(report))) + "\n"
 
 
+@cache
 def environment(*folders: Path) -> Environment:
     """What renders templates of ours: this folder's and those of `folders`; all text is escaped.
 

@@ -25,8 +25,10 @@ def view(report: dict[str, Any]) -> dict[str, Any]:
     found = report.get("suites") or []
     arms = _arms(found)
     suites, room, left = [], samples.ROOM, METRICS
-    for one in found:
-        suite = _suite(one, arms, room, left)
+    for n, one in enumerate(found):
+        suite = _suite(
+            one, arms, room // (len(found) - n), left
+        )  # what one does not need is there for the next
         room, left = room - suite["taken"], left - len(suite["metrics"])
         suites.append(suite)
     metrics = {m["metric"]: m for suite in suites for m in suite["metrics"]}
@@ -38,8 +40,9 @@ def view(report: dict[str, Any]) -> dict[str, Any]:
         if metric:
             metric["gates"].append(verdict.mark(gate))
         shown_gates.append(verdict.gate(gate, metric.get("unit", "") if metric else ""))
-    for metric in metrics.values():
-        metric["domain"] = _domain(metric)
+    for suite in suites:
+        for metric in suite["metrics"]:
+            metric["domain"] = _domain(metric)
     keys = [k for k in report.get("keys") or [] if isinstance(k, dict)]
     recipe = str(report.get("recipe_yaml") or "")
     return {

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import shown
-from runner.page import charts, render
+from runner.page import charts, judged, pairs, render
+from runner.page.river import levels, river
 
 VOID = {"meta", "link", "wbr", "br", "hr", "img", "input"}
 
@@ -123,7 +124,7 @@ def full(text: str = "hello") -> dict[str, Any]:
             {
                 "name": text,
                 "description": text,
-                "facts": {text: 0.95},
+                "facts": {text: 0.95, "classifier.accuracy": 0.98},
                 "metrics": [metric("tool_use.right_call"), metric(text, "nats", "lower")],
                 "samples": [sample(text), sample(text)],
             }
@@ -147,7 +148,60 @@ def full(text: str = "hello") -> dict[str, Any]:
         ],
         "adapter_proof": {"max_logit_difference": 3.2, "modules": 210},
         "versions": {text: text},
+        "flow": {
+            "steps": ["source", "filter", "mix"],
+            "sources": [{"source": text, "rows": 100, "records": 100, "tokens": 11000, "exact": False}],
+            "lost": [
+                {
+                    "step": "filter",
+                    "source": text,
+                    "by": text,
+                    "reason": text,
+                    "rows": 28,
+                    "tokens": 3000,
+                    "exact": False,
+                }
+            ],
+            "used": [
+                {"fate": "trained", "source": text, "rows": 70, "records": 80, "tokens": 7900},
+                {"fate": "validation", "source": text, "rows": 2, "records": 2, "tokens": 100},
+            ],
+        },
+        "duplicates": {
+            "exact": 1,
+            "near": 2,
+            "threshold": 0.8,
+            "pairs": [{"kind": "near", "similarity": 0.8, "kept": text_row(text), "dropped": text_row(text)}],
+        },
+        "contamination": {
+            "dropped": 1,
+            "ngram": 8,
+            "texts": 1,
+            "of": [{"of": text, "rows": 1}],
+            "rows": [text_row(text) | {"of": text}],
+        },
+        "forecast": {
+            "steps": {"foretold": 41, "taken": 40, "exact": True},
+            "memory": {"foretold": 2e9, "taken": None},
+        },
+        "base": {
+            "name": text,
+            "license": text,
+            "revision": text,
+            "package": text,
+            "files": [{"name": text, "sha256": text}],
+        },
+        "rights": {
+            "used": [{"license": text, "source": text, "attribution": text, "rows": 72}],
+            "more": 0,
+            "terms": [text],
+        },
+        "keys": [{"key": text, "value": text, "file": text}],
     }
+
+
+def text_row(text: str) -> dict[str, Any]:
+    return {"id": text, "source": text, "text": text, "cut": False}
 
 
 HOSTILE = [
@@ -243,7 +297,7 @@ def test_any_part_may_be_missing(key: str, empty: Any) -> None:
 def test_next_to_nothing() -> None:
     assert "nothing was judged" in read({"report": 1, "name": "x"}).text
     found = read({**full(), "training": None, "proof": None, "suites": [], "gates": [],
-                  "adapter_proof": None, "exit": "no gates"})  # fmt: skip
+                  "adapter_proof": None, "exit": "no gates", "forecast": None})  # fmt: skip
     assert "The data is ready; nothing was judged." in found.text
     assert "Training" not in found.text and "Samples" not in found.text
 
@@ -378,7 +432,103 @@ def test_every_sample_is_there_however_many() -> None:
     found = read(report)
     assert all(f"number-{i:03d};" in found.text for i in range(60))
     assert "50 more samples" in found.text
-    assert sum("open" in attrs for tag, attrs in found.tags if tag == "details") == 1
+    assert sum("open" in attrs for tag, attrs in found.tags if attrs.get("class") == "sample") == 1
+
+
+def test_a_page_keeps_light_whatever_the_report_holds() -> None:
+    """Of a run with long answers to many hundreds of prompts: best and worst are there, the rest is counted."""
+    report, long = full(), "A long answer. " * 2000
+    suite = report["suites"][0]
+    suite["samples"] = [sample(f"prompt-{i:04d};") for i in range(600)]
+    for one in suite["samples"]:
+        one["answers"] = {"base": long, "tuned": long}
+    suite["best"], suite["worst"] = ["prompt-0599;"], ["prompt-0598;"]
+    suite["metrics"] *= 500
+    report["suites"].append({**suite, "name": "another"})
+    report["flow"]["lost"] *= 300
+    report["rows"]["by_reason"] *= 3000
+    report["keys"] *= 3000
+    report["recipe_yaml"] = "key: value\n" * 100_000
+    report["training"]["steps"] = [
+        {"step": i, "loss": 1 + i % 7, "learning_rate": 1e-3} for i in range(10_000)
+    ]
+    html = render(report)
+    assert len(html.encode()) < 2_000_000
+    text = re.sub(r"\s+", " ", Reader(html).text)
+    assert "prompt-0599;" in text and "prompt-0598;" in text and "26,000 characters more" in text
+    left_out = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) more samples are left out", text)]
+    assert sum(left_out) + html.count('class="sample"') == 1200
+    assert "more metrics stand in report.json" in text and "2,500 more stand in report.json" in text
+
+
+def test_pairs_mark_what_only_one_text_has() -> None:
+    left, right = pairs.marked("the old pier lies by the river", "the new pier lies by the wide river")
+    assert "".join(p.text for p in left) == "the old pier lies by the river"
+    assert "".join(p.text for p in right) == "the new pier lies by the wide river"
+    assert [p.text for p in left if p.own] == ["old"]
+    assert [p.text.strip() for p in right if p.own] == ["new", "wide"]
+    assert pairs.marked("same", "same") == ([(False, "same")], [(False, "same")])
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_marked_texts_stay_whole(one: str, other: str) -> None:
+    left, right = pairs.marked(one, other)
+    assert ("".join(p.text for p in left), "".join(p.text for p in right)) == (one, other)
+
+
+def test_the_river_is_as_wide_as_its_rows() -> None:
+    lines = levels(full()["flow"])
+    assert [(x.name, sum(x.kept), sum(x.ended)) for x in lines] == [
+        ("source", 100, 0),
+        ("filter", 72, 28),
+        ("split", 70, 2),
+    ]
+    drawn = river(full()["flow"])
+    wide = [float(w) for w in re.findall(r'<rect class="s1" x="[\d.]+" y="\d+" width="([\d.]+)"', drawn)]
+    assert wide[1] / wide[0] == pytest.approx(0.72, abs=0.01) and wide[2] / wide[0] == pytest.approx(
+        0.70, abs=0.01
+    )
+    assert river({"sources": [], "lost": [], "used": []}) == ""
+    assert "100 rows read" in drawn and "72 left" in drawn and "70 trained on, 7,900 tokens" in drawn
+
+
+def test_the_limit_is_drawn_in_its_place() -> None:
+    drawn = charts.histogram([0, 10, 20], [1, 2, 3], x="", y="", label="", limit=15, name="limit 15")
+    assert 'class="limit" x1="50.00%"' in drawn and "limit 15<" in drawn
+    beyond = charts.histogram([0, 10, 20], [1, 2, 3], x="", y="", label="", limit=99, name="limit 99")
+    assert 'class="limit" x1="100.00%"' in beyond and "limit 99 →" in beyond
+
+
+def test_what_a_tool_judge_saw_is_counted() -> None:
+    def scored(**scores: float) -> dict[str, Any]:
+        return {"scores": {name: {"base": 0.0, "tuned": value} for name, value in scores.items()}}
+
+    samples = [
+        scored(valid_call=1, right_call=1),
+        scored(valid_call=1, right_call=0),
+        scored(valid_call=0, right_call=0),
+    ]
+    samples += [scored(no_call=1), scored(no_call=0), scored(no_call=0)]
+    wanted, none = judged.confusion({"samples": samples}, ["base", "tuned"])
+    assert wanted["rows"][1]["counts"] == {"right": 1, "other": 1, "none": 1}
+    assert wanted["rows"][0]["counts"] == {"right": 0, "other": 0, "none": 3}
+    assert none["rows"][1] == {"arm": "tuned", "counts": {"words": 1, "called": 2}, "n": 3}
+
+
+def test_forecast_and_fact() -> None:
+    text = read(full()).text
+    assert "Steps4140+2.5%" in text and "Memory at its peak2.0 GBnot measured–" in text
+
+
+def test_what_to_do_next() -> None:
+    report = full()
+    assert "recipe chat hello" in read(report).text
+    report["gates"] = [{**report["gates"][0], "verdict": "fail"}, unsure()]
+    text = read(report).text
+    assert "Read what went wrong: the prompts that went worst stand first." in text
+    assert "tool_use.right_call is not decided: about 1,234 prompts would tell." in text
+    data = read({"report": 1, "name": "x", "rows": {"in": 1}})
+    assert "give the recipe a model" in data.text and "recipe chat" not in data.text
 
 
 def test_odd_numbers() -> None:
