@@ -29,10 +29,7 @@ READING = 600.0
 """Seconds that the bytes of files may take."""
 MOST = 4 << 30
 """Bytes that are taken out of a revision, in all."""
-_OFF = (
-    "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.attributesFile=/dev/null", "protocol.allow=never",
-    "safe.bareRepository=explicit",
-)  # fmt: skip
+_OFF = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "safe.bareRepository=explicit")
 _LONGEST = 1 << 16  # bytes of a path
 _KEPT = ("HOME", "PATH", "XDG_CONFIG_HOME", "TMPDIR", "LANG", "LC_ALL", "SYSTEMROOT")
 """What git gets of our environment: none of GIT_*, which may name programs and other repositories."""
@@ -56,8 +53,6 @@ def environment() -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
         "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_ATTR_NOSYSTEM": "1",
         "LC_ALL": "C",
     }
 

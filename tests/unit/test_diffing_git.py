@@ -253,6 +253,23 @@ def test_a_bare_repository_inside_is_not_believed(home: Path, hostile: Path) -> 
         found(inner, "HEAD:w/r.yaml", str(home / "r.yaml"))
 
 
+def test_bytes_are_those_that_were_committed(home: Path) -> None:
+    """A repository may say that other bytes stand in for those of an id."""
+    old = ask(home, "rev-parse", "HEAD:w/parts/base.yaml")
+    put(home, **{"other": "filters:\n  - words: {min: 9}\n"})
+    ask(home, "replace", old, ask(home, "hash-object", "-w", "other"))
+    assert "min: 9" in ask(home, "show", "HEAD:w/parts/base.yaml")
+    assert found(home, "HEAD", "r.yaml").same
+
+
+def test_the_configuration_of_the_machine_is_not_read(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "system").write_text("[alias]\n\tx = status\n")
+    where = {"GIT_CONFIG_SYSTEM": str(tmp_path / "system")}
+    argv = git.argv(home, "config", "--list")
+    done = subprocess.run(argv, env=git.environment() | where, check=True, capture_output=True, text=True)
+    assert "core.hookspath=/dev/null" in done.stdout and "alias.x" not in done.stdout
+
+
 def test_our_own_environment_names_no_other_repository(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

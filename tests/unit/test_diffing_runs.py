@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from test_startup import ASK, HEAVY
 
 from runner import cli, locking
 from runner.diffing import Diff, diff
+from runner.diffing.text import Piece
+from runner.errors import NeedsTrust, RecipeError
 from runner.load import load_recipe
 from runner.plan import plan
-from runner.store import Store
+from runner.store import Store, file_digest
 from runner.workspace import Workspace
 from runner.yaml12 import dump
 
@@ -224,3 +231,65 @@ def test_what_a_recipe_says_steers_no_terminal(home: Path) -> None:
         and "red" in said
         and not any(line.startswith("next") for line in said.splitlines())
     )
+
+
+@pytest.mark.parametrize("out", ["r.oci.tar", "folder"])
+def test_a_pack(home: Path, out: str) -> None:
+    assert recipe("pack", "r.yaml", "--out", out).exit_code == 0
+    assert found(home, out, "r.yaml").same
+    (home / "talk.jsonl").write_text("".join(map(row, range(2, 12))))
+    (home / "r.yaml").write_text(RECIPE + "seed: 3\n")
+    of = found(home, out, "r.yaml")
+    assert (of.a.label, of.a.kind) == (f"pack {out}", "pack") and of.a.notes[0].startswith(
+        f"pack {out} is sha256:"
+    )
+    assert [(c.key, c.set_by) for c in of.changes] == [("seed", ("default", "r.yaml:9"))]
+    assert [(f.name, f.added, f.removed) for f in of.files] == [("talk.jsonl", 0, 2)]
+    back = found(home, "r.yaml", out)
+    assert [s.step for s in back.steps.anew if s.made] == ["source.talk", "filter", "mix", "split", "report"]
+    assert recipe("diff", out).exit_code == 2
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, left_out: dict[str, str]) -> None:
+    """A pack that lies in a folder, whatever our own packing would say of it."""
+    folder.mkdir()
+    (folder / "p.yaml").write_text(text)
+    config = SimpleNamespace(name="p", recipe="p.yaml", left_out=left_out)
+    pack = SimpleNamespace(folder=folder, config=config, contents=SimpleNamespace(digest="0" * 64))
+    monkeypatch.setattr("runner.packs.pulling.opened", lambda ref, settings: nullcontext(pack))
+
+
+def test_a_pack_reads_its_own_files_whatever_is_trusted(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, tmp_path / "scratch", RECIPE.replace("talk.jsonl", str(home / "talk.jsonl")), {})
+    with pytest.raises(NeedsTrust, match="lies outside") as caught:
+        diff("oci://x.example/p", "r.yaml", Workspace(home, frozenset({"paths"})))
+    assert str(tmp_path / "scratch") not in str(caught.value) and "p:p.yaml:4" in str(caught.value)
+
+
+def test_what_was_too_large_for_a_pack_is_taken_from_here_if_it_is_the_same(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, tmp_path / "a", RECIPE, {"talk.jsonl": file_digest(home / "talk.jsonl")})
+    of = found(home, "oci://x.example/p", "r.yaml")
+    assert of.same and "too large to go along: talk.jsonl" in of.a.notes
+    pretend(monkeypatch, tmp_path / "b", RECIPE, {"talk.jsonl": "0" * 64})
+    with pytest.raises(RecipeError, match=r"no file '?talk\.jsonl"):
+        found(home, "oci://x.example/p", "r.yaml")
+
+
+def test_no_heavy_library_is_imported(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, "diff", "r.yaml", "s.yaml"], capture_output=True, text=True, check=True
+    )
+    assert "words.min" in done.stdout
+    assert not set(json.loads(done.stderr.splitlines()[-1])) & HEAVY
+
+
+def test_colours_are_for_terminals(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runner.cli import diffing
+
+    line = (Piece("  + x\x1b[2J", "added"), Piece(" y"))
+    assert diffing._styled(line, True) == "\x1b[32m  + x\\x1b[2J\x1b[0m y"
+    assert diffing._styled(line, False) == "  + x\\x1b[2J y"
