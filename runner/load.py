@@ -12,13 +12,16 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from runner import axolotlkeys, checks, library, suitechecks, wording
 from runner import recipe as r
+from runner import settings as user_settings
 from runner.errors import NeedsTrust, Problem, RecipeError, UsageError
+from runner.oci.reference import SCHEME
+from runner.oci.reference import parse as reference
 from runner.registry import Kind, Plugin, plugins
 from runner.schema import Schema, recipe_schema, suite_schema
 from runner.suite import Suite, SuiteCommon
@@ -67,9 +70,10 @@ def _shown(path: Path) -> str:
     return full.relative_to(cwd).as_posix() if full.is_relative_to(cwd) else str(path)
 
 
-def read(path: Path) -> Yaml:
-    """One YAML file as it stands. Raises UsageError where it cannot be read, RecipeError where it is no YAML."""
-    shown = _shown(path)
+def read(path: Path, shown: str | None = None) -> Yaml:
+    """One YAML file as it stands, called `shown` where it is told of. Raises UsageError where it cannot be read,
+    RecipeError where it is no YAML."""
+    shown = shown or _shown(path)
     try:
         # Without waiting: a pipe that nobody writes to would be waited for for ever.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -125,8 +129,11 @@ def _parent(path: Path, name: str, workspace: Workspace) -> Path | None:
     return shipped if shipped and shipped.is_file() else None
 
 
-def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()) -> Yaml:
-    doc = read(path)
+def _with_parents(
+    path: Path, workspace: Workspace, below: tuple[Path, ...] = (), pack: tuple[Path, str] | None = None
+) -> Yaml:
+    """`pack`: the folder of the pack that the file is of, and how that is called; then `workspace` is that folder."""
+    doc = read(path, f"{pack[1]}/{path.relative_to(pack[0]).as_posix()}" if pack else None)
     if not isinstance(doc.data, dict):
         if doc.data is None:
             raise RecipeError([Problem(doc.file, 1, 1, "", "the file is empty")])
@@ -134,9 +141,16 @@ def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()
     name = doc.data.get("extends")
     if not isinstance(name, str) or not name:
         return doc
+    if name.startswith(SCHEME):
+        if len(below) > 20:
+            raise RecipeError([doc.problem(("extends",), "the chain of recipes has no end", at_value=True)])
+        return _onto(_of_pack(doc, name, workspace, (*below, path.resolve())), doc)
     try:
         parent = _parent(path, name, workspace)
     except NeedsTrust as e:
+        if pack:  # nobody can allow that of it
+            what = f"{wording.show(name)} lies outside the pack"
+            raise RecipeError([doc.problem(("extends",), what, at_value=True)]) from None
         raise NeedsTrust([doc.problem(("extends",), str(e), at_value=True)]) from None
     if parent is None:
         known = [p.relative_to(library.shelf("recipes")) for p in library.shelf("recipes").rglob("*.yaml")]
@@ -145,10 +159,42 @@ def _with_parents(path: Path, workspace: Workspace, below: tuple[Path, ...] = ()
         raise RecipeError([doc.problem(("extends",), what, at_value=True)])
     if parent in (*below, path.resolve()) or len(below) > 20:
         raise RecipeError([doc.problem(("extends",), f"{name!r} leads back to itself", at_value=True)])
-    base = _with_parents(parent, workspace, (*below, path.resolve()))
+    of = pack if pack and parent.is_relative_to(pack[0]) else None
+    return _onto(_with_parents(parent, workspace, (*below, path.resolve()), of), doc)
+
+
+def _onto(base: Yaml, doc: Yaml) -> Yaml:
     _merge(base, doc)
     base.file = doc.file
     return base
+
+
+def _of_pack(doc: Yaml, name: str, workspace: Workspace, below: tuple[Path, ...]) -> Yaml:
+    """What a pinned pack says, from the workspace's store: nobody is asked for it here."""
+
+    def refuse(what: str) -> NoReturn:
+        raise RecipeError([doc.problem(("extends",), what, at_value=True)])
+
+    from runner.oci import kept
+
+    ref, home = reference(name), workspace.store or workspace.root
+    if ref is None:
+        refuse(f"{wording.show(name)} is no reference to a pack; write oci://HOST/NAME@sha256:…")
+    if not ref.digest:
+        known = kept.called(home, str(ref))
+        hint = f" (did you mean {ref.at(known)}?)" if known else f"; `recipe pull {ref}` says its digest"
+        refuse(f"a tag may come to mean another pack, so only a digest is extended: {ref.at('…')}{hint}")
+    found = kept.find(home, ref.digest)
+    there = "" if home.resolve() == Path.cwd() else f" --workspace {_shown(home)}"
+    bring = f"bring it: recipe pull {ref.at(ref.digest)} --keep{there}"
+    if found is None:
+        refuse(f"this pack is not here yet; {bring}")
+    if kept.unfit(found, user_settings.load()):
+        refuse(f"no key of your setting pack_keys was found to have signed this pack; {bring}")
+    folder = found.folder.resolve()
+    inside = Workspace(folder, store=home)
+    called = f"{SCHEME}{ref.host}/{ref.name}@sha256:{ref.digest[:12]}…"
+    return _with_parents(found.recipe.resolve(), inside, below, (folder, called))
 
 
 def chain(path: Path, workspace: Workspace) -> list[tuple[str, Path]]:
@@ -156,7 +202,7 @@ def chain(path: Path, workspace: Workspace) -> list[tuple[str, Path]]:
     it is. Raises as loading does."""
     found = [("", path)]
     while isinstance(data := read(path).data, dict) and isinstance(name := data.get("extends"), str):
-        parent = _parent(path, name, workspace)
+        parent = None if name.startswith(SCHEME) else _parent(path, name, workspace)
         if parent is None or len(found) > 21:
             break
         found.append((name, path := parent))

@@ -138,7 +138,7 @@ def recipe_schema() -> Schema:
             "minLength": 1,
             "maxLength": 500,
             "description": "A recipe to build on: maps are merged, lists and values replaced. Relative to "
-            "this file, or one that comes with mirepoix.",
+            "this file, or one that comes with mirepoix; or a pack by its digest, oci://HOST/NAME@sha256:….",
             "examples": ["base/smollm2-135m.yaml"],
         },
         "seed": {

@@ -241,7 +241,9 @@ def _logins_of_docker(path: Path) -> Iterator[str]:
     """What `docker login` keeps, which registries of packs are asked with: passwords, in base64 too, and tokens."""
     with suppress(OSError, ValueError, RecursionError, AttributeError, LookupError, TypeError):
         for login in json.loads(path.read_bytes()[:MOST])["auths"].values():
-            yield from (v for n in ("auth", "password", "identitytoken") if isinstance(v := login.get(n), str))
+            yield from (
+                v for n in ("auth", "password", "identitytoken") if isinstance(v := login.get(n), str)
+            )
             yield base64.b64decode(login.get("auth", "")).decode("utf-8", "replace").partition(":")[2]
 
 

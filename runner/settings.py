@@ -65,6 +65,10 @@ SETTINGS: dict[str, Setting] = {
     "proxy": Setting("", "HTTP proxy for all fetching.", address=True),
     "pace": Setting("1", "Requests a second to one host, at most."),
     "at_once": Setting("1", "Requests under way to one host at once, at most."),
+    "pack_keys": Setting(
+        "",
+        "Files with public keys, several with commas: only packs that the owner of one has signed are taken.",
+    ),
     "signing_key": Setting("", "File with the private key that `recipe sign` takes."),
     "signing_passphrase": Setting("", "The passphrase of that key.", secret=True),
     "vllm_python": Setting(

@@ -31,6 +31,8 @@ class Workspace:
     trust: frozenset[str] = field(default_factory=frozenset)
     allowed: frozenset[Path] = field(default_factory=frozenset)
     """Resolved folders outside that the person at the command line named, and no recipe or suite."""
+    store: Path | None = None
+    """The workspace in whose store packs are looked for that recipes extend; None: this one."""
 
     def _contained(self, name: str) -> Path:
         path = (self.root / name).resolve()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import errors
-from runner.cli.common import ALLOW, RECIPE, TRUST, command, emit, settings_of, shown
+from runner.cli.common import ALLOW, RECIPE, TRUST, TRUST_STORE, command, emit, settings_of, shown
 from runner.cli.results import push_run
 from runner.errors import safe
 
@@ -135,9 +135,15 @@ def push(
 @click.option(
     "--to", type=click.Path(path_type=Path), help="Folder to write; a new one. Without it nothing is written."
 )
+@click.option(
+    "--keep", is_flag=True, help="Keep it in the workspace's store, so that recipes there can extend it."
+)
 @ALLOW
+@TRUST_STORE
 @command
-def pull(ref: str, to: Path | None, allow: tuple[str, ...], workspace: Path, as_json: bool) -> None:
+def pull(
+    ref: str, to: Path | None, keep: bool, allow: tuple[str, ...], workspace: Path, as_json: bool
+) -> None:
     """Show what a packed recipe would do, and with --to write its files into a folder. Nothing of it is run.
 
     REF is oci://HOST/NAME:TAG or oci://HOST/NAME@sha256:…, a pack's file or folder, or an address that fsspec opens.
@@ -160,18 +166,21 @@ def pull(ref: str, to: Path | None, allow: tuple[str, ...], workspace: Path, as_
         if not as_json:
             click.echo(safe(said), err=True)
 
-    wrote = pulling.pull(ref, to, settings_of(allow), show, tell)
+    home = workspace.resolve()
+    wrote = pulling.pull(ref, to, settings_of(allow), show, tell, home=home, keeps=keep)
     pack = seen[0]
     if as_json:
         said = msgspec.to_builtins(pack.shown)
-        emit(
-            {"pack": said, "pinned": pack.pinned or None, "folder": str(to) if to else None, "written": wrote}
-        )
+        done = {"folder": str(to) if to else None, "written": wrote, "kept": keep}
+        emit({"pack": said, "pinned": pack.pinned or None, **done})
         return
     if pack.pinned and pack.pinned != ref:
         click.echo(safe(f"pinned: {pack.pinned}"))
-    if to is None:
+    if keep:
+        click.echo(safe(f"kept: a recipe may extend {pack.pinned or 'oci://HOST/NAME@' + pack.shown.digest}"))
+    elif to is None:
         click.echo("nothing was written: --to FOLDER takes it in")
+    if to is None:
         return
     how = "written" if wrote else "there already, just as it was packed"
     click.echo(safe(f"{shown(to)}: {how}; go on: cd {shown(to)} && recipe check {pack.config.recipe}"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import extras
 from runner.errors import UsageError
 from runner.oci.bringing import Holder
 from runner.oci.layout import Archive, Folder
@@ -32,7 +33,7 @@ def remote(ref: Reference, settings: Settings) -> Remote:
     except ModuleNotFoundError as e:
         if (e.name or "").partition(".")[0] not in ("oras", "requests"):
             raise
-        raise UsageError("registries need oras: pip install 'mirepoix[share]'") from None
+        raise extras.Missing("registries need oras", extras.install("share")) from None
     return Remote(ref, settings)
 
 

@@ -100,7 +100,7 @@ class Remote:
         url = self._url(self._at.manifest_url(of))
         with self._asked("GET", url, MOST_MANIFEST + 1, headers={"Accept": MANIFEST}) as response:
             self._found(response, "pack")
-            return self._worded(lambda: response.content)  # type: ignore[no-any-return]
+            return self._worded(lambda: response.content)
 
     def blob(self, one: Descriptor) -> Iterator[bytes]:
         url = self._url(self._at.get_blob_url(one.digest))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner import extras
 from runner.errors import StepError, UsageError
 from runner.net.filesystems import SCHEMES, secret_in
 from runner.oci import layout
@@ -39,7 +40,7 @@ class Stored:
         try:
             from fsspec.core import url_to_fs  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
-            raise UsageError(f"{scheme}:// needs fsspec: pip install 'mirepoix[share]'") from None
+            raise extras.Missing(f"{scheme}:// needs fsspec", extras.install("share")) from None
         try:
             self._fs, path = url_to_fs(url)
         except ImportError as e:

@@ -71,13 +71,24 @@ class Through(BaseAdapter):
         self._home = urls.parse(f"{'http' if ref.here else 'https'}://{ref.host}/")
         self.most = SMALL
 
-    def send(self, request: requests.PreparedRequest, stream: bool = False, **_: Any) -> requests.Response:
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """As requests asks for it. Times, certificates and proxies are the guarded client's own affair."""
         address = urls.parse(str(request.url))
         if address.scheme == "http" and not is_loopback(address.host):
             raise Unfetched(f"{address.place} is asked over https only")
         headers = {str(k): str(v) for k, v in request.headers.items()}
         self._login(address, headers)
         body = request.body.encode() if isinstance(request.body, str) else request.body
+        if not isinstance(body, bytes | None):
+            raise TypeError("oras gives bytes alone")
         stack = ExitStack()
         budget = Budget(self._limits.total + self.most / self._limits.steady)
         # Entered here and left when the answer was read, or is not wanted.

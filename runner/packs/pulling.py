@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import UsageError
-from runner.oci import bringing, manifest, opening
+from runner.oci import bringing, kept, manifest, opening
 from runner.oci.bringing import Holder
 from runner.oci.manifest import Config, Contents
 from runner.oci.reference import SCHEME
-from runner.packs import showing
+from runner.packs import gathering, showing, signed
 from runner.packs.showing import Shown
 from runner.results import folder
 from runner.settings import Settings
 from runner.store import file_digest, fsync
+from runner.workspace import Workspace
 
 Tell = Callable[[str], None]
 
@@ -44,8 +45,11 @@ class Opened:
 
 
 @contextmanager
-def opened(ref: str, settings: Settings) -> Iterator[Opened]:
-    """The pack that `ref` names (oci://…, a file, a folder, what fsspec opens), and what it would do.
+def opened(
+    ref: str, settings: Settings, home: Path | None = None, *, policy: bool = True
+) -> Iterator[Opened]:
+    """The pack that `ref` names (oci://…, a file, a folder, what fsspec opens), and what it would do. `home` is the
+    workspace whose store may hold what it extends; without `policy` nobody has to have signed it.
 
     Raises UsageError where there is none, StepError for one that is not as it says, RecipeError for a
     recipe that is none.
@@ -56,12 +60,13 @@ def opened(ref: str, settings: Settings) -> Iterator[Opened]:
     ):
         named = opening.reference(ref) if ref.startswith(SCHEME) else None
         contents = bringing.contents(holder, named.digest if named else "")
+        key = signed.checked(holder, contents, settings) if policy else ""
         about = bringing.about(holder, contents)
         config = manifest.config(about, contents, holder.said)
         into = Path(scratch).resolve() / config.name
         into.mkdir()
         bringing.bring(holder, contents, into, lambda file: not file.weights)
-        seen = showing.shown(into, config, contents, settings)
+        seen = showing.shown(into, config, contents, settings, key, home)
         pinned = str(named.at(contents.digest)) if named else ""
         yield Opened(holder, contents, config, about, into, seen, pinned)
 
@@ -72,21 +77,46 @@ def pull(
     settings: Settings,
     show: Callable[[Opened], None],
     tell: Tell = lambda said: None,
+    *,
+    home: Path,
+    keeps: bool = False,
 ) -> bool:
     """Show what a pack would do, and then write its files into `to`, where that is given; whether they were written.
+    With `keeps`, its recipe is kept in the store of the workspace `home`, for others to extend.
 
     `to` is a new folder, or an empty one; one that holds just these files stays. Raises as `opened` does.
     """
     if to is not None:
         to = to.absolute()
         _refuse_links(to)
-    with opened(ref, settings) as pack:
+    with opened(ref, settings, home) as pack:
         show(pack)
+        if keeps:
+            keep(pack, ref, home)
         if to is None or _there(to, pack.contents):
             return False
         folder.room(to, pack.contents.size + (1 << 20))
         _write(pack, to, tell)
         return True
+
+
+def keep(pack: Opened, ref: str, home: Path) -> Path:
+    """Keep what a pack's recipe says in the store of the workspace `home`, by its digest: other recipes may extend it.
+
+    Raises NeedsTrust for a store that is not the user's.
+    """
+    place = Workspace(pack.folder, store=home)
+    own = {f.name for f in pack.contents.files}  # shipped parts may be missing in what others have packed
+    names = [n for n in gathering.chain(pack.folder / pack.config.recipe, place) if n in own]
+    return kept.keep(
+        home,
+        pack.contents,
+        pack.about,
+        pack.folder,
+        names,
+        ref if ref.startswith(SCHEME) else "",
+        pack.shown.signed_by,
+    )
 
 
 def _refuse_links(to: Path) -> None:

@@ -33,7 +33,7 @@ def parcel(
             yield made
         return
     with (
-        pulling.opened(what, settings) as of,
+        pulling.opened(what, settings, workspace, policy=False) as of,
         tempfile.TemporaryDirectory(prefix="mirepoix-push-") as scratch,
     ):
         weights, scrubber = Path(scratch), scrub.known(settings=settings)

@@ -17,6 +17,7 @@ from runner.load import Loaded, load_recipe
 from runner.oci.manifest import Config, Contents
 from runner.packs import asking
 from runner.packs.asking import Asked
+from runner.packs.gathering import SIGNATURE
 from runner.plan import plan as make_plan
 from runner.registry import plugins
 from runner.settings import Settings
@@ -110,12 +111,12 @@ def _files(loaded: Loaded) -> list[str]:
 
 def _loaded(folder: Path, recipe: str, home: Path | None) -> tuple[Loaded, Workspace, list[str]]:
     """The recipe, and what it needs to be allowed of what may be allowed for a look."""
-    place = Workspace(folder)
+    place = Workspace(folder, store=home)
     try:
         return load_recipe(folder / recipe, place), place, []
     except NeedsTrust as e:
         asked = [_below(p, folder) for p in e.problems]
-        place = Workspace(folder, frozenset({"trackers"}))
+        place = Workspace(folder, frozenset({"trackers"}), store=home)
         try:
             return load_recipe(folder / recipe, place), place, [str(p) for p in asked]
         except NeedsTrust as still:
@@ -185,7 +186,10 @@ def _trackers(track: Any) -> Iterator[str]:
 def lines(of: Shown, size: Any) -> Iterator[str]:
     """The same for people, a line each. `size` words bytes."""
     yield f"{of.name}: {of.description}" if of.description else of.name
-    yield f"  {of.digest}" + (f", signed by the key {of.signed_by[:16]}…" if of.signed_by else ", not signed")
+    signed = (
+        "signed; by whom was not asked (your setting pack_keys)" if SIGNATURE in of.files else "not signed"
+    )
+    yield f"  {of.digest}, {f'signed by the key {of.signed_by[:16]}…' if of.signed_by else signed}"
     yield f"  recipe     {of.recipe}" + (f", on {', '.join(of.extends)}" if of.extends else "")
     some = sorted(of.files.items())
     yield f"  holds      {len(some)} file{'s' * (len(some) != 1)}, {size(of.bytes)}" + (

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,22 @@ def verify(folder: Path, key: Path) -> Checked:
     except _Unsigned as e:
         return Checked(hint, 0, [Fault(NAME, str(e))])
     files, faults = _found(folder)
+    return _compared(files, faults, signed, hint)
+
+
+def vouched(signature: bytes, files: Mapping[str, str], key: Path) -> Checked:
+    """The same for files that are known by name and sha256, the signature not among them. Raises UsageError for a key
+    that cannot be used."""
+    public = keys.public(key)
+    hint = keys.hint(public)
+    try:
+        signed = _listed(_opened(_map(_json(signature)), public, hint))
+    except _Unsigned as e:
+        return Checked(hint, 0, [Fault(NAME, str(e))])
+    return _compared(files, [], signed, hint)
+
+
+def _compared(files: Mapping[str, str], faults: list[Fault], signed: dict[str, str], hint: str) -> Checked:
     strange = {fault.name for fault in faults}
     faults += [Fault(name, "is missing") for name in signed.keys() - files.keys() - strange]
     faults += [Fault(name, "was added; it is not signed") for name in files.keys() - signed.keys()]
