@@ -49,6 +49,8 @@ def answer(workspace: Path, target: str) -> Answer:
     except ValueError:
         return _wrong(workspace, names, 400, "That is no address here", "there are too many parts in it")
     asked, log = said.get("run", []), said.get("log", [""])[0]
+    if "oldest" in said:  # the list shows the newest first, which is what one compares with those before it
+        asked = sorted(asked, key=lambda name: _when(workspace, name))
     match names:
         case [""]:
             return _html(pages.list_page(workspace, every(workspace)))
@@ -67,6 +69,11 @@ def answer(workspace: Path, target: str) -> Answer:
         case ["api", "1", "compare"]:
             return _compared(workspace, asked, True)
     return _wrong(workspace, names, 404, "There is no such page", _known(names))
+
+
+def _when(workspace: Path, name: str) -> float:
+    run = find(workspace, name)
+    return (run.when if run else None) or 0.0
 
 
 def _run(workspace: Path, names: list[str], name: str, what: str, log: str) -> Answer:
