@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from runner import errors
-from runner.errors import MirepoixError, Problem, RecipeError, StepError, UsageError
+from runner.errors import MirepoixError, Problem, StepError, UsageError
+from runner.trouble import no_memory, os_error
 
 if TYPE_CHECKING:
     from runner.scrub import Scrubber
@@ -79,8 +79,6 @@ def nearest(said: str, known: Iterable[str]) -> str:
 
 def unworded(error: BaseException) -> str:
     """What an error of the machine means, in words: a full disk, no memory, no thread. "" where it is a defect."""
-    from runner.trouble import no_memory, os_error
-
     return no_memory(error) or (os_error(error) if isinstance(error, OSError) else "")
 
 
@@ -104,11 +102,17 @@ def folder_of(workspace: Name) -> Path:
     return path
 
 
+_believed: set[Path] = set()
+
+
 def trust_store(workspace: Name) -> None:
     """Believe the store of a workspace from now on, although somebody else made it. Raises NeedsTrust for a link."""
     from runner.store import marks
 
-    marks.trust(Path(workspace) / ".mirepoix")
+    store = Path(workspace) / ".mirepoix"
+    if (known := store.resolve()) not in _believed:
+        marks.trust(store)
+        _believed.add(known)
 
 
 def forgotten() -> list[str]:
@@ -134,8 +138,6 @@ def enough_memory() -> None:
     import resource
     import subprocess
 
-    from runner.trouble import no_memory
-
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return
     safe_path = os.environ | {"PYTHONSAFEPATH": "1"}
@@ -151,11 +153,14 @@ def enough_memory() -> None:
         raise MemoryError
 
 
-def described(error: errors.MirepoixError) -> list[dict[str, object]]:
-    """An error as data: of a recipe's each problem with its place, else what it says."""
-    if isinstance(error, RecipeError):
-        return [
-            {"file": p.file, "line": p.line, "column": p.column, "where": p.where, "what": p.what}
-            for p in error.problems
-        ]
-    return [{"what": str(error)}]
+def as_data(problem: Problem) -> dict[str, Any]:
+    """A problem as plain data. `end_column` is the column after what is meant, None where that is not known."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "end_column": problem.end or None,
+        "where": problem.where,
+        "what": problem.what,
+        "suggestion": problem.suggestion,
+    }

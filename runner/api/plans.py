@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from runner.api.common import Name, told
+from runner.api.common import Name, as_data, told
 from runner.api.recipes import Recipe, Trust, loaded
 from runner.api.tables import table
 from runner.errors import Problem, safe
@@ -144,7 +144,7 @@ class Plan:
             "forecast": self.forecast.data() if self.forecast else None,
             "suites_see": [msgspec.to_builtins(one) for one in self.sees],
             "unset": [msgspec.to_builtins(one) for one in self.unset],
-            "warnings": [msgspec.to_builtins(one) for one in self.warnings],
+            "warnings": [as_data(one) for one in self.warnings],
         }
 
     def __str__(self) -> str:

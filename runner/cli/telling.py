@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from runner import errors
+from runner.api.common import as_data as as_data
+from runner.api.common import covered as covered
 from runner.errors import Problem, safe
 from runner.saying import SHOWN, report, summary, workflow_commands
 
@@ -28,13 +30,6 @@ def _plain(what: str, text: str) -> str:
 def _colours() -> bool:
     """Whether errors are coloured: on a terminal, unless the user wants none (no-color.org)."""
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def covered(text: str) -> str:
-    """A text with the user's secrets covered: libraries and servers may say what they were given."""
-    from runner import scrub
-
-    return scrub.known().text(text)
 
 
 def placed(error: errors.MirepoixError) -> list[Problem]:
@@ -92,19 +87,6 @@ def unsayable(words: str) -> str:
     if words.isascii() or encoding.lower().replace("-", "") == "utf8":
         return ""
     return f"(file names are taken to be {encoding} here, which knows no such letters: set LC_ALL=C.UTF-8)"
-
-
-def as_data(problem: Problem) -> dict[str, Any]:
-    """A problem for programs. `end_column` is the column after what is meant, null where that is not known."""
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "end_column": problem.end or None,
-        "where": problem.where,
-        "what": problem.what,
-        "suggestion": problem.suggestion,
-    }
 
 
 def described(error: errors.MirepoixError) -> list[dict[str, Any]]:

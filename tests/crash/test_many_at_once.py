@@ -94,9 +94,9 @@ def test_the_same_run_at_once_is_one_run(place: Any, whole: dict[str, str]) -> N
 HOLD = """
 import json, sys, time
 from pathlib import Path
-from runner.cli.common import planned_of
+from runner.api import plan
 from runner.store import Store
-step = planned_of(Path("r.yaml"), Path(), (), None).steps[2]
+step = plan("r.yaml").planned.steps[2]
 with Store(Path()).waiting(step.fingerprint) as mine:
     print(step.name, flush=True)
     time.sleep(120)
