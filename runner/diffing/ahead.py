@@ -72,6 +72,13 @@ class Forecasts:
     b: dict[str, Any] | None
 
     @property
+    def fits(self) -> tuple[tuple[str, bool, bool], ...]:
+        """Machines that one of the two fits and the other does not: which one, and whether each does."""
+        one, two = ({m["name"]: m["fits"] for m in (f["machines"] if f else ())} for f in (self.a, self.b))
+        both = [(name, one[name], two[name]) for name in one if name in two]
+        return tuple((n, a, b) for n, a, b in both if a != b and None not in (a, b))
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """The figures that at least one side knows, the same ones of both beside each other."""
         out = []

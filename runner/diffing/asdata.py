@@ -18,7 +18,7 @@ def data(of: Diff) -> dict[str, Any]:
     """`same`; the sides; `changes`, `files`, `versions`, each with `a` and `b`; `steps`; `forecast`, None where nothing
     differs."""
     ahead = of.forecasts
-    figures = {f"{r.name}, {r.unit}": {"a": r.a, "b": r.b, "change": r.change} for r in ahead.rows}
+    figures = [{"name": r.name, "unit": r.unit, "a": r.a, "b": r.b, "change": r.change} for r in ahead.rows]
     return {
         "diff": VERSION,
         "same": of.same,

@@ -82,7 +82,8 @@ def _owned(name: str, kind: str, made: dict[str, Any]) -> Iterator[tuple[tuple[s
     elif kind == "judge":
         yield ("suites", name.replace("judge.", "suite ", 1)), _named(made.get("files"))
     elif kind in ("lm_eval", "perplexity"):
-        for of, pairs in (made.get("files") or {}).items():
+        files = made.get("files")
+        for of, pairs in files.items() if isinstance(files, dict) else ():
             what = f"task {of}" if kind == "lm_eval" else f"texts {of}"
             yield ("suites", what), _named({of: pairs})
     elif kind == "render":
@@ -95,9 +96,10 @@ def _owned(name: str, kind: str, made: dict[str, Any]) -> Iterator[tuple[tuple[s
 
 
 def _named(by_option: Any) -> dict[str, str]:
-    """Names and digests, as the planner writes them: option → [[name, sha256], …]."""
+    """Names and digests, as the planner writes them: option → [[name, sha256], …]. What a run kept may be anything."""
     lists = by_option.values() if isinstance(by_option, dict) else ()
-    return {str(pair[0]): str(pair[1]) for found in lists for pair in found}
+    found = [pair for some in lists if isinstance(some, list) for pair in some]
+    return {str(p[0]): str(p[1]) for p in found if isinstance(p, list) and len(p) == 2}
 
 
 def _compared(

@@ -67,8 +67,6 @@ def _asking(
     folder: Path, *arguments: str, stdin: int = subprocess.DEVNULL, patience: float | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Git at work. Raises UsageError where it takes longer than it may."""
-    if shutil.which("git") is None:
-        raise UsageError("git is not installed here, so no revision can be read; install git")
     child = warded.start(
         argv(folder.resolve(), *arguments),
         stdin=stdin,
@@ -195,7 +193,10 @@ class Blobs:
 
 
 def repository(folder: Path) -> Repository | None:
-    """The repository that a folder lies in; None where it lies in none. Raises UsageError where git refuses to look."""
+    """The repository that a folder lies in; None where it lies in none, or there is no git. Raises UsageError where git
+    refuses to look."""
+    if shutil.which("git") is None:
+        return None
     try:
         said = _answer(folder, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")
     except UsageError as e:

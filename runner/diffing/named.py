@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
 from runner import library
 from runner.catalogue import catalogue
@@ -64,6 +65,7 @@ class Names:
         revision, colon, path = name.partition(":")
         if colon and (self.repository is None or self.repository.commit(revision) is None):
             where = "" if self.repository else ": the workspace lies in no repository of git"
+            where = where if which("git") else ": git is not installed here"
             raise UsageError(f"no revision {revision[:200]!r} of git{where}")
         if colon:
             return Asked(name, revision=revision, path=self._from_top(path))

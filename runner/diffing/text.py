@@ -25,6 +25,7 @@ MIB = 1 << 20
 _LISTED = 6  # reasons of a stage, each with its steps
 _REASON = 120  # characters of one
 _WORDS = {
+    "fetched": "fetched for",
     "packages": "package",
     "steps": "step",
     "tools": "",
@@ -140,7 +141,8 @@ def _file(of: FileChange) -> Line:
         "changed" if of.a and of.b else "added" if of.b else "removed"
     )
     mark, style = _MARKS[kind]
-    counted = [_rows(h) for h in (of.a, of.b) if h]
+    word = "lines" if of.name.endswith((".txt", ".md")) else "rows"
+    counted = [_rows(h, word) for h in (of.a, of.b) if h]
     said = [" → ".join(counted) if len(set(counted)) > 1 else counted[0]] if all(counted) else []
     told = ((of.added, "new"), (of.removed, "gone"), (of.changed, "changed"))
     said += [f"{n:,} {word}" for n, word in told if n]
@@ -153,14 +155,14 @@ def _file(of: FileChange) -> Line:
     else:
         sha = f"sha256 {(of.a or of.b or Held('')).sha256[:12]}"
     return (
-        Piece(f"  {mark} {of.of}: ", style),
+        Piece(f"  {mark} {'' if of.of == of.group else f'{of.of}: '}", style),
         Piece(f"{of.name}: {', '.join(said)}".rstrip(": ")),
         *_aside(sha, 60),
     )
 
 
-def _rows(of: Held) -> str:
-    return "" if of.rows is None else f"{of.rows:,} rows"
+def _rows(of: Held, word: str) -> str:
+    return "" if of.rows is None else f"{of.rows:,} {word}"
 
 
 def _versions(of: Diff) -> Iterator[Line]:
@@ -239,6 +241,9 @@ def _forecast(of: Diff) -> Iterator[Line]:
         for n, (name, a, b, apart) in enumerate(cells):
             line = f"  {name:<{wide[0]}}  {a:>{wide[1]}}  {b:>{wide[2]}}  {apart:>{wide[3]}}"
             yield (Piece(line.rstrip(), "head" if n == 0 else ""),)
+    for machine, fitted, _ in of.forecasts.fits:
+        said = "fits no longer: recipe plan says what would make it fit" if fitted else "fits now"
+        yield (Piece(f"  on {machine}: {said}", "removed" if fitted else "added"),)
     if alike := [f"{r.name} {_figure(r, r.a)}" for r in rows if r.change == 0]:
         yield (Piece(f"  forecast the same: {', '.join(alike)}", "dim"),)
     counted = [f["rows"] if f else None for f in (of.forecasts.a, of.forecasts.b)]

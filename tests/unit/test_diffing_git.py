@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -253,10 +254,18 @@ def test_a_bare_repository_inside_is_not_believed(home: Path, hostile: Path) -> 
         found(inner, "HEAD:w/r.yaml", str(home / "r.yaml"))
 
 
+def test_without_git(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(home))
+    with pytest.raises(UsageError, match="git is not installed here"):
+        found(home, "HEAD:r.yaml", "r.yaml")
+    with pytest.raises(UsageError, match="was not run here"):
+        found(home, "r.yaml")
+
+
 def test_bytes_are_those_that_were_committed(home: Path) -> None:
     """A repository may say that other bytes stand in for those of an id."""
     old = ask(home, "rev-parse", "HEAD:w/parts/base.yaml")
-    put(home, **{"other": "filters:\n  - words: {min: 9}\n"})
+    put(home, other="filters:\n  - words: {min: 9}\n")
     ask(home, "replace", old, ask(home, "hash-object", "-w", "other"))
     assert "min: 9" in ask(home, "show", "HEAD:w/parts/base.yaml")
     assert found(home, "HEAD", "r.yaml").same
@@ -290,7 +299,8 @@ def written(top: Path, entries: list[tuple[str, str, str]]) -> str:
 def test_paths_that_lead_out_are_not_written(home: Path) -> None:
     top = home.parent
     blob = ask(top, "rev-parse", "HEAD:w/talk/a.jsonl")
-    put(home, **{f"{home.parents[1].name}.txt": "x"})
+    name = f"{uuid.uuid4().hex}.txt"
+    put(home, **{name: "x"})
     ask(top, "add", ".")
     inner = ask(top, "rev-parse", f"{ask(top, 'write-tree')}:w")
     link = subprocess.run(
@@ -310,7 +320,7 @@ def test_paths_that_lead_out_are_not_written(home: Path) -> None:
         place._bring(list(place.entries))
         inside = {p.relative_to(place.top).parts[0] for p in place.top.rglob("*")}
         assert inside == {"w"} and not any(p.is_symlink() for p in place.top.rglob("*"))
-        assert not (place.top.parent / f"{home.parents[1].name}.txt").exists()
+        assert not (place.top.parent / name).exists()
 
 
 def test_a_revision_brings_no_store_and_no_runs(home: Path) -> None:

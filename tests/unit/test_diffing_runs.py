@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,8 @@ from test_startup import ASK, HEAVY
 
 from runner import cli, locking
 from runner.diffing import Diff, diff
-from runner.diffing.text import Piece
+from runner.diffing.ahead import Forecasts
+from runner.diffing.text import Piece, lines
 from runner.errors import NeedsTrust, RecipeError
 from runner.load import load_recipe
 from runner.plan import plan
@@ -150,6 +152,36 @@ def test_a_run_that_cannot_be_read(home: Path, text: str) -> None:
     assert done.exit_code == 2 and "runs/s/plan.json cannot be read" in done.stderr
 
 
+def test_a_run_that_says_strange_things(home: Path) -> None:
+    said = {
+        "source.talk": {"step": "source", "needs": {}, "inputs": {"files": [1, ["a"], ["b", 2]], "x": 3}},
+        "lm-eval.base": {"step": "lm_eval", "needs": {"nosuch": "x"}, "files": [1]},
+        "render": {"step": "render", "needs": {}, "model": [], "template": 3},
+        "other": 3,
+    }
+    (home / "runs/s/plan.json").write_text(json.dumps(said))
+    for words in (("r", "s"), ("s", "r.yaml"), ("s", "s")):
+        assert recipe("diff", *words).exit_code == 0
+
+
+def test_what_was_fetched(home: Path) -> None:
+    item = {"key": "page", "sha256": "1" * 64, "meta": {}}
+    for run, sha, request in (("r", "1", "a"), ("s", "2", "a")):
+        path = home / "runs" / run / "recipe.lock"
+        lock = json.loads(path.read_text())
+        lock["fetched"] = {"talk": {"request": request * 64, "items": [item | {"sha256": sha * 64}]}}
+        path.write_text(json.dumps(lock))
+    of = found(home, "r", "s")
+    assert [(d.kind, d.name) for d in of.drifts] == [("fetched", "talk: page")] and not of.steps.fetches
+    assert (
+        "fetched for talk: page  sha256 111111111111 → sha256 222222222222" in recipe("diff", "r", "s").stdout
+    )
+    lock["fetched"]["talk"]["request"] = "b" * 64
+    path.write_text(json.dumps(lock))
+    of = found(home, "r", "s")
+    assert not of.drifts and of.steps.fetches == ("talk",)  # another question: its answers are others
+
+
 def test_a_training_that_was_kept(home: Path) -> None:
     """Of a run with a model: what its suites said then, the files it read then, and what would run anew."""
     for name, text in {
@@ -277,6 +309,38 @@ def test_what_was_too_large_for_a_pack_is_taken_from_here_if_it_is_the_same(
     pretend(monkeypatch, tmp_path / "b", RECIPE, {"talk.jsonl": "0" * 64})
     with pytest.raises(RecipeError, match=r"no file '?talk\.jsonl"):
         found(home, "oci://x.example/p", "r.yaml")
+
+
+def test_both_forecasts_and_the_difference(home: Path) -> None:
+    def foreseen(tokens: int | None, fits: bool, seconds: float) -> dict[str, Any]:
+        machine = {"name": "4090", "fits": fits, "seconds": seconds, "cost_usd": seconds / 1000}
+        rows = None if tokens is None else {"train": 10, "validation": 1}
+        whole = {"rows": rows, "tokens": {"train": tokens}, "memory": {"bytes": 3 << 30}, "epochs": None}
+        return whole | {"machines": [machine]}
+
+    of = found(home, "r.yaml", "s.yaml")
+    ahead = Forecasts(foreseen(1000, True, 600), foreseen(1500, False, 900))
+    assert [(r.name, r.unit, r.a, r.b, r.change) for r in ahead.rows] == [
+        ("rows trained", "rows", 10, 10, 0), ("rows held out", "rows", 1, 1, 0), ("tokens trained", "tokens", 1000, 1500, 500),
+        ("memory at its peak", "bytes", 3 << 30, 3 << 30, 0), ("on 4090", "seconds", 600, 900, 300),
+        ("on 4090", "US$", 0.6, 0.9, pytest.approx(0.3)),
+    ]  # fmt: skip
+    said = ["".join(p.text for p in line) for line in lines(replace(of, forecasts=ahead))]
+    assert [line.split() for line in said[-6:-2]] == [
+        ["forecast", "before", "after", "change"],
+        ["tokens", "trained", "1,000", "1,500", "+500", "(+50.0%)"],
+        ["on", "4090", "10", "min", "15", "min", "+5", "min", "(+50.0%)"],
+        ["on", "4090", "US$", "0.60", "US$", "0.90", "+US$", "0.30", "(+50.0%)"],
+    ]
+    assert said[-2:] == [
+        "  on 4090: fits no longer: recipe plan says what would make it fit",
+        "  forecast the same: rows trained 10, rows held out 1, memory at its peak 3.0 GiB",
+    ]
+    back = Forecasts(foreseen(None, False, 900), foreseen(1000, True, 600))
+    said = ["".join(p.text for p in line) for line in lines(replace(of, forecasts=back))]
+    assert "  on 4090: fits now" in said and said[-1].startswith(
+        "  r.yaml: rows and tokens are not counted yet"
+    )
 
 
 def test_no_heavy_library_is_imported(home: Path) -> None:
