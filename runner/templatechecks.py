@@ -78,9 +78,11 @@ def _looked(doc: Yaml, path: Path, text: str, file: str, inside: str = "") -> It
 
     here = doc.problem(path, "", at_value=True)
     named = f"{here.where} names it in {here.file}:{here.line}:{here.column}"
+    lines = text.split("\n")
     for fault in review.faults(text):
         if inside:  # a line of JSON: its own lines are none of the file's
             what = f"{inside}, line {fault.line}, column {fault.column}: {fault.what}"
             yield Problem(file, 0, 0, "", f"{what}; {named}")
         else:
-            yield Problem(file, fault.line, fault.column, "", f"{fault.what}; {named}")
+            line = lines[fault.line - 1] if 0 < fault.line <= len(lines) else None
+            yield Problem(file, fault.line, fault.column, "", f"{fault.what}; {named}", text=line)

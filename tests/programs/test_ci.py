@@ -101,6 +101,7 @@ def test_pre_commit_installs_the_hook(repository: Path, tmp_path: Path) -> None:
     argv = ("pre-commit", "try-repo", str(tmp_path / "ours"), "recipe-check", "--all-files", "--verbose")
     done = run(repository, *argv, **more, PATH=f"/usr/bin:/bin:{os.environ['PATH']}:{BIN}")
     assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout, done.stdout
     assert (
         "trian: unknown key (did you mean train?)" in done.stdout and "good.yaml: ok (small)" in done.stdout
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -289,6 +291,21 @@ def test_of_very_many_wrong_values_the_first_are_told() -> None:
         "r.yaml: a list or map has more than 1,000 wrong values; what comes after them was not looked at"
     )
     assert said[-1] == "1,001 errors in 1 file"
+
+
+def test_of_too_many_items_that_is_all_that_is_said() -> None:
+    Path("r.yaml").write_text("recipe: 1\nname: many\nsources:\n" + "  - jsnl: {}\n" * 1001)
+    said = recipe("check", "r.yaml").stderr
+    assert said == (
+        "r.yaml:4:3: sources: takes at most 1000 entries\n4 |   - jsnl: {}\n  |   ^\n\n1 error in 1 file\n"
+    )
+
+
+def test_circles_are_collected_again() -> None:
+    for text in ("a: 1\n", "a: [\n"):
+        with suppress(RecipeError):
+            parse(text, "f")
+        assert gc.isenabled()
 
 
 def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
