@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner import library, lmtasks, taskrules
+from runner import extras, library, lmtasks, taskrules
 from runner.errors import Problem, RecipeError
 from runner.suite import LmEval
 from runner.wording import nearest
@@ -79,5 +79,5 @@ def _unknown(task: str, workspace: Workspace) -> str:
     files = [path.stem for _, path in workspace.glob("evals/tasks/*.yaml")]
     # There are thousands: only those that begin alike are compared.
     near = nearest(task, [*files, *(t for t in known if t[:1].lower() == task[:1].lower())])
-    missing = "" if known else " (lm-eval is not installed: pip install 'mirepoix[eval]')"
+    missing = "" if known else f" (lm-eval is not installed: {extras.install('eval')})"
     return f"no task file evals/tasks/{task}.yaml, and lm-eval has no such task{missing}{near}"

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from runner import library
-from runner.errors import MirepoixError
+from runner.errors import UsageError
 
 # Extra → the distribution that tells whether it is installed, and what it is for.
 EXTRAS = {
@@ -28,9 +28,8 @@ EXTRAS = {
 }
 
 
-class Missing(MirepoixError):
-    """Something is asked for that needs a package which is not installed; the message ends with the line that installs
-    it."""
+class Missing(UsageError):
+    """Something is asked for that needs a package which is not installed; the message ends with what installs it."""
 
     exit_code = 3
 

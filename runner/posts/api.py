@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runner import extras
 from runner.errors import StepError
 from runner.fetching import Fetcher, Unfetched
 from runner.posts import masked
@@ -43,7 +44,7 @@ def posts(net: Fetcher, subreddit: str, listing: Listing, period: Period, limit:
         from praw.exceptions import PRAWException
         from prawcore.exceptions import PrawcoreException
     except ImportError:
-        raise StepError(net.name, "Reddit's API needs PRAW: pip install 'mirepoix[reddit]'") from None
+        raise StepError(net.name, f"Reddit's API needs PRAW: {extras.install('reddit')}") from None
     reddit = _reddit(net, praw)
     more: dict[str, Any] = {"time_filter": period} if listing == "top" else {}
     try:

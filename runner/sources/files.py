@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from msgspec import Meta
 
+from runner import extras
 from runner.datafiles.kinds import KINDS, Kind, accounted, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
@@ -290,9 +291,7 @@ def _page(file: _Input, data: bytes) -> tuple[str, dict[str, str]]:
     except NoPage as e:
         raise Unreadable(f"cannot be used: {e}") from None
     except ImportError:
-        raise StepError(
-            file.id.split("/")[0], "HTML needs trafilatura: pip install 'mirepoix[web]'"
-        ) from None
+        raise StepError(file.id.split("/")[0], f"HTML needs trafilatura: {extras.install('web')}") from None
     if "://" in file.meta["origin"] and refuses_use(page.robots):
         raise Unreadable(f"asks not to be used: its robots meta says {page.robots!r}")
     return page.text, {"title": page.title, "author": page.author, "license": page.license}

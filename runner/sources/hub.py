@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from runner import hubenv, warded
+from runner import extras, hubenv, warded
 from runner.datafiles.rows import Columns, record_of, shown
 from runner.errors import StepError
 from runner.fetching import Fetcher, Item
@@ -45,7 +45,7 @@ def fetch(
     try:
         version("datasets")  # `import datasets` would find any folder of that name
     except PackageNotFoundError:
-        raise StepError(net.name, "needs datasets: pip install 'mirepoix[hub]'") from None
+        raise StepError(net.name, f"needs datasets: {extras.install('hub')}") from None
     key = "/".join(x for x in (path, subset, split) if x)
     with tempfile.TemporaryDirectory(prefix="mirepoix-hub-") as folder:
         out, job = Path(folder, "rows.jsonl"), Path(folder, "job.json")

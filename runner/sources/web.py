@@ -15,6 +15,7 @@ from urllib.parse import urldefrag
 
 from msgspec import Meta, Struct
 
+from runner import extras
 from runner.errors import StepError
 from runner.fetching import Fetcher, Got, Item, Unfetched, failed
 from runner.record import Document, Rejected
@@ -24,7 +25,6 @@ from runner.webtext.links import MOST_BYTES as MOST_LISTED
 from runner.webtext.links import links
 from runner.webtext.refuse import MOST_BYTES
 
-_EXTRA = "pip install 'mirepoix[web]'"
 _DEEPEST = 3  # indexes of sitemaps within indexes; the protocol knows one
 _MOST_LISTS = 1000
 _HTML = "text/html, application/xhtml+xml;q=0.9"
@@ -264,7 +264,7 @@ def _page(context: SourceContext, item: Item, selectors: Selectors | None) -> Pa
     try:
         return extract(data, charset=charset, selectors=selectors)
     except ImportError as e:
-        raise StepError(context.name, f"needs {e.name}: {_EXTRA}") from None
+        raise StepError(context.name, f"needs {e.name}: {extras.install('web')}") from None
 
 
 def _meta(context: SourceContext, item: Item, page: Page, id: str) -> dict[str, str]:

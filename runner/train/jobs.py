@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from runner import axolotl, basemodel, process, scrub, trouble
+from runner import axolotl, basemodel, extras, process, scrub, trouble
 from runner.making import Making
 from runner.train import launching, targets, tracking
 from runner.yaml12 import dump
@@ -73,7 +73,7 @@ def no_variables(m: Making, package: Path | None) -> None:
 
 
 def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambda: None) -> None:
-    need(m, "axolotl", "pip install 'mirepoix[train]'")
+    need(m, "axolotl", extras.install("train"))
     found = find_spec("axolotl")
     no_variables(m, Path(found.origin) if found and found.origin else None)
     targets.check(m)

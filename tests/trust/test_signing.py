@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import cli, scrub, settings
+from runner import cli, extras, scrub, settings
 from runner.errors import UsageError, safe
 from runner.results import folder as exported
 from runner.results import keys, signing
@@ -313,7 +313,10 @@ def test_who_has_no_cryptography_is_told(tmp_path: Path, pack: Path, monkeypatch
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert "pip install 'mirepoix[sign]'" in recipe("sign", pack, "--key", private, code=2).stderr
+    assert (
+        f"install it with: {extras.install('sign')}\n"
+        in recipe("sign", pack, "--key", private, code=3).stderr
+    )
 
 
 def test_a_disk_that_cannot_be_read_is_no_yes(

@@ -137,6 +137,15 @@ def test_a_run_says_all_that_is_missing_before_its_first_step(bare: None) -> Non
     assert "install it with: pip install" in said["errors"][0]["what"]
 
 
+def test_no_line_that_installs_is_written_by_hand() -> None:
+    """In a checkout `pip install 'mirepoix[web]'` would find nothing: `extras.install` knows where we are."""
+    here = Path(extras.__file__).parents[1]
+    by_hand = [
+        p.name for p in here.rglob("*.py") if "mirepoix[" in p.read_text() and p != Path(extras.__file__)
+    ]
+    assert by_hand == ["trouble.py"]  # of flash attention, on machines with a GPU
+
+
 def _needs() -> list[needs.Need]:
     loaded = load_recipe(Path("r.yaml"), Workspace(Path().resolve()))
     return needs.needs(loaded, "cpu", settings.load({}))
