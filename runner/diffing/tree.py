@@ -39,6 +39,8 @@ class Tree(Workspace):
     outside: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> Path | None:
+        if self._leads_out(name):
+            return self.theirs.find(name)
         self._bring_named(name)
         found = super().find(name)
         if found is None and (other := self.theirs.find(name)) is not None:
@@ -48,6 +50,8 @@ class Tree(Workspace):
 
     def glob(self, pattern: str) -> list[tuple[str, Path]]:
         plain = str(PurePosixPath(pattern))
+        if self._leads_out(plain):
+            return self.theirs.glob(pattern)
         if not set(plain) & set("*?["):
             return super().glob(pattern)
         self._bring_matching(plain)
@@ -71,12 +75,14 @@ class Tree(Workspace):
                 return
             here = os.path.normpath(PurePosixPath(here).parent / name)
 
+    def _leads_out(self, name: str) -> bool:
+        """Whether a name means nothing of the revision: beside our folder lies what is no one's."""
+        at = os.path.normpath(self._prefix / name)
+        return at.startswith(("/", "../")) or at == ".."
+
     def _bring_named(self, name: str) -> None:
         """A file, or all that is below a folder."""
-        try:
-            at = os.path.normpath(self._prefix / name)
-        except ValueError:
-            return
+        at = os.path.normpath(self._prefix / name)
         within = f"{at}/"
         self._bring([at] if at in self.entries else [p for p in self.entries if p.startswith(within)])
 

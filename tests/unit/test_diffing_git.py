@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.diffing import Diff, diff, git
-from runner.errors import RecipeError, UsageError
+from runner.errors import NeedsTrust, RecipeError, UsageError
 from runner.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -144,6 +144,31 @@ def test_what_git_does_not_have_is_taken_as_it_is_now_and_named(home: Path) -> N
     of = found(home, "v1", "r.yaml")
     assert [(f.added, f.removed) for f in of.files] == [(0, 4)]  # not what lies there now
     assert of.a.notes == (f"v1 is {ask(home, 'rev-parse', 'v1')[:12]}",)
+
+
+def test_what_leads_out_is_looked_for_where_the_user_is(home: Path, tmp_path: Path) -> None:
+    """Beside the folder in which a revision lies for the moment, anybody may have put anything."""
+    (tmp_path / "out").mkdir()
+    put(home, **{"r.yaml": RECIPE.replace("talk/*.jsonl", str(tmp_path / "out/*.jsonl"))})
+    put(tmp_path, **{"out/x.jsonl": row(1)})
+    ask(home, "commit", "-qam", "two")
+    with pytest.raises(NeedsTrust) as caught:
+        found(home, "HEAD", "r.yaml")
+    assert [p.file for p in caught.value.problems] == ["HEAD:w/r.yaml", "r.yaml"]
+    assert diff("HEAD", "r.yaml", Workspace(home, frozenset({"paths"}))).same
+    from runner.diffing.tree import tree
+
+    repository = git.repository(home)
+    assert repository is not None
+    commit = repository.commit("HEAD")
+    assert commit
+    with tree(repository, commit, Workspace(home, frozenset({"paths"}))) as place:
+        beside = place.top.parent / f"{uuid.uuid4().hex}.jsonl"
+        beside.write_text("x")
+        try:
+            assert place.find(f"../../{beside.name}") is None and not place.glob(f"../../{beside.name[:9]}*")
+        finally:
+            beside.unlink()
 
 
 def test_errors_of_either_side_are_told_as_check_tells_them(home: Path) -> None:
