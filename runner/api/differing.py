@@ -11,7 +11,7 @@ from runner.api.recipes import Trust
 
 if TYPE_CHECKING:
     from runner.diffing import Diff
-    from runner.diffing.text import Line
+    from runner.diffing.text import Line as Line
 
 
 @told

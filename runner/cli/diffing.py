@@ -16,7 +16,7 @@ from runner.cli.telling import covered
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.diffing.text import Line
+    from runner.api.differing import Line
 
 DIFFERS = 1
 COLOURS: dict[str, dict[str, Any]] = {
