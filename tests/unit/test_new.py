@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,19 @@ def test_answers_that_end_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("builtins.input", ended)
     with pytest.raises(UsageError, match="nothing was written"):
         ask(Wishes(path=Path("m.yaml"), name="m"), Workspace(Path().resolve()), set())
+
+
+def test_the_commands_of_the_first_hour() -> None:
+    """Each that docs/first-hour.md shows, in its order; of the run what needs no model."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "first-hour.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    commands = [shlex.split(line[2:]) for line in "".join(blocks).splitlines() if line.startswith("$ ")]
+    assert len(commands) > 5 and all(words[0] == "recipe" for words in commands)
+    for words in commands:
+        if words[1] in (
+            "run",
+            "show",
+        ):  # they make the model, in a minute; tests/unit/test_cli.py runs recipes
+            continue
+        globbed = [name for word in words[1:] for name in (sorted(map(str, Path().glob(word))) or [word])]
+        recipe(*(globbed if "*" in " ".join(words) else words[1:]))
