@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.api import differing as differing
     from runner.api import evaluating as evaluating
     from runner.api import locks as locks
+    from runner.api import packs as packs
     from runner.api import plans as plans
     from runner.api import recipes as recipes
     from runner.api import results as results
@@ -48,8 +49,8 @@ _WHERE = {
     "runs": ("Data", "Difference", "Estimate", "Gate", "Run", "open_run"),
 }
 _ROOMS = (
-    "common", "differing", "evaluating", "locks", "results", "rows", "serving", "shelf", "signing", "stores",
-    "talking", *_WHERE,
+    "common", "differing", "evaluating", "locks", "packs", "results", "rows", "serving", "shelf", "signing",
+    "stores", "talking", *_WHERE,
 )  # fmt: skip
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 

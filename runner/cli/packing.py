@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import errors
-from runner.cli.common import ALLOW, RECIPE, TRUST, TRUST_STORE, command, emit, settings_of, shown
+from runner import api, errors
+from runner.cli.common import ALLOW, RECIPE, TRUST, TRUST_STORE, command, emit, shown
 from runner.cli.results import push_run
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.packs.packing import Pack
+    from runner.api.packs import Opened, Pack
 
 KEY = click.option(
     "--key",
@@ -42,7 +41,7 @@ def pack(
     adapter: str,
     sign: bool,
     key: Path | None,
-    trust: tuple[str, ...],
+    trust: Any,
     workspace: Path,
     as_json: bool,
 ) -> None:
@@ -51,15 +50,12 @@ def pack(
     One OCI image layout; the same files make the same pack, to the byte, named by its digest. Nothing hidden goes
     along, no pickle, no code, no link, nothing that holds a secret of yours.
     """
-    from runner.packs import packing
-
-    settings = settings_of(())
-    signer = packing.signer(key, settings, _passphrase(as_json)) if sign or key else None
-    with packing.packed(
-        recipe, workspace, settings, adapter=adapter, signer=signer, trust=frozenset(trust)
+    asked = _passphrase if sys.stdin.isatty() and not as_json else None
+    with api.packs.packed(
+        recipe, workspace, adapter=adapter, sign=sign, key=key, passphrase=asked, trust=trust
     ) as made:
         target = out or Path(f"{made.config.name}.oci.tar")
-        packing.write(made, target)
+        api.packs.write(made, target)
         if as_json:
             emit({"pack": str(target), **_said(made)})
             return
@@ -97,7 +93,7 @@ def push(
     yes: bool,
     licence_ok: bool,
     allow: tuple[str, ...],
-    trust: tuple[str, ...],
+    trust: Any,
     workspace: Path,
     as_json: bool,
 ) -> None:
@@ -113,16 +109,13 @@ def push(
         return
     if form or private:
         raise errors.UsageError("--as and --private are of a run that goes to a hub: --to hub:OWNER/NAME")
-    from runner.packs import pushing
-
-    settings = settings_of(allow)
-    with pushing.parcel(what, workspace, settings, frozenset(trust)) as made:
+    with api.packs.parcel(what, workspace, allow=allow, trust=trust) as made:
         if made.against and not licence_ok:
             said = "; ".join(made.against)
             raise errors.UsageError(f"not pushed: {said}. If you may all the same, say --licence-ok")
         if not as_json:
             _list(made)
-        place = pushing.push(made, to, settings)
+        place = api.packs.push(made, to, allow=allow)
         if as_json:
             emit({"pushed": place, **_said(made)})
             return
@@ -151,23 +144,19 @@ def pull(
     """
     import msgspec
 
-    from runner.packs import pulling, showing
-    from runner.results.folder import size
+    seen: list[Opened] = []
 
-    seen: list[pulling.Opened] = []
-
-    def show(pack: pulling.Opened) -> None:
+    def show(pack: Opened) -> None:
         seen.append(pack)
         if not as_json:
-            for line in showing.lines(pack.shown, size):
+            for line in api.packs.lines(pack):
                 click.echo(safe(line.replace("\n", " ")))  # what a recipe says is no line of ours
 
     def tell(said: str) -> None:
         if not as_json:
             click.echo(safe(said), err=True)
 
-    home = workspace.resolve()
-    wrote = pulling.pull(ref, to, settings_of(allow), show, tell, home=home, keeps=keep)
+    wrote = api.packs.pull(ref, to, workspace, keep=keep, allow=allow, show=show, tell=tell)
     pack = seen[0]
     if as_json:
         said = msgspec.to_builtins(pack.shown)
@@ -186,17 +175,11 @@ def pull(
     click.echo(safe(f"{shown(to)}: {how}; go on: cd {shown(to)} && recipe check {pack.config.recipe}"))
 
 
-def _passphrase(as_json: bool) -> Callable[[], str]:
-    def asked() -> str:
-        if as_json or not sys.stdin.isatty():
-            what = "the key has a passphrase: set MIREPOIX_SIGNING_PASSPHRASE, or sign in a terminal"
-            raise errors.UsageError(what)
-        try:
-            return str(click.prompt("Passphrase of the key", hide_input=True, err=True))
-        except click.Abort:
-            raise errors.UsageError("nothing was packed") from None
-
-    return asked
+def _passphrase() -> str:
+    try:
+        return str(click.prompt("Passphrase of the key", hide_input=True, err=True))
+    except click.Abort:
+        raise errors.UsageError("nothing was packed") from None
 
 
 def _said(made: Pack) -> dict[str, Any]:
@@ -211,11 +194,9 @@ def _said(made: Pack) -> dict[str, Any]:
 
 
 def _list(made: Pack) -> None:
-    from runner.results.folder import size
-
     width = max(len(f.name) for f in made.contents.files)
     for file in made.contents.files:
-        click.echo(safe(f"  {file.name:<{width}}  {size(file.size)}"))
+        click.echo(safe(f"  {file.name:<{width}}  {api.packs.size(file.size)}"))
     for name, sha256 in made.config.left_out.items():
         click.echo(safe(f"too large to go along; its card says so: {name} (sha256 {sha256})"))
     if made.signed_by:

@@ -122,12 +122,21 @@ def located(recipe: Path) -> Path:
     return shipped or recipe
 
 
-def signer(key: Path | None, settings: Settings, passphrase: Callable[[], str]) -> Signer:
+def signer(key: Path | None, settings: Settings, passphrase: Callable[[], str] | None) -> Signer:
     """As `recipe sign` takes a key: the file that is named, else the setting's. Raises UsageError."""
+
+    def said() -> str:
+        if known := settings["signing_passphrase"]:
+            return known
+        if passphrase is None:
+            what = "the key has a passphrase: set MIREPOIX_SIGNING_PASSPHRASE, or sign in a terminal"
+            raise UsageError(what)
+        return passphrase()
+
     if key is None and not settings["signing_key"]:
         raise UsageError("whose signature? say --key KEY.pem, or set signing_key")
     path = key if key is not None else Path(settings["signing_key"]).expanduser()
-    return Signer(path, lambda: settings["signing_passphrase"] or passphrase())
+    return Signer(path, said)
 
 
 def _made(into: Path, config: Config, signed: str, against: list[str]) -> Pack:
