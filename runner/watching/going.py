@@ -165,7 +165,8 @@ def _answers(workspace: Path, steps: list[StepNow]) -> Any:
         for file in ("answers.jsonl", "answers.jsonl.partial"):
             if state := reading.state(workspace, *place, file):
                 count, last = _said(workspace, (*place, file), state)
-                yield Answers(step.name, count, list(last))
+                if count:
+                    yield Answers(step.name, count, list(last))
                 break
 
 

@@ -153,6 +153,7 @@ def _plain(status: int, what: str) -> Answer:
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = AT_ONCE
 
     def __init__(self, workspace: Path, port: int) -> None:
         self.workspace, self.scrubber = workspace, scrub.known()
