@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runner.api import beginnings as beginnings
     from runner.api import common as common
     from runner.api import comparisons as comparisons
     from runner.api import differing as differing
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from runner.api import packs as packs
     from runner.api import plans as plans
     from runner.api import recipes as recipes
+    from runner.api import reports as reports
     from runner.api import results as results
     from runner.api import rows as rows
     from runner.api import running as running
@@ -49,8 +51,8 @@ _WHERE = {
     "runs": ("Data", "Difference", "Estimate", "Gate", "Run", "open_run"),
 }
 _ROOMS = (
-    "common", "differing", "evaluating", "locks", "packs", "results", "rows", "serving", "shelf", "signing",
-    "stores", "talking", *_WHERE,
+    "beginnings", "common", "differing", "evaluating", "locks", "packs", "reports", "results", "rows",
+    "serving", "shelf", "signing", "stores", "talking", *_WHERE,
 )  # fmt: skip
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -60,9 +60,14 @@ def _covered(problem: Problem, known: Scrubber) -> Problem:
 
 def covered(text: str) -> str:
     """A text with the user's secrets covered: libraries and servers may say what they were given."""
+    return covering()(text)
+
+
+def covering() -> Callable[[str], str]:
+    """The same for many texts: the secrets are looked for once."""
     from runner import scrub
 
-    return scrub.known().text(text)
+    return scrub.known().text
 
 
 def shown(path: Path) -> str:

@@ -11,8 +11,10 @@ from runner.api.common import Name, settings_of, told
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from runner.results import Export, Parcel, Target
+    from runner.results import Export
+    from runner.results import Parcel as Parcel
     from runner.results import Run as Trained
+    from runner.results import Target as Target
     from runner.results.whole import Whole
 
 Form = Literal["adapter", "merged", "gguf"]

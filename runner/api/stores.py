@@ -35,3 +35,10 @@ def collect(workspace: Name = ".", *, days: float = 0, dry: bool = False) -> Col
     store = Store(folder_of(workspace))
     waste = swept(store, days=days, dry=dry)
     return Collected(waste, use(store))
+
+
+def size_of(many: int) -> str:
+    """Bytes in words."""
+    from runner.wording import size_of as said
+
+    return said(many)

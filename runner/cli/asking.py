@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Prompt
 
-from runner.beginning import SETS, Wishes, bases, model_named, offered, suggested
+from runner.api.beginnings import SETS, Wishes, Workspace, bases, model_named, offered, suggested
 from runner.errors import UsageError, safe
-from runner.workspace import Workspace
 
 _KINDS = (
     ("files", "text files of yours (books, articles)", "Which files", "books/*.txt"),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import errors
+from runner import api, errors
 from runner.cli.common import command, emit, shown
 from runner.errors import safe
 
 if TYPE_CHECKING:
-    from runner.beginning import Wishes
+    from runner.api.beginnings import Wishes
 
 _FLAGS = (
     "say what to learn from: --from FILES (text, chat JSONL, CSV of posts), --author 'Twain, Mark', "
@@ -67,12 +67,7 @@ def new(
 
     A tenth of your own texts is held out, so that the run ends with a verdict. Nothing that is there is written over.
     """
-    from runner.beginning import begin
-    from runner.workspace import Workspace
-
-    if not workspace.is_dir():
-        raise errors.UsageError(f"no folder {str(workspace)!r} to work in")
-    place = Workspace(workspace.resolve())
+    place = api.beginnings.place(workspace)
     wishes = _wishes(name, (*files, *more), said)
     if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         from runner.cli.asking import ask
@@ -80,7 +75,7 @@ def new(
         wishes = ask(wishes, place, {key for key, value in said.items() if value})
     elif wishes.nothing:
         raise errors.UsageError(_FLAGS)
-    done = begin(wishes, place)
+    done = api.beginnings.begin(wishes, place)
     written = [shown(p) for p in done.files]
     if as_json:
         emit(
@@ -103,8 +98,6 @@ def new(
 
 
 def _wishes(name: str, files: tuple[str, ...], said: dict[str, Any]) -> Wishes:
-    from runner.beginning import Wishes
-
     path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     stem = path.name.rpartition(".")[0]
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,54}", stem):
@@ -114,4 +107,4 @@ def _wishes(name: str, files: tuple[str, ...], said: dict[str, Any]) -> Wishes:
             f"{stem[:80]!r} cannot name a recipe: small letters, digits, dots, dashes and underscores, 55 at most{hint}"
         )
     given = {key: value for key, value in said.items() if value}
-    return Wishes(path=path, name=stem, files=files, **given)
+    return api.beginnings.Wishes(path=path, name=stem, files=files, **given)

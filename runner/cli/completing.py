@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from runner import api
 from runner.errors import MirepoixError, UsageError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -29,37 +30,28 @@ def runs(context: click.Context) -> list[str]:
 
 
 def suites(context: click.Context) -> list[str]:
-    from runner.load import suite_names
-    from runner.workspace import Workspace
-
-    return suite_names(Workspace(_workspace(context)))
+    return api.shelf.suites(_workspace(context))
 
 
 def models(context: click.Context) -> list[str]:
-    from runner import library
-
-    return sorted(f"base/{p.name}" for p in (library.shelf("recipes") / "base").glob("*.yaml"))
+    return api.shelf.shipped("base")
 
 
 def recipes(context: click.Context) -> list[str]:
     """Those that come along; the user's own are files."""
-    from runner import library
-
-    return sorted(f"recipes/{p.name}" for p in library.shelf("recipes").glob("*.yaml"))
+    return [f"recipes/{name}" for name in api.shelf.shipped()]
 
 
 def tool_sets(context: click.Context) -> list[str]:
-    from runner.beginning import SETS
-
-    return sorted({*SETS, *(p.stem for p in _workspace(context).glob("datasets/tools/*.yaml"))})
+    return sorted(
+        {*api.beginnings.SETS, *(p.stem for p in _workspace(context).glob("datasets/tools/*.yaml"))}
+    )
 
 
 def of_kind(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names that `recipe list KIND NAME` takes."""
-    from runner.catalogue import catalogue
-
     try:
-        rows = catalogue(context.params.get("kind") or "", _workspace(context))
+        rows = api.shelf.catalogue(context.params.get("kind") or "runs", _workspace(context))
     except (MirepoixError, OSError):
         return []
     return [CompletionItem(r["name"], help=r["about"]) for r in rows if r["name"].startswith(incomplete)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from runner import ending, errors, paths
+from runner import api, ending, errors
 from runner.cli.common import command, emit
 from runner.errors import safe
 
@@ -40,46 +40,22 @@ def report(run_name: str | None, serve: bool, port: int | None, workspace: Path,
 
 
 def _say(run_name: str, workspace: Path, as_json: bool) -> int:
-    path = workspace / "runs" / run_name / "report.json"
-    if not path.is_file() or Path(run_name).name != run_name:
-        raise _no_run(run_name, workspace)
-    try:
-        data = paths.read_json(path)
-        lines = [f"{g['verdict']:<12}  {g['gate']}  {g['why']}".rstrip() for g in data["gates"]]
-    except (ValueError, KeyError, TypeError):
-        raise errors.UsageError(f"{path} is no report; run the recipe again") from None
+    path, data = api.reports.report(run_name, workspace)
     if as_json:
         emit(data)
         return errors.OK
-    for line in lines:
-        click.echo(safe(line))
+    for gate in data["gates"]:
+        click.echo(safe(f"{gate['verdict']:<12}  {gate['gate']}  {gate['why']}".rstrip()))
     click.echo(f"report: {path.with_suffix('.html')}")
     return errors.OK
 
 
-def _no_run(name: str, workspace: Path) -> errors.UsageError:
-    from runner.catalogue import NO_REPORT, catalogue
-    from runner.wording import nearest
-
-    known = {r["name"]: r["about"] for r in catalogue("runs", workspace)}
-    if name in known:
-        what = f"the run {name!r} has no report yet: it was not run to its end"
-        return errors.UsageError(f"{what}; recipe run, with its recipe, goes on with it")
-    reported = [run for run, about in known.items() if about != NO_REPORT]
-    return errors.UsageError(f"no report of a run {name!r}{nearest(name, reported or known)}")
-
-
 def _serve(run_name: str | None, port: int, workspace: Path, as_json: bool) -> int:
-    from runner.watching import runs
-    from runner.watching.server import serving
-
-    if run_name is not None and runs.find(workspace, run_name) is None:
-        raise _no_run(run_name, workspace)
     try:
-        with serving(workspace, port) as there:
+        with api.reports.serving(workspace, port, run_name) as there:
             url = there.url + (f"runs/{run_name}" if run_name else "")
             if as_json:
-                click.echo(json.dumps({"url": url, "port": there.port, "runs": runs.names(workspace)}))
+                click.echo(json.dumps({"url": url, "port": there.port, "runs": api.reports.names(workspace)}))
             else:
                 click.echo(safe(f"{url} shows the runs of {workspace.resolve()}; Ctrl-C ends it"))
             while True:

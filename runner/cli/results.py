@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import errors
-from runner.cli.common import TRUST_STORE, command, emit, settings_of, shown
+from runner import api
+from runner.cli.common import TRUST_STORE, command, emit, shown
 from runner.errors import safe
+
+if TYPE_CHECKING:
+    from runner.api.results import Parcel, Target
 
 FORMS = ("adapter", "merged", "gguf", "run")
 RUN = click.argument("run_name", metavar="RUN")
@@ -28,33 +30,31 @@ RUN = click.argument("run_name", metavar="RUN")
 )
 @click.option(
     "--type",
-    "kind",
+    "weights",
     type=click.Choice(["bf16", "f16", "q8_0"]),
     default="bf16",
     help="Of a GGUF file: its weights. Default: bf16.",
 )
 @TRUST_STORE
 @command
-def export(run_name: str, to: Path, form: Any, kind: str, workspace: Path, as_json: bool) -> None:
+def export(run_name: str, to: Path, form: Any, weights: Any, workspace: Path, as_json: bool) -> None:
     """Write a run's result as a folder of its own: the adapter, the merged model, or a GGUF file; or, as `run`, the
     recipe with its lock and all that it reads, for another team to run.
 
     Each has its model card and licence notes. The folder is whole or not there, and never takes the place of one that
     was not exported from here.
     """
-    from runner import results
-
     if form == "run":
         _whole(run_name, to, workspace, as_json)
         return
-    run = results.find(run_name, workspace)
-    form = form or ("merged" if run.facts.full else "adapter")
+    run = api.results.trained(run_name, workspace)
+    form = form or api.results.form_of(run)
 
     def tell(what: str) -> None:
         if not as_json:
             click.echo(safe(what), err=True)
 
-    done = results.export(run, to, form, kind, tell)
+    done = api.results.export(run, to, form, weights, tell)
     if as_json:
         files = [{"name": name, "bytes": many} for name, many in done.files]
         emit({"run": run.name, "as": form, "folder": str(done.folder), "files": files, "proof": done.proof})
@@ -64,10 +64,7 @@ def export(run_name: str, to: Path, form: Any, kind: str, workspace: Path, as_js
 
 
 def _whole(run_name: str, to: Path, workspace: Path, as_json: bool) -> None:
-    from runner.results.finished import finished
-    from runner.results.whole import export_run
-
-    done = export_run(finished(run_name, workspace), to, settings_of(()))
+    done = api.results.export_run(run_name, to, workspace)
     if as_json:
         files = [{"name": name, "bytes": many} for name, many in done.files]
         left = [{"name": name, "sha256": sha256} for name, sha256 in done.left_out]
@@ -91,31 +88,22 @@ def push_run(
 ) -> None:
     """Push a run's adapter or merged model to a hub, after showing what would go where, under which licence: the part
     of the verb `push` that is about runs (packing.py has the other)."""
-    from runner import results
-    from runner.store import Store
 
-    run = results.find(run_name, workspace)
-    form = form or ("merged" if run.facts.full else "adapter")
-    against = results.objections(run.facts)
-    if against and not licence_ok:
-        what = f"not pushed: {'; '.join(against)}. If you may all the same, say --licence-ok"
-        raise errors.UsageError(what)
-    if not yes and (as_json or not _asks()):
-        raise errors.UsageError("a push needs your yes: say --yes, or run it in a terminal")
-    target = results.target(to, settings_of(()), private)
-    with tempfile.TemporaryDirectory(prefix="push-", dir=Store(workspace).folder()) as scratch:
-        done = results.export(run, Path(scratch) / "result", form)
-        (done.folder / "export.json").unlink()
-        parcel = results.parcel(done.folder, run.facts, form)
+    def agreed(parcel: Parcel, target: Target, against: list[str]) -> bool:
         if not as_json:
             _list(parcel.files)
             for said in against:
                 click.echo(safe(f"licences: {said}"), err=True)
             click.echo(safe(f"to: {target.said}"))
             click.echo(safe(f"licence: {parcel.licence}"))
-        if not yes and not _agreed():
-            raise errors.UsageError("nothing was pushed")
-        url = results.send(parcel, target, f"{run.name}, {form}")
+        return yes or _agreed()
+
+    run = api.results.trained(run_name, workspace)
+    form = form or api.results.form_of(run)
+    can_agree = yes or (not as_json and _asks())
+    url, parcel, target = api.results.push(
+        run, to, form, private=private, licence_ok=licence_ok, agreed=agreed if can_agree else None
+    )
     if as_json:
         files = [{"name": name, "bytes": many} for name, many in parcel.files]
         emit({"run": run.name, "as": form, "repository": target.repository, "url": url, "files": files})
@@ -136,8 +124,6 @@ def _agreed() -> bool:
 
 
 def _list(files: list[tuple[str, int]]) -> None:
-    from runner.results.folder import size
-
     width = max(len(name) for name, _ in files)
     for name, many in files:
-        click.echo(safe(f"  {name:<{width}}  {size(many)}"))
+        click.echo(safe(f"  {name:<{width}}  {api.results.size(many)}"))

@@ -13,6 +13,7 @@ import click
 from runner import errors
 from runner.api.common import as_data as as_data
 from runner.api.common import covered as covered
+from runner.api.common import covering
 from runner.errors import Problem, safe
 from runner.saying import SHOWN, report, summary, workflow_commands
 
@@ -43,9 +44,7 @@ def words(error: errors.MirepoixError, begin: str = "error: ") -> str:
     `begin`: what one begins with that names no file.
     """
     if problems := placed(error):
-        from runner import scrub
-
-        return report(problems, scrub.known().text, _coloured if _colours() else _plain)
+        return report(problems, covering(), _coloured if _colours() else _plain)
     known = isinstance(error, errors.RecipeError | errors.NeedsTrust)
     return safe(covered(str(error) if known else f"{begin}{error}"))
 
