@@ -134,7 +134,7 @@ class Repository:
         return self._commits[revision]
 
     def _commit(self, revision: str) -> str | None:
-        if not revision or revision.startswith("-"):
+        if not revision or revision.startswith("-") or "\0" in revision:
             return None
         try:
             asked = f"{revision}^{{commit}}"

@@ -34,7 +34,10 @@ _STAGES: dict[str, Stage] = {
 
 
 def is_run(name: str, workspace: Path) -> bool:
-    return Path(name).name == name and (workspace / "runs" / name / "plan.json").is_file()
+    try:
+        return Path(name).name == name and (workspace / "runs" / name / "plan.json").is_file()
+    except (OSError, ValueError):  # longer than a name can be, or with a NUL in it
+        return False
 
 
 def of_run(name: str, workspace: Workspace) -> Side:

@@ -25,6 +25,8 @@ def is_pack(name: str) -> bool:
     try:
         if path.is_dir():
             return (path / "oci-layout").is_file()
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             file.seek(_TAR[0])
             return file.read(len(_TAR[1])) == _TAR[1]

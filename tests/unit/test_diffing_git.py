@@ -184,7 +184,8 @@ def test_errors_of_either_side_are_told_as_check_tells_them(home: Path) -> None:
     assert "mirepoix-" not in str(caught.value)
     for name, what in (
         ("v2:w/r.yaml", "no revision 'v2'"), ("v1:w/s.yaml", "no 'w/s.yaml' in v1 (did you mean w/r.yaml?)"),
-        ("nosuch", "no recipe, run, pack or revision 'nosuch'"), ("--help:x", "no revision '--help'"), (":r.yaml", "no revision ''"),
+        ("nosuch", "no recipe, run, pack or revision 'nosuch'"), ("--help:x", "no revision '--help'"),
+        ("a\0b", "no recipe, run"), ("HEAD:a\0b", "in HEAD"), (":r.yaml", "no revision ''"),
     ):  # fmt: skip
         with pytest.raises(UsageError) as wrong:
             found(home, name, "r.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -233,6 +234,10 @@ def test_the_verb(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "q.yaml").write_text(RECIPE.replace("seed", "x").replace("min: 1", "mni: 1"))
     wrong = recipe("diff", "q.yaml", "q.yaml")
     assert wrong.exit_code == 2 and "q.yaml:7:13: filters[0].words.mni" in wrong.stderr and not wrong.stdout
+    os.mkfifo(home / "pipe.yaml")
+    for name in ("pipe.yaml", ".", "runs", "x" * 5000, "a\0b", "r.yaml/x", "talk.jsonl"):
+        done = recipe("diff", name, "r.yaml")
+        assert done.exit_code == 2 and done.stderr and not done.stdout, name[:9]
     assert recipe("diff", "r").exit_code == recipe("diff", "nosuch", "r.yaml").exit_code == 2
 
 
