@@ -8,7 +8,6 @@ question that many rows ask would take all of these with it.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,8 +26,7 @@ _WORDS = (8, 250)  # of an answer
 
 def pairs(records: Sequence[Record]) -> list[tuple[Record, str]]:
     """(conversation up to its question, answer) of some that are fit to be held out; none where they are too few."""
-    asked = Counter(plain(_question(r)) for r in records if _begins(r))
-    fit = [n for n, r in enumerate(records) if _fit(r) and asked[plain(_question(r))] == 1]
+    fit = [n for n, record in enumerate(records) if _fit(record)]
     looked = Contamination([_question(records[n]) for n in fit])
     often = set[int]()  # of two that share words, whether both are fit or not
     for n, record in enumerate(records):
@@ -41,14 +39,10 @@ def pairs(records: Sequence[Record]) -> list[tuple[Record, str]]:
     return [_pair(records[alone[i * len(alone) // many]]) for i in range(many)]
 
 
-def _begins(record: Record) -> bool:
-    return [m.role for m in record.messages if m.role != "system"][:2] == ["user", "assistant"]
-
-
 def _fit(record: Record) -> bool:
     low, high = _WORDS
     return (
-        _begins(record)
+        [m.role for m in record.messages if m.role != "system"][:2] == ["user", "assistant"]
         and not record.tools
         and len(plain(_question(record)).split()) >= 3
         and low <= len(_pair(record)[1].split()) <= high

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from runner import cli, library
 from runner.beginning import SETS, Wishes, bases, begin
+from runner.beginning.placing import Placing
 from runner.contamination import Contamination
 from runner.load import load_recipe
 from runner.workspace import Workspace
@@ -179,6 +180,24 @@ def test_nothing_is_written_over_and_nothing_is_left() -> None:
     assert "is there already" in recipe("new", "other", "books/a.txt", "--yes", code=2).stderr
     assert there() == before - {"mine.yaml"} | {"evals/suites/other-held-out.yaml"}
     assert not Path("held-out/other").exists()
+
+
+def test_a_file_that_comes_into_being_meanwhile_is_not_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Placing, "free", lambda self, path: None)  # as if it was not there a moment ago
+    Path("mine.yaml").write_text("mine")
+    with pytest.raises(FileExistsError):
+        Placing(Workspace(Path().resolve()), []).write(Path("mine.yaml").resolve(), "ours")
+    assert Path("mine.yaml").read_text() == "mine"
+
+
+def test_what_would_not_pass_the_check_is_not_written() -> None:
+    Path("evals/suites").mkdir(parents=True)
+    Path("evals/suites/capability.yaml").write_text("suite: 1\nname: other\n")
+    before = there()
+    assert (
+        "must be 'capability', as the file is called" in recipe("new", "mine", "books/a.txt", code=2).stderr
+    )
+    assert there() == before
 
 
 def test_no_link_is_followed(tmp_path_factory: pytest.TempPathFactory) -> None:
