@@ -42,7 +42,7 @@ def cells(text: str) -> int:
 
 
 def _cells(c: str) -> int:
-    if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me"):
+    if unicodedata.category(c) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(c) in "WF" else 1
 
