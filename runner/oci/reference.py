@@ -36,9 +36,16 @@ class Reference:
         return replace(self, tag="", digest=digest)
 
     @property
+    def address(self) -> tuple[str, int]:
+        """The registry's host, as people write it, and its port."""
+        found = re.fullmatch(r"(.+?)(?::([0-9]+))?", self.host)
+        assert found is not None
+        return found[1], int(found[2] or (80 if is_loopback(found[1].strip("[]")) else 443))
+
+    @property
     def here(self) -> bool:
         """Whether the registry is this very machine: only that is spoken to without TLS."""
-        return is_loopback(re.sub(r":[0-9]+\Z", "", self.host).strip("[]"))
+        return is_loopback(self.address[0].strip("[]"))
 
 
 def is_loopback(host: str) -> bool:

@@ -177,7 +177,9 @@ class Remote:
                 raise
             raise StepError("registry", str(e)) from None
         except Unfetched as e:
-            hint = f"; if you know it: --allow {self.ref.host}" if isinstance(e, NotPublic) else ""
+            host, port = self.ref.address
+            known = isinstance(e, NotPublic) and host in str(e)  # and not where it has sent us
+            hint = f"; if you know it: --allow {host}:{port}" if known else ""
             raise StepError("registry", f"{self.said}: {safe(str(e))}{hint}") from None
         except requests.TooManyRedirects:
             raise StepError(

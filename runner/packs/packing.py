@@ -103,7 +103,7 @@ def packed(
             raise UsageError("the recipe holds one of your secrets; keep that in your settings")
         (into / gathering.CARD).write_text(about, encoding="utf-8")
         if not left_out:
-            _alike(locking.facts(plan, store), into, name, place.root)
+            _alike(locking.facts(plan, store), into, name, place)
         config = Config(manifest.VERSION, loaded.recipe.name, name, left_out)
         signed = signing.sign(into, signer.key, signer.passphrase).key if signer else ""
         sources = [showing.seen(s) for s in loaded.recipe.sources]
@@ -161,9 +161,9 @@ def _lock(recipe: Path, place: Workspace, plan: Plan, store: Store) -> Path | No
     return path
 
 
-def _alike(facts: RecipeLock, into: Path, name: str, home: Path) -> None:
+def _alike(facts: RecipeLock, into: Path, name: str, of: Workspace) -> None:
     """Whether the folder means the same: a pattern may take more there, and what is missing is seen here."""
-    place, later = Workspace(into, store=home), into / signing.NAME
+    place, later = Workspace(into, of.trust, store=of.root), into / signing.NAME
     later.touch()
     try:
         plan = make_plan(locking.pinned(load_recipe(into / name, place), facts), place, "gpu")

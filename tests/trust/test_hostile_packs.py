@@ -270,10 +270,17 @@ def allowed(*servers: Registry) -> list[str]:
     return [word for one in servers for word in ("--allow", one.at)]
 
 
-def test_a_pack_of_this_registry_is_taken(registry: Registry, tmp_path: Path) -> None:
+def test_a_pack_of_this_registry_is_taken(
+    registry: Registry, tmp_path: Path, aviary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a login, whatever stands in ~/.netrc, and past the proxies of the environment."""
+    netrc = aviary[2] / "netrc"
+    netrc.write_text(f"machine 127.0.0.1 login me password {LOGIN}\n")
+    monkeypatch.setenv("NETRC", str(netrc))
     recipe("pull", registry.ref, "--to", tmp_path / "there", *allowed(registry), code=0)
     assert (tmp_path / "there/r.yaml").read_bytes() == RECIPE
-    assert not any(login for _, _, login in registry.heard)
+    assert registry.heard and not any(login for _, _, login in registry.heard)
+    netrc.unlink()
 
 
 @pytest.mark.parametrize(
@@ -292,6 +299,7 @@ def test_redirects_lead_nowhere_else(registry: Registry, tmp_path: Path, where: 
     registry.says = lambda h: "/blobs/" in h.path and send(h, 307, Location=where)
     done = recipe("pull", registry.ref, "--to", tmp_path / "there", *allowed(registry), code=3)
     assert any(one in done.stderr for one in says.split("|")), done.stderr
+    assert "--allow" not in done.stderr or "127.0.0.1" in where
     assert not (tmp_path / "there").exists()
 
 
@@ -351,13 +359,25 @@ def test_a_token_is_for_its_own_registry(
     assert "canaryOfAToken42" not in done.output
 
 
-def test_who_is_refused_is_told_how_to_log_in(registry: Registry, tmp_path: Path) -> None:
-    for header in ('Basic realm="x"', "Bearer", 'Bearer realm=""', "Bearer realm=nowhere", "", "Negotiate"):
+def test_who_is_refused_is_told_how_to_log_in(
+    registry: Registry, login: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = f'Bearer realm="http://{registry.at}/token",service="x"'
+    for header in (
+        own,
+        'Basic realm="x"',
+        "Bearer",
+        'Bearer realm=""',
+        "Bearer realm=nowhere",
+        "",
+        "Negotiate",
+    ):
         registry.says = lambda h, header=header: send(
             h, 401, **({"WWW_Authenticate": header} if header else {})
         )
         done = recipe("pull", registry.ref, "--to", tmp_path / "there", *allowed(registry), code=3)
         assert len(done.stderr.splitlines()) == 1 and registry.at in done.stderr, (header, done.stderr)
+    assert not caplog.records  # oras would have its say, too
 
 
 @pytest.mark.parametrize(

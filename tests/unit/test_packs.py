@@ -259,6 +259,22 @@ def test_a_pattern_that_takes_the_card_means_something_else(place: Path, tmp_pat
     assert not (tmp_path / "t.tar").exists()
 
 
+def test_what_fsspec_opens(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    digest = pack(place, tmp_path / "t.oci.tar").stdout.splitlines()[-1]
+    for to in ("memory://packs-of-a-test/t", "memory://packs-of-a-test/t.tar", f"file://{tmp_path}/stored"):
+        recipe("push", tmp_path / "t.oci.tar", "--to", to)
+        there = tmp_path / f"there-{len(to)}"
+        assert digest in recipe("pull", to, "--to", there).stdout
+        assert (there / "data/a.jsonl").read_bytes() == (place / "data/a.jsonl").read_bytes()
+    recipe("push", tmp_path / "t.oci.tar", "--to", "memory://packs-of-a-test/t")  # it is there already
+    (place / "data/a.jsonl").write_text(talk(3))
+    pack(place, tmp_path / "u.tar")
+    for to in ("memory://packs-of-a-test/t", "memory://packs-of-a-test/t.tar"):
+        assert "already" in recipe("push", tmp_path / "u.tar", "--to", to, code=2).stderr
+    assert digest in recipe("pull", "memory://packs-of-a-test/t").stdout
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/.", ".env", "a/.git/config", "a\\b", "c:x", "a\nb", "a\u202eb",
