@@ -54,7 +54,7 @@ def of_pack(
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             (top / name).symlink_to(path)
             stand_in.append(path)
-    place = Workspace(top, theirs.trust - {"paths"}, frozenset(stand_in))
+    place = Workspace(top, theirs.trust - {"paths"}, frozenset(stand_in), theirs.root)
     try:
         side = of_file(top / pack.config.recipe, place, profile, f"pack {ref}", "pack")
     except MirepoixError as e:

@@ -134,6 +134,7 @@ def tree(repository: Repository, commit: str, theirs: Workspace) -> Iterator[Tre
             root,
             theirs.trust,
             allowed,
+            theirs.root,
             top=top,
             prefix=repository.prefix,
             entries=entries,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from runner import cli
 from runner.diffing import Diff, diff, git
 from runner.errors import NeedsTrust, RecipeError, UsageError
 from runner.workspace import Workspace
@@ -144,6 +147,23 @@ def test_what_git_does_not_have_is_taken_as_it_is_now_and_named(home: Path) -> N
     of = found(home, "v1", "r.yaml")
     assert [(f.added, f.removed) for f in of.files] == [(0, 4)]  # not what lies there now
     assert of.a.notes == (f"v1 is {ask(home, 'rev-parse', 'v1')[:12]}",)
+
+
+def test_a_recipe_that_extends_a_pinned_pack(home: Path) -> None:
+    """It is looked for in the user's own store, by whatever revision names it."""
+    for words in (["pack", "r.yaml", "--out", "r.oci.tar"], ["pull", "r.oci.tar", "--keep"]):
+        done = CliRunner().invoke(cli.main, words)
+        assert done.exit_code == 0, done.output
+    (digest,) = set(re.findall(r"sha256:[0-9a-f]{64}", done.output))
+    put(home, **{"r.yaml": f"recipe: 1\nname: mine\nextends: oci://x.example/r@{digest}\n"})
+    ask(home, "commit", "-qam", "two")
+    put(home, **{"r.yaml": (home / "r.yaml").read_text() + "filters:\n  - words: {min: 3}\n"})
+    of = found(home, "r.yaml")
+    ((key, a, b, set_by),) = told(of)
+    assert (key, a, b) == ("filters.words.min", 1, 3)
+    assert (
+        isinstance(set_by, tuple) and set_by[0].startswith("oci://x.example/r@") and set_by[1] == "r.yaml:5"
+    )
 
 
 def test_what_leads_out_is_looked_for_where_the_user_is(home: Path, tmp_path: Path) -> None:
