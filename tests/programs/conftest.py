@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
 
 BUILD = Path(__file__).parents[2] / "build"
@@ -30,14 +31,8 @@ def node_modules() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A headless browser, as Playwright has it. It can resolve no name, so no page leaves this machine."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: bash .ci/tools")
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("no Chromium here: bash .ci/tools")
-    with api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+    with pages.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

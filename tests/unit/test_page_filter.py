@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
 
 from runner.page import render
-from runner.rendering import chromium
-
-
-def _browser() -> str | None:
-    """Path of a Chromium; None where there is none."""
-    if importlib.util.find_spec("playwright") is None:
-        return None
-    return next((found for name in chromium.NAMES if (found := shutil.which(name))), None)
-
-
-BROWSER = _browser()
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium, or playwright is not installed")
 
 
 def sample(number: int, answer: str) -> dict[str, Any]:
@@ -37,26 +23,14 @@ def sample(number: int, answer: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
     evil = "</script><script>document.title = 'owned'</script>"
     samples = [sample(n, "The river, sir." if n % 10 == 0 else evil) for n in range(40)]
     ids = [s["id"] for s in samples]
     suite = {"name": "s", "metrics": [], "samples": samples, "best": ids[:10], "worst": ids[:-11:-1]}
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(render({"name": "r", "suites": [suite]}), encoding="utf-8")
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        try:
-            context = browser.new_context(offline=True)
-            one = context.new_page()
-            said: list[str] = []
-            one.on("console", lambda m: said.append(m.text))
-            one.on("pageerror", lambda e: said.append(str(e)))
-            one.goto(Path(file).as_uri())
-            yield one, said
-        finally:
-            browser.close()
+    with pages.chromium() as browser, pages.opened(browser, file) as found:
+        yield found
 
 
 def shown(page: Any) -> list[str]:
