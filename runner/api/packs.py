@@ -54,12 +54,19 @@ def write(pack: Pack, to: Name) -> Path:
 
 @contextmanager
 def parcel(
-    what: str, workspace: Name = ".", *, allow: Collection[str] = (), trust: Collection[Trust] = ()
+    what: str,
+    workspace: Name = ".",
+    *,
+    to: str | None = None,
+    allow: Collection[str] = (),
+    trust: Collection[Trust] = (),
 ) -> Iterator[Pack]:
     """What `push` sends: a pack that was made (file or folder), or a recipe, which is packed now. `.against` are
-    sentences of licences that forbid to pass it on."""
+    sentences of licences that forbid to pass it on. `to`: where it is to go, looked at before anything is packed."""
     from runner.packs import pushing
 
+    if to is not None:
+        pushing.destination(to)
     folder = folder_of(workspace)
     if "store" in trust:
         trust_store(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runner import extras
 from runner.errors import UsageError
 from runner.oci.bringing import Holder
-from runner.oci.layout import Archive, Folder
+from runner.oci.layout import LAYOUT, Archive, Folder
 from runner.oci.reference import FORM, SCHEME, Reference, parse
 from runner.settings import Settings
 
@@ -55,6 +55,8 @@ def opened(text: str, settings: Settings) -> Iterator[Holder]:
         return
     path = Path(text)
     if path.is_dir():
+        if not (path / LAYOUT).is_file():
+            raise UsageError(f"the folder {text[:200]!r} is no pack: it has no {LAYOUT}")
         yield Folder(path)
     elif path.is_file():
         yield Archive(path)

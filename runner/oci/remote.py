@@ -20,6 +20,7 @@ import oras.logger
 import oras.provider
 import requests
 import stamina
+from stamina.instrumentation import set_on_retry_hooks
 
 from runner.errors import StepError, UsageError, safe
 from runner.fetching import Unfetched
@@ -78,6 +79,7 @@ class Remote:
         self.said, docker = str(ref), ref.host in _DOCKER
         self.ref = ref = replace(ref, host=wire.DOCKER) if docker else ref
         oras.logger.logger.log_handler = []  # what a registry says would go to the terminal as it is
+        set_on_retry_hooks(())  # else stamina logs each retry
         self._client = _Client(ref, settings)
         self._at = oras.container.Container("x")
         self._at.registry, self._at.namespace, self._at.repository = ref.host, None, ref.name
@@ -117,8 +119,6 @@ class Remote:
         self, contents: Contents, blobs: Mapping[str, Path | bytes], tell: Callable[[str], None]
     ) -> None:
         """The blobs that the registry lacks, and then the manifest, byte for byte."""
-        if not self.ref.tag or self.ref.digest:
-            raise UsageError(f"{self.said}: a pack is pushed to a tag: say oci://HOST/NAME:TAG")
         names = {f.sha256: f.name for f in contents.files}
         with tempfile.TemporaryDirectory(prefix="mirepoix-push-") as scratch:
             for sha256 in sorted(blobs):

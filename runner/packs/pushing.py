@@ -48,8 +48,27 @@ def parcel(
         yield Pack(of.contents, of.config, blobs, of.shown.signed_by, against)
 
 
+def destination(to: str) -> None:
+    """Raises UsageError where nothing can be pushed to, before anything is packed for it."""
+    if to.startswith(SCHEME):
+        ref = opening.reference(to)
+        if not ref.tag or ref.digest:
+            raise UsageError(f"{ref}: a pack is pushed to a tag: say oci://HOST/NAME:TAG")
+    elif "://" in to:
+        from runner.oci.storage import Stored
+
+        Stored(to)
+    elif ":" in to.partition("/")[0]:
+        raise UsageError(
+            f"--to {to[:200]!r}: say oci://HOST/NAME:TAG, hub:OWNER/NAME, a folder, or an address"
+        )
+    else:
+        packing.refuse(Path(to))
+
+
 def push(pack: Pack, to: str, settings: Settings, tell: Tell = lambda said: None) -> str:
     """Push; how the pack is named there: pinned, where that is a registry. Raises UsageError, StepError."""
+    destination(to)
     if to.startswith(SCHEME):
         ref = opening.reference(to)
         opening.remote(ref, settings).push(pack.contents, pack.blobs, tell)
@@ -59,9 +78,5 @@ def push(pack: Pack, to: str, settings: Settings, tell: Tell = lambda said: None
 
         Stored(to).push(pack.contents, pack.config.name, pack.blobs)
         return to
-    if ":" in to.partition("/")[0]:
-        raise UsageError(
-            f"--to {to[:200]!r}: say oci://HOST/NAME:TAG, hub:OWNER/NAME, a folder, or an address"
-        )
     packing.write(pack, Path(to))
     return to

@@ -158,6 +158,18 @@ def test_pack_push_pull_prepare(place: Path, registry: str, tmp_path: Path) -> N
     }
 
 
+def test_large_files_go_up_in_pieces(
+    place: Path, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runner.oci import remote
+
+    monkeypatch.setattr(remote, "_CHUNKED", 3000)
+    monkeypatch.setattr(remote, "_PIECE", 1024)
+    assert (place / "data/a.jsonl").stat().st_size > 5 * 1024
+    recipe("pull", pushed(place, registry), "--to", tmp_path / "there", "--allow", registry)
+    assert (tmp_path / "there/data/a.jsonl").read_bytes() == (place / "data/a.jsonl").read_bytes()
+
+
 def test_what_is_there_already_stays(place: Path, registry: str, tmp_path: Path) -> None:
     ref = pushed(place, registry)
     to = tmp_path / "there"
@@ -173,6 +185,12 @@ def test_who_is_asked_must_be_allowed(place: Path, registry: str, tmp_path: Path
     ref = pushed(place, registry)
     done = recipe("pull", ref, "--to", tmp_path / "there", code=3)
     assert f"is not a public one; if you know it: --allow {registry}" in done.stderr
+    away = recipe("pull", "oci://127.0.0.1:1/team/t:v1", "--allow", "127.0.0.1:1", code=3)
+    assert away.stderr == "error: registry: 127.0.0.1:1 cannot be reached: Connection refused\n"
+    tagless = recipe(
+        "push", place / "r.yaml", "--workspace", place, "--to", f"oci://{registry}/team/t", code=2
+    )
+    assert "a pack is pushed to a tag" in tagless.stderr and not tagless.stdout
     missing = recipe("pull", f"oci://{registry}/team/none:v1", "--allow", registry, code=3)
     assert "there is no such pack" in missing.stderr
 

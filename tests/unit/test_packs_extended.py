@@ -136,6 +136,25 @@ def test_what_is_kept_is_what_came_or_not_there(packed: str, tmp_path: Path, nam
     recipe("check", "mine.yaml")
 
 
+def test_another_pack_in_its_place_is_not_it(packed: str, tmp_path: Path) -> None:
+    recipe("pull", tmp_path / "house.oci.tar", "--keep")
+    home, digest = Store(Path.cwd()).root / "packs", packed.rpartition(":")[2]
+    shutil.rmtree(home / digest)
+    (tmp_path / "house/house.yaml").write_text(BASE.replace("seed: 5", "seed: 6"))
+    pack = (
+        "pack",
+        tmp_path / "house/house.yaml",
+        "--workspace",
+        tmp_path / "house",
+        "--out",
+        tmp_path / "other.tar",
+    )
+    other = recipe(*pack).stdout.splitlines()[-1].rpartition(":")[2]
+    recipe("pull", tmp_path / "other.tar", "--keep")
+    (home / other).rename(home / digest)
+    assert "is not here yet" in recipe("check", "mine.yaml", code=2).stderr
+
+
 def test_a_strangers_store_is_not_believed(
     packed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
