@@ -94,8 +94,6 @@ def _example(kind: str, name: str, keys: list[dict[str, Any]]) -> str:
 
 
 def _suite(name: str, workspace: Path) -> dict[str, Any]:
-    from runner.probechecks import counted
-
     place = Workspace(workspace.resolve())
     try:
         suite = load_suite(name, place)
@@ -104,10 +102,17 @@ def _suite(name: str, workspace: Path) -> dict[str, Any]:
     common = suite.common
     return {
         "judge": suite.judge.plugin if suite.judge else None,
-        "probes": len(counted(suite, place)),
+        "probes": _probes(common.probes, common.limit, place),
         "tasks": list(common.lm_eval.tasks) if common.lm_eval else [],
         "texts": dict(common.perplexity.texts) if common.perplexity else {},
     }
+
+
+def _probes(name: str | None, limit: int | None, place: Workspace) -> int:
+    """How many probes a suite asks; it is checked already, so that each line that is not empty is one."""
+    found = place.named("evals", name).values() if name else ()
+    many = sum(bool(line.strip()) for path in found for line in path.read_bytes().splitlines())
+    return min(many, limit or many)
 
 
 def _model(name: str) -> dict[str, Any]:

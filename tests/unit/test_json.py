@@ -166,7 +166,7 @@ _COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-7]|4[0-7]|9[0-7]|10[0-7]|38|48
 _ALL = """
 import sys
 from runner.cli import main
-for args in (["check", "bad.yaml"], ["check", "r.yaml"], ["plan", "r.yaml"], ["run", "r.yaml"], ["list", "filters"],
+for args in (["check", "bad.yaml"],) if "one" in sys.argv else (["check", "bad.yaml"], ["check", "r.yaml"], ["plan", "r.yaml"], ["run", "r.yaml"], ["list", "filters"],
              ["doctor"], ["report", "r"], ["show", "r.yaml", "drops"], ["diff", "r.yaml", "r.yaml"], ["gc", "--dry-run"]):
     try:
         main(args, prog_name="recipe", standalone_mode=False)
@@ -184,7 +184,11 @@ def test_a_terminal_gets_colours_unless_it_wants_none(wanted: bool, home: Path) 
     env |= {} if wanted else {"NO_COLOR": "1"}
     env["PYTHONPATH"] = str(Path(cli.__file__).parents[2])
     process = subprocess.Popen(
-        [sys.executable, "-c", _ALL], stdin=theirs, stdout=theirs, stderr=theirs, env=env
+        [sys.executable, "-c", _ALL, "one" if wanted else "all"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
     )
     os.close(theirs)
     said = b""
@@ -197,6 +201,6 @@ def test_a_terminal_gets_colours_unless_it_wants_none(wanted: bool, home: Path) 
             break
         said += part
     os.close(ours)
-    assert process.wait(60) == 0
+    assert process.wait(60) == 0, said.decode(errors="replace")[-3000:]
     assert b"seed" in said
     assert bool(_COLOUR.search(said)) is wanted
