@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from runner import page
 from runner.errors import MirepoixError, UsageError
-from runner.store import Store, digest
+from runner.page import measured
+from runner.store import Artifact, Store, digest
 from runner.watching import pages, reading
 from runner.watching.comparison import comparison
 from runner.watching.going import going
@@ -94,17 +96,31 @@ def _report(workspace: Path, run: Run) -> Answer:
         return _wrong(
             workspace, ["runs"], 404, "There is no report", f"runs/{run.name}/report.html is not there"
         )
-    return Answer(200, HTML, body, OWN_REPORT if _own(workspace, run.name, body) else STRANGE_REPORT)
+    own = _own(workspace, run.name, body)
+    if own is None:
+        return Answer(200, HTML, body, STRANGE_REPORT)
+    return Answer(200, HTML, _measured(workspace, run.name, own) or body, OWN_REPORT)
 
 
-def _own(workspace: Path, run: str, body: bytes) -> bool:
+def _own(workspace: Path, run: str, body: bytes) -> Artifact | None:
     ingredients = reading.data(workspace, "runs", run, "plan.json").get("report")
     if not isinstance(ingredients, dict):
-        return False
+        return None
     with suppress(MirepoixError, OSError, ValueError):  # another's store, or none
         made = Store(workspace).get(digest(ingredients), verify=False)
-        return made is not None and made.manifest.files.get("report.html") == hashlib.sha256(body).hexdigest()
-    return False
+        if made and made.manifest.files.get("report.html") == hashlib.sha256(body).hexdigest():
+            return made
+    return None
+
+
+def _measured(workspace: Path, run: str, made: Artifact) -> bytes | None:
+    """The report with what the training took of this machine, as its log says; None where it does not."""
+    with suppress(OSError, ValueError):
+        data = json.loads(made.file("report.json").read_bytes())
+        log = reading.whole(workspace, "runs", run, "logs", "train.log") if data.get("training") else b""
+        if found := measured.read(log, data.get("training")):
+            return page.render(data | {"measured": found}).encode()
+    return None
 
 
 def _compared(workspace: Path, asked: Sequence[str], as_json: bool) -> Answer:

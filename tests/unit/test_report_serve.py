@@ -197,7 +197,7 @@ def test_a_reader_in_the_middle_of_a_write_waits(tmp_path: Path) -> None:
     """What is torn is told by its sum; of a run that nobody writes any more it says nothing."""
     runs.run(recipe(tmp_path), to="prepare")
     path = tmp_path / ".mirepoix/runs/t.now"
-    path.write_bytes(path.read_bytes().replace(b"finished", b"running!"))
+    path.write_bytes(path.read_bytes().replace(b'"run":"t"', b'"run":"x"'))
     began = time.monotonic()
     assert said(tmp_path) == (None, False) and time.monotonic() - began < 1
     path.write_bytes(b"")
@@ -261,7 +261,7 @@ def test_pages_say_what_there_is(served: tuple[Path, int]) -> None:
     assert b"source.<wbr>talk" in ask(port, "/runs/t/live")[2]
 
 
-def test_a_run_that_is_finished_is_its_report(served: tuple[Path, int]) -> None:
+def test_a_run_that_is_finished_is_its_report(made: Path, served: tuple[Path, int]) -> None:
     """Its script may run where the user's own store made it; what came from elsewhere may do nothing."""
     root, port = served
     report = root / "runs/t/report.html"
@@ -269,6 +269,9 @@ def test_a_run_that_is_finished_is_its_report(served: tuple[Path, int]) -> None:
         status, heads, body = ask(port, path)
         assert status == 200 and body == report.read_bytes()
         assert heads["content-security-policy"].endswith("sandbox allow-scripts")
+    (root / "runs/t/plan.json").write_text('{"report": 1}')
+    assert ask(port, "/runs/t")[1]["content-security-policy"].endswith("; sandbox")
+    shutil.copy(made / "runs/t/plan.json", root / "runs/t/plan.json")
     report.unlink()
     report.write_text(
         "<script>fetch('/api/1/runs')</script><meta http-equiv=refresh content='0;url=//x.example'>"
@@ -347,6 +350,29 @@ def test_no_path_leaves_the_runs(served: tuple[Path, int]) -> None:
         assert status == 200 and b"not for you" not in body, log
 
 
+def test_files_are_read_where_they_lie(tmp_path: Path) -> None:
+    """Not through links, of folders or files; no pipe is read, and nothing above."""
+    root, other = tmp_path / "work", tmp_path / "other"
+    for folder in (root / "runs/t", other / "t"):
+        folder.mkdir(parents=True)
+        (folder / "x.log").write_text("a\nb\n")
+    assert reading.tail(root, "runs", "t", "x.log") == ["a", "b"]
+    (root / "runs/link").symlink_to(other / "t")
+    (root / "linked").symlink_to(other)
+    (root / "runs/t/y.log").symlink_to(other / "t/x.log")
+    os.mkfifo(root / "runs/t/pipe.log")
+    assert reading.folders(root, "runs") == ["t"] and reading.files(root, "runs", "t") == ["x.log"]
+    assert reading.folders(root, "linked") == reading.files(root, "linked", "t") == []
+    for place in (
+        ("linked", "t", "x.log"), ("runs", "link", "x.log"), ("runs", "t", "y.log"), ("runs", "t", "pipe.log"),
+        ("runs", "..", "runs", "t", "x.log"), ("runs", ".", "t", "x.log"), ("runs/t", "x.log"), ("runs", "t", ""),
+        ("runs", "t"), ("runs", "t", "x.log\0"),
+    ):  # fmt: skip
+        with pytest.raises(OSError):
+            reading.whole(root, *place)
+        assert reading.tail(root, *place) == [] and reading.data(root, *place) == {}, place
+
+
 def test_all_text_of_runs_is_escaped_and_secrets_are_covered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +438,7 @@ def ask_status(port: int) -> int:
 
 def test_a_request_that_is_never_ended_is(served: tuple[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
     _, port = served
+    assert server.Handler.timeout == server.PATIENCE <= 30
     monkeypatch.setattr(server.Handler, "timeout", 0.2)
     with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost:")
