@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from itertools import compress
 from pathlib import PurePath
 from typing import Any
@@ -51,8 +52,9 @@ def facts(m: Making, report: dict[str, Any]) -> Facts:
         max_length=model.max_length,
         adapter=msgspec.to_builtins(recipe.adapter),
         train=msgspec.to_builtins(recipe.train) | {"seed": recipe.seed},
-        languages=_languages(recipe),
-        datasets=sorted({s.options["path"] for s in recipe.sources if s.plugin == "hub" and s.name in used}),
+        languages=languages(recipe),
+        datasets=of_hub(recipe, used),
+        revisions=_revisions(m, used),
         tools=any(s.plugin == "tools" for s in recipe.sources),
         rights=rights,
         terms=terms(under),
@@ -101,7 +103,23 @@ def _tool_parser(template: str) -> str | None:
     return known.get("tool_parser")
 
 
-def _languages(recipe: Recipe) -> list[str]:
+def of_hub(recipe: Recipe, used: Collection[str]) -> list[str]:
+    """The hub's ids of the data sets that the sources `used` are of."""
+    return sorted({s.options["path"] for s in recipe.sources if s.plugin == "hub" and s.name in used})
+
+
+def _revisions(m: Making, used: Collection[str]) -> dict[str, str]:
+    """The commit of each of them, as it was fetched."""
+    return {
+        f.source.options["path"]: commit
+        for f in m.plan.fetches
+        if f.source.plugin == "hub" and f.source.name in used
+        for item in f.items or ()
+        if (commit := item.meta.get("revision"))
+    }
+
+
+def languages(recipe: Recipe) -> list[str]:
     """Those that the recipe keeps, as a detector saw them; none where it does not say."""
     kept = [set(use.options["keep"]) for use in recipe.filters if use.plugin == _LANGUAGE]
     return sorted(set.intersection(*kept)) if kept else []

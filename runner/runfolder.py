@@ -10,7 +10,7 @@ from typing import Any
 from runner import paths
 from runner.evaluate.answers import ANSWERS
 from runner.steps import Plan
-from runner.store import Artifact, place, write_atomic
+from runner.store import Artifact, digest, place, write_atomic
 from runner.yaml12 import dump
 
 LAID: dict[str, tuple[str, str]] = {
@@ -93,3 +93,35 @@ def lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
         # A source that rejected nothing needs no file that says so.
         if not target.startswith("rejected/") or made[step].file(file).stat().st_size:
             place(made[step].file(file), out / target)
+    if "split" in made:  # so that `data/` is a data set as a hub has them
+        write_atomic(out / "data/README.md", _card(plan, made).encode(), plan.workspace.root)
+
+
+def _card(plan: Plan, made: dict[str, Artifact]) -> str:
+    """The card of `data/`: the data card, with the header that a hub and `datasets` read."""
+    from runner.modelcard import dataset_card, dataset_header
+    from runner.modelfacts import languages, of_hub
+
+    recipe, split = plan.loaded.recipe, made["split"]
+    summary = json.loads(split.file("summary.json").read_bytes())
+    rows, mix = summary["rows"], summary["mix"]
+    counts = {
+        s.name: json.loads(made[f"source.{s.name}"].file("counts.json").read_bytes()) for s in recipe.sources
+    }
+    used = {name for name, found in counts.items() if found["records"]}
+    if mix["by"] == "source":  # some may weigh nothing
+        used &= {share["name"] for share in mix["shares"] if share["records"]}
+    header = dataset_header(
+        recipe.name,
+        {"train": rows["trained"], "validation": rows["validation"]},
+        licences=sorted({licence for name in used for licence in counts[name]["licenses"]}),
+        languages=languages(recipe),
+        datasets=of_hub(recipe, used),
+        own=any(s.plugin != "hub" and s.name in used for s in recipe.sources),
+        tools=any(s.plugin == "tools" and s.name in used for s in recipe.sources),
+        digests={
+            "recipe": f"sha256:{digest(plan.loaded.document.data)}",
+            "data": f"sha256:{plan.step('split').fingerprint}",
+        },
+    )
+    return dataset_card(header, split.file("data-card.md").read_text(encoding="utf-8"))

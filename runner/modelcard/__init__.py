@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.modelcard.body import body
+from runner.modelcard.dataset import dataset_card, dataset_header
 from runner.modelcard.facts import Base, Facts, Form, Right, Template
 from runner.modelcard.header import header, hub_licence
 from runner.modelcard.notes import notes
 from runner.yaml12 import dump
 
-__all__ = ["Base", "Facts", "Form", "Right", "Template", "header", "hub_licence", "notes", "text"]
+__all__ = [
+    "Base", "Facts", "Form", "Right", "Template", "dataset_card", "dataset_header", "header", "hub_licence", "notes",
+    "text",
+]  # fmt: skip
 
 
 def text(facts: Facts, form: Form = "adapter", proof: Mapping[str, Any] | None = None) -> str:

@@ -106,6 +106,9 @@ def _data(facts: Facts) -> list[str]:
             f"{facts.proof['trained_tokens']:,} carry a loss."
         )
     lines = ["## Data", "", said, "", *rights(facts, ATTRIBUTIONS), ""]
+    if facts.datasets:
+        pinned = ((code(path), code(facts.revisions.get(path, "not pinned"))) for path in facts.datasets)
+        lines += [*table(("data set of the hub", "revision"), pinned), ""]
     if facts.terms:
         lines += ["What the licences ask:", "", *(f"- {paragraph(t)}" for t in facts.terms), ""]
     dropped: dict[tuple[str, str], int] = {}

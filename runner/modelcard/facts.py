@@ -74,6 +74,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     recipe_yaml: str
     recipe_sha256: str
     step: str
+    revisions: dict[str, str] = {}
+    """The commit of each of `datasets`, where it is known."""
 
     @property
     def full(self) -> bool:

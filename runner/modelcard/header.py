@@ -45,7 +45,10 @@ def header(facts: Facts, form: Form) -> dict[str, Any]:
         out["datasets"] = list(facts.datasets)
     if results := _results(facts):
         out["model-index"] = [{"name": facts.name, "results": results}]
-    return out
+    # A key of ours, which a hub leaves as it is: what the model came of, to the byte.
+    ours = {"recipe": f"sha256:{facts.recipe_sha256}", "training": f"sha256:{facts.step}"}
+    ours |= {"base_revision": facts.base.revision} if facts.base.revision else {}
+    return out | {"mirepoix": ours | ({"datasets": facts.revisions} if facts.revisions else {})}
 
 
 def _licence(facts: Facts) -> dict[str, str]:
@@ -61,6 +64,15 @@ def _licence(facts: Facts) -> dict[str, str]:
     return {"license": "other"} | ({"license_name": name} if name else {})
 
 
+def _interval(cell: dict[str, Any]) -> dict[str, Any]:
+    """What a number is worth, as the metric's `args`, which the hub's library keeps as they are."""
+    low, high = cell.get("low"), cell.get("high")
+    args = {} if low is None or high is None else {"interval_95": [round(low, 6), round(high, 6)]}
+    args |= {"prompts": cell["n"]} if cell.get("n") else {}
+    args |= {"missing": cell["missing"]} if cell.get("missing") else {}
+    return {"args": args} if args else {}
+
+
 def _results(facts: Facts) -> list[dict[str, Any]]:
     out = []
     for suite in facts.suites:
@@ -69,6 +81,7 @@ def _results(facts: Facts) -> list[dict[str, Any]]:
                 "type": m["metric"].partition(".")[2],
                 "name": m["metric"],
                 "value": round(m["tuned"]["value"], 6),
+                **_interval(m["tuned"]),
             }
             for m in suite["metrics"]
             if m["tuned"]["value"] is not None

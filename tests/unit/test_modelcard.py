@@ -75,6 +75,7 @@ def facts(**more: Any) -> Facts:
         },
         "languages": ["en"],
         "datasets": ["someone/chat"],
+        "revisions": {"someone/chat": "c" * 40},
         "tools": True,
         "rights": [
             Right(licence="CC-BY-4.0", source="weather", attribution="Open-Meteo.com", rows=40),
@@ -181,6 +182,31 @@ def test_the_hubs_own_library_reads_the_header() -> None:
     )
     (result,) = card.data.eval_results
     assert (result.metric_name, result.metric_value) == ("weather_tools.valid_call", 0.95)
+    assert result.metric_args == {"interval_95": [0.86, 0.98], "prompts": 60}
+    assert (result.dataset_name, result.task_type) == ("weather-tools", "text-generation")
+    # A key of ours passes through, and what the library writes it reads as the same.
+    assert card.data.to_dict()["mirepoix"] == {
+        "recipe": f"sha256:{facts().recipe_sha256}",
+        "training": f"sha256:{facts().step}",
+        "base_revision": "0e9e39f249a16976918f6564b8830bc894c89659",
+        "datasets": {"someone/chat": "c" * 40},
+    }
+    again = hub.ModelCard(str(card))
+    assert again.data.to_dict() == card.data.to_dict() and again.data.eval_results == card.data.eval_results
+    assert again.text == card.text
+    ours = header(modelcard.text(facts()))
+    assert (
+        hub.repocard_data.eval_results_to_model_index("twain-small", card.data.eval_results)
+        == ours["model-index"]
+    )
+
+
+def test_a_number_has_its_interval_and_a_data_set_its_revision() -> None:
+    said = modelcard.text(facts())
+    assert "| weather\\_tools.valid\\_call | higher | 0.050 (0.010 … 0.140) | 0.950 (0.860 … 0.980)" in said
+    assert f"| `someone/chat` | `{'c' * 40}` |" in said
+    assert "| `someone/chat` | `not pinned` |" in modelcard.text(facts(revisions={}))
+    assert "datasets" not in header(modelcard.text(facts(revisions={})))["mirepoix"]
 
 
 @pytest.mark.parametrize(
