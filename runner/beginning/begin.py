@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def begin(wishes: Wishes, workspace: Workspace) -> Begun:
         raise UsageError(f"{base.name} {what}")
     if wishes.nothing:
         raise UsageError("a recipe needs something to learn from")
+    for page in wishes.pages:
+        if not page.lower().startswith(("http://", "https://")):
+            raise UsageError(
+                f"{page!r} is no address of a page; they are like https://example.org/stories.html"
+            )
     found = lots(wishes.files, workspace)
     tools = [tool_set(name, workspace) for name in wishes.tools]
     suites = _suites(wishes, workspace)
@@ -70,7 +76,9 @@ def begin(wishes: Wishes, workspace: Workspace) -> Begun:
         network=bool(wishes.authors or wishes.pages),
         rows=_rows(wishes, [one.rows for one in held.values()]),
     )
-    recipe = wishes.path if wishes.path.is_absolute() else workspace.root / wishes.path
+    recipe = Path(
+        os.path.normpath(workspace.root / wishes.path)
+    )  # without following links, as `resolve` would
     with undone() as files:
         new = Placing(workspace, files)
         new.free(recipe)

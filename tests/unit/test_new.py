@@ -219,6 +219,7 @@ def test_no_link_is_followed(tmp_path_factory: pytest.TempPathFactory) -> None:
         (["--tools", "weather", "--base", "lama-3.1-8b"], "did you mean base/llama-3.1-8b.yaml?"),
         (["--tools", "weather", "--base", "llama-3.1-8b", "--profile", "cpu"], "is made for a GPU"),
         (["--tools", "weather", "--suite", "tool-us"], "no suite 'tool-us' (did you mean tool-use?)"),
+        (["--pages", "example.org"], "'example.org' is no address of a page"),
         (["books/a.txt", "--held-out", "none.txt"], "no file 'none.txt' to hold out"),
         (["short.txt"], "are too few to learn from"),
         (["few.jsonl"], "1 rows can be used"),
@@ -251,6 +252,16 @@ def test_the_first_line_names_a_schema_that_is_there() -> None:
         "schemas/recipe.schema.json is there already"
         in recipe("new", "n", "--tools", "weather", code=2).stderr
     )
+
+
+def test_a_recipe_beside_the_workspace(home: Path) -> None:
+    (home / "work").mkdir()
+    shutil.move("books", "work/books")
+    recipe("new", "../mine", "books/a.txt", "--workspace", "work", "--yes")
+    text = Path("mine.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=work/schemas/recipe.schema.json\n")
+    assert "files: [books/a.txt]" in text
+    recipe("check", "mine.yaml", "--workspace", "work")
 
 
 def test_in_a_checkout_it_is_the_checkout_s_own(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
