@@ -52,6 +52,8 @@ class _Login(oras.auth.token.TokenAuth):
                 if known and not tried
                 else (headers, False)
             )
+        # A token that was refused has run out: oras would try the same one again.
+        refresh = refresh or bool(self.token and headers.get("Authorization") == f"Bearer {self.token}")
         return super().authenticate_request(original, headers, refresh)  # type: ignore[no-any-return]
 
 
@@ -155,7 +157,7 @@ class Remote:
             on=Again, attempts=3, timeout=None, wait_initial=0.5, wait_max=4.0
         ):
             with attempt:
-                self._client.way.most = most
+                self._client.way.most = max(most, wire.SMALL)  # a token may be asked for on the way
                 try:
                     return self._worded(
                         lambda: self._client.do_request(url, method, stream=True, **more), again=True

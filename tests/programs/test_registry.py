@@ -219,7 +219,7 @@ def test_what_is_changed_on_its_way(place: Path, registry: str, tmp_path: Path) 
     ref = pushed(place, registry)
     for change, says in (
         (flip, "'data/a.jsonl' was changed on its way"),
-        (longer, "more than the"),
+        (longer, "brings more bytes than it says"),
         (shorter, "'data/a.jsonl' was changed on its way"),
         (bomb, "more than the"),
         (edited, "its manifest was changed"),

@@ -359,6 +359,23 @@ def test_a_token_is_for_its_own_registry(
     assert "canaryOfAToken42" not in done.output
 
 
+def test_a_token_that_runs_out_is_asked_for_anew(registry: Registry, login: str, tmp_path: Path) -> None:
+    """Each is good for one request: a long pull outlives the first."""
+    good: list[str] = []
+
+    def says(h: Any) -> bool:
+        if h.path.startswith("/token"):
+            good[:] = [f"Bearer {len(registry.heard)}"]
+            return send(h, 200, json.dumps({"token": good[0].split()[1], "more": "x" * 4096}).encode())
+        if h.headers.get("Authorization") in good:
+            return bool(good.clear())
+        return send(h, 401, WWW_Authenticate=f'Bearer realm="http://{registry.at}/token",service="x"')
+
+    registry.says = says
+    recipe("pull", registry.ref, "--to", tmp_path / "there", *allowed(registry), code=0)
+    assert (tmp_path / "there/data/a.jsonl").read_bytes() == ROW * 9
+
+
 def test_who_is_refused_is_told_how_to_log_in(
     registry: Registry, login: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
