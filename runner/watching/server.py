@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import socket
+from socketserver import TCPServer
 from threading import BoundedSemaphore, Thread
 from typing import Any, BinaryIO
 
@@ -159,6 +160,11 @@ class Server(ThreadingHTTPServer):
         self.workspace, self.scrubber = workspace, scrub.known()
         self._room = BoundedSemaphore(AT_ONCE)
         super().__init__((HOST, port), Handler)
+
+    def server_bind(self) -> None:
+        """As a TCP server does: the library's would ask the resolver for our name."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._room.acquire(blocking=False):
