@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -58,7 +59,9 @@ def _relative(name: str, workspace: Workspace) -> str:
     if path.is_absolute() and path.is_relative_to(root):
         path = path.relative_to(root)
     elif not path.is_absolute() and not workspace.glob(name):
-        beside = (Path.cwd() / path).absolute()  # the user may stand elsewhere than in the workspace
+        beside = Path(
+            os.path.normpath(Path.cwd() / path)
+        )  # the user may stand elsewhere than in the workspace
         path = beside.relative_to(root) if beside.is_relative_to(root) else path
     if path.is_absolute() or ".." in path.parts:
         what = "a recipe names files of its workspace only; put it there, or say --workspace"

@@ -254,6 +254,12 @@ def test_the_first_line_names_a_schema_that_is_there() -> None:
     )
 
 
+def test_files_are_named_from_where_the_user_stands(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home / "books")
+    recipe("new", "mine", "../books/a.txt", "b.txt", "--workspace", "..", "--yes")
+    assert "files: [books/a.txt, books/b.txt]" in (home / "mine.yaml").read_text()
+
+
 def test_a_recipe_beside_the_workspace(home: Path) -> None:
     (home / "work").mkdir()
     shutil.move("books", "work/books")
