@@ -259,6 +259,18 @@ def test_a_pattern_that_takes_the_card_means_something_else(place: Path, tmp_pat
     assert not (tmp_path / "t.tar").exists()
 
 
+def test_rows_that_must_not_be_passed_on_are_not_pushed(place: Path, tmp_path: Path) -> None:
+    (place / "recipes/r.yaml").write_text(RECIPE.replace("CC0-1.0", "All rights reserved"))
+    pack(place, tmp_path / "t.tar")
+    for what in (tmp_path / "t.tar", place / "recipes/r.yaml"):
+        push = ("push", what, "--workspace", place, "--to", tmp_path / f"to-{what.name}")
+        assert "not pushed: talk: 'All rights reserved' forbids it" in recipe(*push, code=2).stderr
+        assert not (tmp_path / f"to-{what.name}").exists()
+        recipe(*push, "--licence-ok")
+    for words in (("--as", "adapter"), ("--private",)):
+        assert "are of a run that goes to a hub" in recipe(*push, *words, code=2).stderr
+
+
 def test_what_fsspec_opens(place: Path, tmp_path: Path) -> None:
     pytest.importorskip("fsspec", reason="fsspec is not installed")
     digest = pack(place, tmp_path / "t.oci.tar").stdout.splitlines()[-1]
