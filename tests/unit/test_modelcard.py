@@ -350,11 +350,14 @@ compute: {profile: cpu}
 
 def judged(root: Path) -> Path:
     """The report of a run whose other steps left what they leave. Nothing is trained."""
-    from runner import ledger, report
+    import numpy as np
+
+    from runner import drops, ledger, report
     from runner.load import load_recipe
     from runner.making import Making, write_json
     from runner.plan import plan
     from runner.record import Fate
+    from runner.rows import save
     from runner.store import Artifact, Manifest
     from runner.workspace import Workspace
 
@@ -368,12 +371,17 @@ def judged(root: Path) -> Path:
     place = Workspace(work, frozenset({"paths"}))
     made = plan(load_recipe(work / "r.yaml", place), place)
     inputs = {}
-    for name in ("source.a", "source.weather", "split", "proof", "train"):
+    for name in ("source.a", "source.weather", "mix", "split", "proof", "train"):
         path = root / "made" / name
         path.mkdir(parents=True)
         inputs[name] = Artifact(path, Manifest(1, name, "f" * 64, {}, {}))
         if name.startswith("source."):
             write_json(path / "counts.json", {"records": 3, "rejected": 0, "licenses": {"CC0-1.0": 3}})
+            (path / "records.jsonl").write_text("{}\n" * 3)
+            save(path / "lines.npy", np.arange(0, 12, 3))
+    for name, column in (("kept", [0, 1, 2]), ("times", [1, 1, 1]), ("held", [0, 0, 0])):
+        save(inputs["mix"].path / f"{name}.npy", np.array(column))
+    drops.Dropper().write(inputs["mix"].path)
     fates = [Fate(f"a/{n}", "a", "trained", license="CC0-1.0", attribution="A. Writer") for n in range(3)]
     fates.append(Fate("a/9", "a", "dropped", "filters[0].language", "language: de", license="MIT"))
     ledger.write(inputs["split"].file("ledger.parquet"), fates)
