@@ -58,7 +58,7 @@ def _relative(name: str, workspace: Workspace) -> str:
     path, root = Path(name), workspace.root.resolve()
     if path.is_absolute() and path.is_relative_to(root):
         path = path.relative_to(root)
-    elif not path.is_absolute() and not workspace.glob(name):
+    elif not path.is_absolute() and (".." in path.parts or not workspace.glob(name)):
         beside = Path(
             os.path.normpath(Path.cwd() / path)
         )  # the user may stand elsewhere than in the workspace
