@@ -201,10 +201,9 @@ def _load_recipe(path: Path, workspace: Workspace) -> Loaded:
     return Loaded(_recipe(doc, parts), doc, suites)
 
 
-def kept_recipe(path: Path, suites: list[Suite]) -> Loaded:
-    """A recipe that was checked when it was run, and the suites of that run. Only its shape is looked at, since files
-    that it names may be gone by now. Raises RecipeError, UsageError."""
-    doc = read(path)
+def shaped(doc: Yaml, suites: list[Suite]) -> Loaded:
+    """A recipe of which only the shape is looked at, since files that it names may not be here: a run kept it, or all
+    else was found right. Raises RecipeError."""
     parts, bad = _parts(doc)
     if bad:
         raise RecipeError(bad)

@@ -92,7 +92,11 @@ def _both(names: Names, one: Asked, two: Asked) -> tuple[Side, Side]:
 
 
 def _compared(a: Side, b: Side, gpu: str | None, tell: Tell) -> Diff:
-    found, read = changes(a.values, b.values), files(a, b)
+    found = changes(a.values, b.values)
+    if not (a.planned and b.planned):
+        nothing = Steps((), (), (), ()), Forecasts(None, None)
+        return Diff(a, b, tuple(found), (), (), *nothing)
+    read = files(a, b)
     drifts = _drifts(a, b, {c.key for c in found})
     some = found or read or drifts
     ahead = forecasts(a, b, gpu, tell) if some else Forecasts(None, None)

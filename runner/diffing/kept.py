@@ -16,7 +16,7 @@ from runner.diffing.effective import effective
 from runner.diffing.sides import Side
 from runner.errors import NeedsTrust, UsageError
 from runner.hardware import Profile, profile
-from runner.load import kept_recipe
+from runner.load import read, shaped
 from runner.locking import RecipeLock
 from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import digest
@@ -59,7 +59,7 @@ def of_run(name: str, workspace: Workspace) -> Side:
         machine = report.get("profile")
     except (OSError, ValueError, KeyError, AttributeError, TypeError):  # msgspec's errors are ValueErrors
         raise UsageError(f"runs/{name}/plan.json cannot be read; {again}") from None
-    loaded = kept_recipe(kept, suites)
+    loaded = shaped(read(kept), suites)
     lock: RecipeLock | None = None
     if (folder / "recipe.lock").is_file():
         lock = locking.read(folder / "recipe.lock", again)

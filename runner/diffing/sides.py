@@ -9,9 +9,10 @@ from typing import Literal
 
 from runner import library, locking
 from runner.diffing.effective import Effective, effective
-from runner.errors import MirepoixError, NeedsTrust, RecipeError, UsageError
-from runner.hardware import Profile
-from runner.load import load_recipe, read
+from runner.errors import MirepoixError, NeedsTrust, Problem, RecipeError, UsageError
+from runner.extending import with_parents
+from runner.hardware import Profile, profile
+from runner.load import Loaded, load_recipe, load_suite, read, shaped
 from runner.locking import RecipeLock
 from runner.plan import plan as make_plan
 from runner.steps import Plan
@@ -41,30 +42,62 @@ class Side:
     """With what the names of its files begin, where they lie in a revision or a pack."""
 
     @property
+    def planned(self) -> bool:
+        """Whether its steps are known: not where data that it names are not here."""
+        return bool(self.plan.steps)
+
+    @property
     def steps(self) -> dict[str, str]:
         """The fingerprints of its steps."""
         return {s.name: s.fingerprint for s in self.plan.steps}
 
 
 def of_file(
-    path: Path, workspace: Workspace, profile: Profile | None, label: str, kind: Kind = "file"
+    path: Path, workspace: Workspace, wanted: Profile | None, label: str, kind: Kind = "file"
 ) -> Side:
-    """A recipe as it stands, checked and planned. Raises RecipeError, UsageError, NeedsTrust."""
-    loaded = load_recipe(path, workspace)
-    plan = make_plan(loaded, workspace, profile)
-    documents = {s.common.name: doc for s in loaded.suites if (doc := _document(s, workspace)) is not None}
+    """A recipe as it stands, checked and planned; where nothing is wrong but that files are not here, checked only.
+
+    Raises RecipeError, UsageError, NeedsTrust.
+    """
+    try:
+        loaded = load_recipe(path, workspace)
+    except RecipeError as e:
+        if not all(p.what.startswith("no file ") for p in e.problems):
+            raise
+        return _unplanned(path, workspace, wanted, label, kind, e.problems)
+    plan = make_plan(loaded, workspace, wanted)
     details = [s.details for s in plan.steps] + [f.files for f in plan.fetches]
     found = [*(f for d in details for f in inputs(d)), *plan.weights]
     known = {(f.name, f.sha256): f.path for f in found}
     return Side(
         label,
         kind,
-        effective(loaded, documents),
+        _values(loaded, workspace),
         plan,
         locking.facts(plan, Store(workspace.root)),
         lambda name, sha256: known.get((name, sha256)),
         {f.source.name: digest(f.request) for f in plan.fetches},
     )
+
+
+def _unplanned(
+    path: Path, workspace: Workspace, wanted: Profile | None, label: str, kind: Kind, gone: list[Problem]
+) -> Side:
+    """A recipe whose data are not here: its values, and why no more is known of it."""
+    doc = with_parents(path, workspace)
+    evaluate = doc.data.get("evaluate") or {}
+    loaded = shaped(doc, [load_suite(name, workspace) for name in evaluate.get("suites", ())])
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    note = (
+        f"{label}: {gone[0].where}: {gone[0].what}{more}; so values are compared, but no steps and forecasts"
+    )
+    plan = Plan(loaded, workspace, wanted or profile(loaded.recipe.compute.profile), (), None)
+    return Side(label, kind, _values(loaded, workspace), plan, None, lambda *_: None, {}, (note,))
+
+
+def _values(loaded: Loaded, workspace: Workspace) -> Effective:
+    documents = {s.common.name: doc for s in loaded.suites if (doc := _document(s, workspace)) is not None}
+    return effective(loaded, documents)
 
 
 def _document(suite: Suite, workspace: Workspace) -> Yaml | None:

@@ -187,6 +187,8 @@ def _version(kind: str, value: Any) -> str:
 
 def _ahead(of: Diff) -> Iterator[Line]:
     steps = of.steps
+    if not (of.a.planned and of.b.planned):
+        return
     yield ()
     yield (Piece("what follows", "head"),)
     whole = len(steps.anew) + len(steps.stay)

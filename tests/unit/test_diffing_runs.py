@@ -97,6 +97,19 @@ def keep(root: Path, name: str, text: str) -> None:
     locking.write(path.parent / "recipe.lock", locking.facts(planned, Store(root)), root)
 
 
+def test_values_are_compared_though_the_data_are_not_here(home: Path) -> None:
+    """The shipped recipe for Llama wants files that only its user has; what it shares with another is no news."""
+    of = found(home, "twain-llama.yaml", "twain-mistral.yaml")
+    assert {"model.base", "model.template", "name"} <= {c.key for c in of.changes}
+    assert not {"sources", "mix.weights"} & {c.key.partition("[")[0] for c in of.changes}
+    assert not (of.files or of.steps.anew or of.steps.gone or of.a.planned or of.b.planned)
+    said = recipe("diff", "twain-llama.yaml", "twain-mistral.yaml").output
+    assert (
+        said.count("no file 'data_sources/reddit-theonion/*.csv'; so values") == 2
+        and "what follows" not in said
+    )
+
+
 def test_two_runs(home: Path) -> None:
     of = found(home, "r", "runs/s")
     assert [(c.key, c.a, c.b) for c in of.changes] == [("name", "r", "s"), ("filters.words.min", 1, 2)]
