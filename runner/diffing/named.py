@@ -160,4 +160,4 @@ class Names:
             more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
             what = f"not in {asked.revision}, so taken as it is now: {', '.join(listed[:5])}{more}"
             notes.append(what)
-        return dataclasses.replace(under(side, place.top, asked.revision), notes=tuple(notes))
+        return dataclasses.replace(under(side, place.top, asked.revision), notes=(*notes, *side.notes))

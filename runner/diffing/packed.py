@@ -62,7 +62,7 @@ def of_pack(
     notes = [f"pack {said} is sha256:{pack.contents.digest[:12]}"]
     if pack.config.left_out:
         notes.append(f"too large to go along: {', '.join(sorted(pack.config.left_out)[:5])}")
-    return dataclasses.replace(under(side, top, said), notes=tuple(notes))
+    return dataclasses.replace(under(side, top, said), notes=(*notes, *side.notes))
 
 
 def _same(name: str, sha256: str, workspace: Workspace) -> Path | None:
