@@ -145,7 +145,7 @@ def versions(folder: Path) -> None:
         subprocess.run([*git, "commit", "-q", "-m", f"{n}"], check=True)
         if n == 2:
             subprocess.run([*git, "tag", "v1.0"], check=True)
-    files(folder, wide_yaml=one.format("quickstart-wide", 3))
+    files(folder, wide_yaml=one.format("wider", 3))
     for recipe in ("recipes/quickstart.yaml", "wide.yaml"):
         prepared(folder / recipe, folder)
     files(folder, recipes__quickstart_yaml=one.format("quickstart", 5))
