@@ -21,7 +21,7 @@ CODES = (
         "2",
         "The recipe is wrong, something is not as it was locked, or the command line asks for what is not there.",
     ),
-    ("3", "A step failed, and said why and where its log is."),
+    ("3", "A step failed, and said why and where its log is; or what is needed is not installed."),
     ("4", "The recipe wants what only you may allow: `--trust`."),
     ("5", "A gate is inconclusive, and none failed."),
     ("75", "The same run is at work already."),

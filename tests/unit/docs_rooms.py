@@ -248,6 +248,7 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
         "needs an endpoint",
         "tests/unit/test_evaluating.py",
     ),
+    ("report-serve.md", "recipe report --serve"): ("serves until it is ended", "tests/unit/test_report_serve.py"),
     ("serving.md", "recipe serve RUN"): ("serves until it is ended", "tests/quickstart/test_served.py"),
     ("serving.md", "recipe chat RUN"): ("talks until it is ended", "tests/unit/test_chatapi.py"),
     ("serving.md", "make vllm"): (MINUTES, ".ci/run"),

@@ -87,8 +87,16 @@ def test_a_pages_commands_work_in_order(page: str, tmp_path: Path, monkeypatch: 
         )
 
 
-def verbs() -> dict[str, click.Command]:
-    return dict(main.commands)
+def test_the_readme_names_each_verb_once() -> None:
+    table = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Commands\n")[2].partition("\n## ")[0]
+    )
+    named = [
+        verb
+        for row in re.findall(r"^\| \w.*", table, re.MULTILINE)
+        for verb in re.findall(r"`([a-z]+)`", row)
+    ]
+    assert sorted(named) == sorted(main.commands)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
