@@ -202,11 +202,12 @@ TUTORIAL = (
     "recipe run keeper.yaml",
     "recipe report keeper",
     "recipe show keeper.yaml drops",
-    "echo Is there any soup left? | recipe chat keeper",
+    "echo Is there any soup left? | recipe chat keeper --max-tokens 60",
     "sed s/name: keeper /name: brief /; s/min: 3/min: 14/ keeper.yaml > brief.yaml",
     "recipe diff keeper.yaml brief.yaml",
     "recipe plan brief.yaml",
     "recipe run brief.yaml --to prepare",
+    "recipe show brief.yaml drops",
     "recipe list runs",
 )
 """The part of the tutorial that needs a base model, or minutes: tests/quickstart/test_docs_on_it.py types it."""
@@ -224,7 +225,10 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
     ("README.md", "make quickstart"): (MINUTES, ".ci/run"),
     ("README.md", "make test"): (MINUTES, ".ci/run"),
     ("tutorial.md", "git clone URL mirepoix"): (NETWORK, ".ci/run"),
-    ("report-serve.md", "recipe report --serve"): ("serves until it is ended", "tests/unit/test_report_serve.py"),
+    ("report-serve.md", "recipe report --serve"): (
+        "serves until it is ended",
+        "tests/unit/test_report_serve.py",
+    ),
     **{
         ("sharing.md", typed): ("needs a registry or a bucket", "tests/programs/test_registry.py")
         for typed in (
@@ -248,7 +252,10 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
         "needs an endpoint",
         "tests/unit/test_evaluating.py",
     ),
-    ("report-serve.md", "recipe report --serve"): ("serves until it is ended", "tests/unit/test_report_serve.py"),
+    ("report-serve.md", "recipe report --serve"): (
+        "serves until it is ended",
+        "tests/unit/test_report_serve.py",
+    ),
     ("serving.md", "recipe serve RUN"): ("serves until it is ended", "tests/quickstart/test_served.py"),
     ("serving.md", "recipe chat RUN"): ("talks until it is ended", "tests/unit/test_chatapi.py"),
     ("serving.md", "make vllm"): (MINUTES, ".ci/run"),

@@ -33,8 +33,8 @@ def part(schema: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-OTHERS = ("repos", "jobs")
-"""What YAML of other programs begins with: pre-commit's, and workflows."""
+OTHERS = ("repos", "jobs", "model-index", "dataset_info")
+"""What YAML of other programs has: pre-commit's, workflows, and the headers of a hub's cards (tests/unit/test_modelcard.py)."""
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda b: f"{b.page}:{b.line}")
