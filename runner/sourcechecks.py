@@ -144,7 +144,8 @@ def beside(workspace: Workspace, name: str) -> str:
     place = workspace.find(folder) if folder else workspace.root
     if not last or set(last) & set("*?[") or place is None or not place.is_dir():
         return ""
-    names = [entry.name for entry in islice(os.scandir(place), MOST_NAMES) if entry.is_file()]
+    with os.scandir(place) as entries:
+        names = [e.name for e in islice(entries, MOST_NAMES) if e.is_symlink() or e.is_file()]
     hint = nearest(last, names)
     return hint.replace("(did you mean ", f"(did you mean {folder}{slash}") if "did you mean" in hint else ""
 
