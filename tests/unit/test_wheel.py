@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELVES = ("schemas", "recipes", "datasets", "evals")
@@ -78,3 +80,12 @@ def test_it_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
     assert len((workspace / "runs/away/data/train.jsonl").read_text().splitlines()) > 100
+
+
+def test_the_pins_suit_the_python_that_the_readme_names() -> None:
+    """Debian's is 3.11.2: a pin that wants a later one would stop `make` there."""
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / ".ci/pins.txt").read_text().split()}
+    wanted = {d.name: SpecifierSet(d.metadata["Requires-Python"] or "") for d in distributions()}
+    late = [n for n, spec in wanted.items() if n.lower() in pinned and not spec.contains("3.11.0")]
+    assert len(pinned & {n.lower() for n in wanted}) > 100
+    assert not late
