@@ -71,7 +71,8 @@ def test_one_makes_each_step(place: Any, whole: dict[str, str]) -> None:
             k.replace(f"runs/t{n}/", "runs/t/"): v for k, v in files.items() if k.startswith(f"runs/t{n}/")
         }
         own |= {k: v for k, v in files.items() if k.startswith(".mirepoix")}
-        named = {"runs/t/recipe.yaml", "runs/t/recipe.lock"}  # the recipe's name stands in them
+        # The recipe's name stands in these.
+        named = {"runs/t/recipe.yaml", "runs/t/recipe.lock", "runs/t/data/README.md"}
         assert own.keys() == whole.keys() and {k for k in own if own[k] != whole[k]} <= named
     for folder in ("locks", "tmp", "work", "quarantine"):
         left = place.root / ".mirepoix" / folder
