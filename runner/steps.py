@@ -23,7 +23,7 @@ VERSIONS = {
     "model": 1, "source": 7, "filter": 2, "dedup": 3, "decontaminate": 4, "render": 4, "mix": 2,
     "split": 4, "askable": 1, "task": 1, "rows": 3, "preprocess": 2, "proof": 3, "train": 3, "contaminated": 2,
     "generate": 5, "judge": 3, "lm_eval": 5, "perplexity": 2, "report": 6,
-    "result": 1, "verdict": 2,
+    "result": 1, "verdict": 3,
 }  # fmt: skip
 RENDERING = ("transformers", "tokenizers", "jinja2")
 TRAINING = ("axolotl", "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets")

@@ -31,7 +31,8 @@ def read(log: bytes, training: dict[str, Any] | None) -> dict[str, Any]:
     """
     steps = (training or {}).get("steps") or []
     logged = [_numbers(found[0]) for found in _LOGGED.finditer(log)]
-    at = {one["epoch"]: one for one in logged if "epoch" in one}  # of a step that was done again, the last try
+    # Of a step that was done again, the last try.
+    at = {one["epoch"]: one for one in logged if "epoch" in one}
     told = [at.get(_rounded(step.get("epoch"))) for step in steps]
     if not steps or not all(one and _same(one, step) for one, step in zip(told, steps, strict=True)):
         return {}
