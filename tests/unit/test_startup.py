@@ -41,7 +41,11 @@ def test_the_api_imports_nothing_but_itself(tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, check=True)
     imported, ours, used = map(json.loads, done.stdout.splitlines())
     assert not set(imported) & (HEAVY | {"jsonschema", "yaml", "click"})
-    assert {m for m in ours if not m.startswith("runner.api")} == {"runner", "runner.errors", "runner.trouble"}
+    assert {m for m in ours if not m.startswith("runner.api")} == {
+        "runner",
+        "runner.errors",
+        "runner.trouble",
+    }
     assert not set(used) & HEAVY
 
 
