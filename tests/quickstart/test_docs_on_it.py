@@ -5,6 +5,7 @@ the tutorial, with the base model that it left. `MIREPOIX_TUTORIAL=1` trains the
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,7 @@ def model_of_the_quickstart(workspace: Path) -> None:
     """The base model, as the quickstart unpacked it: the same step, so that it is not made again."""
     for manifest in (ROOT / ".mirepoix/artifacts").glob("*/*/manifest.json"):
         if '"step":"model"' in manifest.read_text(encoding="utf-8").replace(" ", ""):
-            to = workspace / manifest.parent.relative_to(ROOT)
-            to.mkdir(parents=True)
-            for file in manifest.parent.iterdir():
-                os.link(file, to / file.name)
+            shutil.copytree(manifest.parent, workspace / manifest.parent.relative_to(ROOT))
     marks.trust(workspace / ".mirepoix")
 
 
