@@ -86,6 +86,8 @@ def lay_out(plan: Plan, made: dict[str, Artifact], out: Path) -> None:
             files[f"answers/{arm}/{suite}.jsonl"] = (name, ANSWERS)
     for target in ("adapter", "model", "answers", "rejected"):
         shutil.rmtree(out / target, ignore_errors=True)
+    if "split" in made:  # flushed into the run's folder, since a file is written into it below
+        paths.folder(plan.workspace.root, (out / "data").relative_to(plan.workspace.root))
     for target, (step, file) in files.items():
         (out / target).unlink(missing_ok=True)
         if step not in made:
