@@ -117,13 +117,21 @@ def _all(root: Path) -> Iterator[Kept]:
 
 def unfit(kept: Kept, settings: Settings) -> bool:
     """Whether the user's settings want another signature than was asked for when the pack was brought."""
-    wanted = settings["pack_keys"]
-    return bool(wanted) and kept.signed_by not in {_hint(part) for part in wanted.split(",") if part.strip()}
+    wanted = keys(settings)
+    return bool(wanted) and kept.signed_by not in map(_hint, wanted)
 
 
-def _hint(name: str) -> str:
+def keys(settings: Settings) -> list[Path]:
+    """The files of `pack_keys`. Raises UsageError for one that is named from where we are: that may be a stranger's."""
+    found = [Path(one).expanduser() for part in settings["pack_keys"].split(",") if (one := part.strip())]
+    for path in found:
+        if not path.is_absolute():
+            raise UsageError(f"the setting pack_keys must be absolute paths, not {str(path)!r}")
+    return found
+
+
+def _hint(path: Path) -> str:
     """By what a public key is named: the sha256 of its PEM as OpenSSL writes it. No library is loaded for that."""
-    path = Path(name.strip()).expanduser()
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, ValueError) as e:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from runner.errors import StepError, UsageError
-from runner.oci import layout, manifest
+from runner.errors import StepError
+from runner.oci import kept, layout, manifest
 from runner.oci.bringing import Holder
 from runner.oci.manifest import Contents, Descriptor
 from runner.packs.gathering import SIGNATURE
@@ -24,7 +24,7 @@ def checked(of: Holder, contents: Contents, settings: Settings) -> str:
 
     Raises StepError for a pack that none of the wanted keys signed, UsageError for a key that cannot be used.
     """
-    wanted = keys(settings)
+    wanted = kept.keys(settings)
     if not wanted:
         return ""
     (signature, files), why = _parts(of, contents), "is not signed"
@@ -36,15 +36,6 @@ def checked(of: Holder, contents: Contents, settings: Settings) -> str:
     raise StepError(
         "pull", f"{of.said} {why}, and your setting pack_keys wants packs signed by {_named(wanted)}"
     )
-
-
-def keys(settings: Settings) -> list[Path]:
-    """The files of `pack_keys`. Raises UsageError for one that is named from where we are: that may be a stranger's."""
-    found = [Path(one).expanduser() for part in settings["pack_keys"].split(",") if (one := part.strip())]
-    for path in found:
-        if not path.is_absolute():
-            raise UsageError(f"the setting pack_keys must be absolute paths, not {str(path)!r}")
-    return found
 
 
 def _parts(of: Holder, contents: Contents) -> tuple[bytes, dict[str, str]]:

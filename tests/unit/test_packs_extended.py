@@ -329,5 +329,8 @@ def test_what_is_extended_has_to_be_signed_too(
     recipe("check", "mine.yaml")
     monkeypatch.setenv("MIREPOIX_PACK_KEYS", str(keys["theirs.pub"]))
     recipe("check", "mine.yaml", code=2)
-    monkeypatch.setenv("MIREPOIX_PACK_KEYS", "keys/ours.pub")
+    # A key that is named from where we are could be one that came along with a stranger's folder.
+    Path("beside.pub").write_bytes(keys["ours.pub"].read_bytes())
+    monkeypatch.setenv("MIREPOIX_PACK_KEYS", "beside.pub")
     assert "must be absolute paths" in recipe("pull", tmp_path / "s.tar", code=2).stderr
+    assert "must be absolute paths" in recipe("check", "mine.yaml", code=2).stderr
