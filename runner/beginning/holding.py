@@ -66,6 +66,11 @@ def _books(lot: Lot) -> Held:
             texts[_free(f"{PurePosixPath(name).stem}.txt", texts)] = end
     if len(notes) == len(lot.files):
         raise UsageError("\n".join(notes))
+    if not texts and words >= FEWEST * 4 * len(lot.files):
+        what = (
+            "none can be parted into what is learnt and what is judged by: put blank lines between paragraphs"
+        )
+        raise UsageError(f"{lot.files[0][0]!r}: of {words:,} words, {what}")
     if not texts:
         raise UsageError(
             f"{lot.files[0][0]!r}: {words:,} words are too few to learn from and to judge by; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from msgspec import Struct
 
 from runner.datafiles.kinds import kind_of, rows
 from runner.datafiles.opened import Bad, Unreadable
-from runner.errors import UsageError
+from runner.errors import NeedsTrust, UsageError
 from runner.wording import nearest
 from runner.workspace import Workspace
 
@@ -38,10 +39,19 @@ def lots(said: tuple[str, ...], workspace: Workspace) -> list[Lot]:
     """
     named: dict[Kind, list[str]] = defaultdict(list)
     found: dict[Kind, dict[str, Path]] = defaultdict(dict)
-    for pattern in dict.fromkeys(_relative(one, workspace) for one in said):
-        matches = workspace.glob(pattern)
+    read: dict[str, list[tuple[str, Path]]] = {}
+    for one in said:
+        try:
+            pattern = _relative(one, workspace)
+            read[pattern] = workspace.glob(pattern)
+        except NeedsTrust:  # a link; what would allow it is no flag of `recipe new`
+            raise UsageError(_outside(one, workspace)) from None
+    for pattern, matches in read.items():
         if not matches:
             raise UsageError(_missing(pattern, workspace))
+        for name, _ in matches:
+            if not name.isascii() and name != name.encode("utf-8", "replace").decode():
+                raise UsageError(f"{name!r}: its name is not UTF-8, and a recipe is; rename it")
         kinds = {name: _kind(name, path) for name, path in matches}
         one_kind = len(set(kinds.values())) == 1
         for name, path in matches:
@@ -64,15 +74,24 @@ def _relative(name: str, workspace: Workspace) -> str:
         )  # the user may stand elsewhere than in the workspace
         path = beside.relative_to(root) if beside.is_relative_to(root) else path
     if path.is_absolute() or ".." in path.parts:
-        what = "a recipe names files of its workspace only; put it there, or say --workspace"
-        raise UsageError(f"{name!r} lies outside {str(workspace.root)!r}: {what}")
-    path = path / "*" if (root / path).is_dir() else path
-    return path.as_posix()
+        raise UsageError(_outside(name, workspace))
+    if (root / path).is_dir():
+        return f"{glob.escape(path.as_posix())}/*" if path.parts else "*"
+    said = path.as_posix()
+    return glob.escape(said) if (root / path).is_file() else said  # a file may be called [a].txt
+
+
+def _outside(name: str, workspace: Workspace) -> str:
+    what = "a recipe names files of its workspace only; put it there, or say --workspace"
+    return f"{name!r} lies outside {str(workspace.root)!r}: {what}"
 
 
 def _missing(pattern: str, workspace: Workspace) -> str:
     parent = str(PurePosixPath(pattern).parent)
-    beside = [name for name, _ in workspace.glob("*" if parent == "." else f"{parent}/*")]
+    try:
+        beside = [name for name, _ in workspace.glob("*" if parent == "." else f"{parent}/*")]
+    except NeedsTrust:  # a link beside it leads out
+        beside = []
     return f"no file {pattern!r}{nearest(pattern, beside) if len(beside) <= 200 else ''}"
 
 

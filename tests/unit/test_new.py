@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -224,18 +225,38 @@ def test_no_link_is_followed(tmp_path_factory: pytest.TempPathFactory) -> None:
         (["short.txt"], "are too few to learn from"),
         (["few.jsonl"], "1 rows can be used"),
         (["what.bin"], "its name says not what it is"),
+        (["one-line.txt"], "of 400 words, none can be parted"),
+        (["link.txt"], "'link.txt' lies outside"),
+        (["nothing.txt"], "no file 'nothing.txt'"),
+        (["strange/*.txt"], "its name is not UTF-8"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_had_is_said(arguments: list[str], said: str) -> None:
     Path("short.txt").write_text("Too few words.\n")
     Path("few.jsonl").write_text(Path("talks.jsonl").read_text().splitlines()[0] + "\n")
     Path("what.bin").write_text("?")
+    Path("one-line.txt").write_text("word " * 400)
+    Path("link.txt").symlink_to("/etc/hostname")
+    Path("strange").mkdir()
+    Path(os.fsdecode(b"strange/\xff.txt")).write_text(_book(0, 40))
     before = there()
     assert said in recipe("new", "mine", *arguments, "--yes", code=2).stderr
     answer = json.loads(recipe("new", "mine", *arguments, "--json", code=2).stdout)
     assert said in answer["errors"][0]["what"]
     assert there() == before
     assert "(such as my-recipe)" in recipe("new", "My Recipe", code=2).stderr
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
+    """And no other that the pattern would mean: training would read more than was said."""
+    Path("books/[a].txt").write_text(_book(5, 40))
+    Path("books/a*.txt").write_text(_book(6, 40))
+    recipe("new", "mine", "books/[a].txt", "--yes")
+    recipe("new", "other", "books/a*.txt", "--yes")
+    for name, file in (("mine", "books/[a].txt"), ("other", "books/a*.txt")):
+        loaded = load_recipe(Path(f"{name}.yaml"), Workspace(Path.cwd()))
+        (pattern,) = loaded.recipe.sources[0].options["files"]
+        assert [found for found, _ in Workspace(Path.cwd()).glob(pattern)] == [file]
 
 
 def test_the_first_line_names_a_schema_that_is_there() -> None:
