@@ -225,10 +225,6 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
     ("README.md", "make quickstart"): (MINUTES, ".ci/run"),
     ("README.md", "make test"): (MINUTES, ".ci/run"),
     ("tutorial.md", "git clone URL mirepoix"): (NETWORK, ".ci/run"),
-    ("report-serve.md", "recipe report --serve"): (
-        "serves until it is ended",
-        "tests/unit/test_report_serve.py",
-    ),
     **{
         ("sharing.md", typed): ("needs a registry or a bucket", "tests/programs/test_registry.py")
         for typed in (
