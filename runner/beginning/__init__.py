@@ -1,7 +1,8 @@
 """A recipe's beginning: answers → NAME.yaml that passes `recipe check`, with what it needs beside it.
 
 `wishes` holds the answers, `material` looks at the user's files, `holding` keeps a part of them out of training so that
-the verdict has something to be about, `judging` picks suites and gates that fit, `writing` says it all as YAML.
+the verdict has something to be about, `voice` makes a suite of their style, `choices` has the base models, tool sets,
+suites and gates that fit, `writing` says it all as YAML, and `placing` puts it where nothing is yet.
 """
 
 from __future__ import annotations

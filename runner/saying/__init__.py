@@ -4,8 +4,9 @@ lines       a file's text by line, as YAML counts them
 excerpts    one line of it with carets under the place, safe to print
 reports     many problems as one text, for people
 faults      what YAML's parser says is wrong → what the person who wrote it did
+meanings    what was meant by a value of the wrong type, or a text of nearly the right form
 misplaced   keys that stand at another level than the one that has them
-annotations problems as a CI service marks them in its view of the files
+github      problems as GitHub's workflow commands, which mark them in its view of the files
 """
 
 from __future__ import annotations
