@@ -112,9 +112,6 @@ def compare(*runs: Run | str, force: bool = False, workspace: Name = ".") -> Com
         else comparing.find(one, Path(workspace))
         for one in runs
     ]
-    labels = [side.label for side in sides]
-    if len(set(labels)) < len(labels):
-        raise UsageError(f"{next(x for x in labels if labels.count(x) > 1)} is named twice")
     found = comparing.compare(sides, force)
     pairs = [_pair(p) for p in found["pairs"]]
     if not any(p["suites"] for p in found["pairs"]):

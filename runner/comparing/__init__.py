@@ -12,6 +12,7 @@ from typing import Any
 from runner import stats
 from runner.comparing.conditions import differences, of_suites
 from runner.comparing.found import Side, find
+from runner.errors import UsageError
 from runner.findings import changes, moves
 from runner.metrics import Measured
 
@@ -23,7 +24,13 @@ LISTED = 10  # prompts that changed most
 
 
 def compare(sides: Sequence[Side], force: bool = False) -> dict[str, Any]:
-    """The first side against each other one, as plain data. Of p-values Holm's are given too, over all metrics here."""
+    """The first side against each other one, as plain data. Of p-values Holm's are given too, over all metrics here.
+
+    Raises UsageError where one is named twice.
+    """
+    labels = [side.label for side in sides]
+    if len(set(labels)) < len(labels):
+        raise UsageError(f"{next(x for x in labels if labels.count(x) > 1)} is named twice")
     pairs = [_pair(sides[0], other, force) for other in sides[1:]]
     rows = [m for p in pairs for s in p["suites"] for m in s["metrics"] if m["difference"]["p"] is not None]
     for row, p in zip(rows, stats.holm([m["difference"]["p"] for m in rows]), strict=True):

@@ -46,9 +46,6 @@ def _compared(workspace: Path, asked: tuple[str, ...], states: object) -> dict[s
     from runner import comparing
 
     sides = [comparing.find(name, workspace) for name in asked]
-    labels = [side.label for side in sides]
-    if len(set(labels)) < len(labels):
-        raise UsageError(f"{next(x for x in labels if labels.count(x) > 1)} is named twice")
     found = comparing.compare(sides)
     for pair, side in zip(found["pairs"], sides[1:], strict=True):
         pair["recipe"] = _recipes(workspace, sides[0].run, side.run)
