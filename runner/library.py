@@ -20,6 +20,19 @@ def shelf(kind: str) -> Path:
     return packed if packed.is_dir() else here.parent / kind
 
 
+def recipe(name: Path) -> Path | None:
+    """What a recipe's name means: what is there, else the shipped file, with or without `recipes/`; None where it is
+    nothing."""
+    try:
+        there = name.exists()
+    except OSError:  # longer than a name can be
+        there = False
+    if there:
+        return name
+    shipped = find(f"recipes/{name}") or find(str(name))
+    return shipped if shipped and shipped.is_file() else None
+
+
 def find(name: str) -> Path | None:
     """The shipped file or folder called `name` ("recipes/base/x.yaml"), or None where there is none.
 

@@ -168,6 +168,14 @@ class _Sections:
             return None
 
 
+def located(name: Path) -> Path:
+    """The file that a recipe's name means: the user's, or a shipped one. Raises UsageError where there is none."""
+    found = library.recipe(name)
+    if found is None:
+        raise UsageError(f"no recipe {str(name)[:200]!r}")
+    return found
+
+
 def load_recipe(path: Path, workspace: Workspace) -> Loaded:
     """Read and check a recipe. Raises RecipeError with every problem, UsageError, or NeedsTrust."""
     with wording.few_searches():

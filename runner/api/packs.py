@@ -32,11 +32,13 @@ def packed(
     does. Raises what loading does, and UsageError for what must not go along.
     """
     from runner.packs import packing
+    from runner.results import signing
 
     settings, folder = settings_of(), folder_of(workspace)
     if "store" in trust:
         trust_store(folder)
-    signer = packing.signer(None if key is None else Path(key), settings, passphrase) if sign or key else None
+    named = None if key is None else Path(key)
+    signer = signing.signer(named, settings, passphrase) if sign or key else None
     with packing.packed(
         Path(recipe), folder, settings, adapter=adapter, signer=signer, trust=frozenset(trust)
     ) as made:

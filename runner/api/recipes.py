@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runner.api.common import Name, folder_of, told, trust_store
 from runner.api.tables import table
-from runner.errors import OK, MirepoixError, Problem, UsageError, safe
+from runner.errors import OK, MirepoixError, Problem, safe
 
 if TYPE_CHECKING:
     from runner.load import Loaded
@@ -131,7 +131,7 @@ def load(path: Name, workspace: Name = ".", trust: Collection[Trust] = ()) -> Re
     with `file`, `line` and `column` (from 1; 0 means the whole file), `where` and `what`; UsageError where there is no
     such file or folder; NeedsTrust for what `trust` has to allow.
     """
-    from runner.load import load_recipe
+    from runner.load import load_recipe, located
     from runner.workspace import Workspace
 
     folder = folder_of(workspace)
@@ -139,22 +139,7 @@ def load(path: Name, workspace: Name = ".", trust: Collection[Trust] = ()) -> Re
         trust_store(folder)
     # Jobs run in the workspace: a relative path would mean another place to them.
     place = Workspace(folder.resolve(), frozenset(trust))
-    return Recipe(Path(path), folder, load_recipe(_file(Path(path)), place), place)
-
-
-def _file(recipe: Path) -> Path:
-    from runner import library
-
-    try:
-        there = recipe.exists()
-    except OSError:  # longer than a name can be
-        there = False
-    if there:
-        return recipe
-    shipped = library.find(f"recipes/{recipe}") or library.find(str(recipe))
-    if shipped is None or not shipped.is_file():
-        raise UsageError(f"no recipe {str(recipe)[:200]!r}")
-    return shipped
+    return Recipe(Path(path), folder, load_recipe(located(Path(path)), place), place)
 
 
 def loaded(recipe: Recipe | Name, workspace: Name = ".", trust: Collection[Trust] = ()) -> Recipe:

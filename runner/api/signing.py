@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.api.common import Name, settings_of, told
-from runner.errors import UsageError
 
 if TYPE_CHECKING:
     from runner.results.signing import Checked
@@ -25,20 +24,8 @@ def sign(folder: Name, key: Name | None = None, passphrase: Callable[[], str] | 
     """
     from runner.results import signing
 
-    settings = settings_of()
-    if key is None and not settings["signing_key"]:
-        raise UsageError("whose signature? say --key KEY.pem, or set signing_key")
-
-    def said() -> str:
-        if known := settings["signing_passphrase"]:
-            return known
-        if passphrase is None:
-            variable = "MIREPOIX_SIGNING_PASSPHRASE"
-            raise UsageError(f"the key has a passphrase: set {variable}, or sign in a terminal")
-        return passphrase()
-
-    path = Path(key) if key is not None else Path(settings["signing_key"]).expanduser()
-    return signing.sign(Path(folder), path, said)
+    signer = signing.signer(None if key is None else Path(key), settings_of(), passphrase)
+    return signing.sign(Path(folder), signer.key, signer.passphrase)
 
 
 @told

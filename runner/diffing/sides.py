@@ -107,14 +107,8 @@ def _document(suite: Suite, workspace: Workspace) -> Yaml | None:
 
 def recipe_file(name: str) -> Path | None:
     """The recipe file that a name means, as `check` takes it: one that is there, or a shipped one."""
-    path = Path(name)
-    try:
-        if path.is_file():
-            return path
-    except (OSError, ValueError):  # longer than a name can be, or with a NUL in it
-        return None
-    shipped = library.find(f"recipes/{name}") or library.find(name)
-    return shipped if shipped and shipped.is_file() else None
+    found = library.recipe(Path(name))
+    return found if found and found.is_file() else None
 
 
 def together(*wrong: MirepoixError) -> MirepoixError:

@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner import hardware, hubcache, library
+from runner import hardware, hubcache
 from runner.doctor import hosts, needs
 from runner.doctor.findings import Finding
-from runner.errors import NeedsTrust, RecipeError, UsageError
+from runner.errors import NeedsTrust, RecipeError
 from runner.forecast import forecast
-from runner.load import Loaded, load_recipe
+from runner.load import Loaded, load_recipe, located
 from runner.modelchecks import EMBEDDED
 from runner.plan import plan
 from runner.settings import Settings
@@ -31,9 +31,7 @@ def recipe(path: Path, workspace: Workspace, settings: Settings, online: bool) -
 def _looked(
     path: Path, workspace: Workspace, settings: Settings, online: bool, gone: list[needs.Need]
 ) -> Iterator[Finding]:
-    file = path if path.exists() else library.find(f"recipes/{path}") or library.find(str(path))
-    if file is None:
-        raise UsageError(f"no recipe {str(path)[:200]!r}")
+    file = located(path)
     try:
         loaded = load_recipe(file, workspace)
     except (RecipeError, NeedsTrust) as e:

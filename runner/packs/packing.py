@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import library, locking, scrub
+from runner import locking, scrub
 from runner.errors import RecipeError, StepError, UsageError
 from runner.licences import licences
-from runner.load import load_recipe
+from runner.load import load_recipe, located
 from runner.locking import RecipeLock
 from runner.locking.drift import INPUTS
 from runner.oci import bringing, layout, manifest
@@ -21,20 +21,13 @@ from runner.oci.manifest import Config, Contents
 from runner.packs import card, gathering, showing
 from runner.plan import plan as make_plan
 from runner.results import export, find, folder, signing
+from runner.results.signing import Signer
 from runner.settings import Settings
 from runner.steps import Plan
 from runner.store import Store, file_digest, fsync
 from runner.workspace import Workspace
 
 TAR = ".tar"
-
-
-@dataclass(frozen=True)
-class Signer:
-    """A private key's file, and who asks for its passphrase where it has one."""
-
-    key: Path
-    passphrase: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -108,35 +101,6 @@ def packed(
         signed = signing.sign(into, signer.key, signer.passphrase).key if signer else ""
         sources = [showing.seen(s) for s in loaded.recipe.sources]
         yield _made(into, config, signed, showing.against(licences(loaded.recipe, place), sources))
-
-
-def located(recipe: Path) -> Path:
-    """The file that a recipe's name means. Raises UsageError."""
-    try:
-        there = recipe.exists()
-    except OSError:  # longer than a name can be
-        there = False
-    shipped = None if there else library.find(f"recipes/{recipe}")
-    if not there and (shipped is None or not shipped.is_file()):
-        raise UsageError(f"no recipe {str(recipe)[:200]!r}")
-    return shipped or recipe
-
-
-def signer(key: Path | None, settings: Settings, passphrase: Callable[[], str] | None) -> Signer:
-    """As `recipe sign` takes a key: the file that is named, else the setting's. Raises UsageError."""
-
-    def said() -> str:
-        if known := settings["signing_passphrase"]:
-            return known
-        if passphrase is None:
-            what = "the key has a passphrase: set MIREPOIX_SIGNING_PASSPHRASE, or sign in a terminal"
-            raise UsageError(what)
-        return passphrase()
-
-    if key is None and not settings["signing_key"]:
-        raise UsageError("whose signature? say --key KEY.pem, or set signing_key")
-    path = key if key is not None else Path(settings["signing_key"]).expanduser()
-    return Signer(path, said)
 
 
 def _made(into: Path, config: Config, signed: str, against: list[str]) -> Pack:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import UsageError
 from runner.results import folder as exported
 from runner.results import keys
+from runner.settings import Settings
 from runner.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -58,6 +59,34 @@ class Checked:
     @property
     def holds(self) -> bool:
         return not self.faults
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A private key's file, and who asks for its passphrase where it has one."""
+
+    key: Path
+    passphrase: Callable[[], str]
+
+
+def signer(key: Path | None, settings: Settings, passphrase: Callable[[], str] | None) -> Signer:
+    """By the key that is named, else by the setting's; its passphrase is the setting's, else what `passphrase` gives.
+
+    Raises UsageError.
+    """
+
+    def said() -> str:
+        if known := settings["signing_passphrase"]:
+            return known
+        if passphrase is None:
+            what = "the key has a passphrase: set MIREPOIX_SIGNING_PASSPHRASE, or sign in a terminal"
+            raise UsageError(what)
+        return passphrase()
+
+    if key is None and not settings["signing_key"]:
+        raise UsageError("whose signature? say --key KEY.pem, or set signing_key")
+    path = key if key is not None else Path(settings["signing_key"]).expanduser()
+    return Signer(path, said)
 
 
 class _Unsigned(Exception):

@@ -9,7 +9,7 @@ import pytest
 from runner import library
 from runner.errors import NeedsTrust, RecipeError, UsageError
 from runner.evaluating import plan as evaluation
-from runner.load import Loaded, load_recipe, load_suite
+from runner.load import Loaded, load_recipe, load_suite, located
 from runner.workspace import Workspace
 
 ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
@@ -336,3 +336,15 @@ def test_a_temperature_that_no_engine_can_divide_by(home: Path) -> None:
         else:
             with pytest.raises(RecipeError, match=r"must be 0 .* or at least 0\.001"):
                 load_suite("mine", Workspace(home))
+
+
+def test_a_recipe_is_found_by_each_of_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = library.shelf("recipes") / "quickstart.yaml"
+    for name in ("quickstart.yaml", "recipes/quickstart.yaml"):
+        assert located(Path(name)) == shipped.resolve()
+    (tmp_path / "quickstart.yaml").write_text("recipe: 1\n")
+    assert located(Path("quickstart.yaml")) == Path("quickstart.yaml")
+    for name in ("none.yaml", "base", "../pyproject.toml", "x" * 5000):
+        with pytest.raises(UsageError, match="no recipe"):
+            located(Path(name))
