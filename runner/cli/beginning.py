@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import api, errors
+from runner import api, ending, errors
 from runner.cli.common import command, emit, shown
 from runner.errors import safe
 
@@ -72,7 +73,11 @@ def new(
     if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         from runner.cli.asking import ask
 
-        wishes = ask(wishes, place, {key for key, value in said.items() if value})
+        try:
+            wishes = ask(wishes, place, {key for key, value in said.items() if value})
+        except KeyboardInterrupt:
+            ending.say("\ninterrupted; nothing was written")
+            raise
     elif wishes.nothing:
         raise errors.UsageError(_FLAGS)
     done = api.beginnings.begin(wishes, place)
@@ -93,8 +98,9 @@ def new(
         click.echo(safe(f"written: {path}"))
     for note in (*done.notes, *done.missing):
         click.echo(safe(f"note: {note}"))
-    where = "" if workspace == Path() else f" --workspace {workspace}"
-    click.echo(safe(f"next: recipe plan {written[0]}{where}, then recipe run {written[0]}{where}"))
+    where = "" if workspace == Path() else f" --workspace {quote(str(workspace))}"
+    one = f"{quote(written[0])}{where}"
+    click.echo(safe(f"next: recipe plan {one}, then recipe run {one}"))
 
 
 def _wishes(name: str, files: tuple[str, ...], said: dict[str, Any]) -> Wishes:

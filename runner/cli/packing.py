@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -172,7 +173,8 @@ def pull(
     if to is None:
         return
     how = "written" if wrote else "there already, just as it was packed"
-    click.echo(safe(f"{shown(to)}: {how}; go on: cd {shown(to)} && recipe check {pack.config.recipe}"))
+    go_on = f"cd {quote(shown(to))} && recipe check {quote(pack.config.recipe)}"  # a stranger chose that name
+    click.echo(safe(f"{shown(to)}: {how}; go on: {go_on}"))
 
 
 def _passphrase() -> str:

@@ -10,8 +10,9 @@ PICKLES = frozenset(
 )
 """What is a pickle, or may hold one."""
 CODE = frozenset(
-    (".py", ".pyc", ".pyd", ".pth", ".so", ".sh", ".bash", ".dll", ".dylib", ".exe", ".bat", ".cmd", ".ps1", ".js")
-)  # fmt: skip
+    ".py .pyc .pyd .pyw .pyx .pth .ipynb .so .sh .bash .zsh .fish .dll .dylib .exe .bat .cmd .ps1 .vbs .js .mjs "
+    ".cjs .wasm .rb .pl .php .lua .jar .class .desktop .lnk .service".split()
+)
 LONGEST, DEEPEST = 512, 16
 _STRANGE = frozenset('\\:*?"<>|')
 _DEVICES = frozenset(("con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))))

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -353,6 +354,32 @@ def test_answers_that_end_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("builtins.input", ended)
     with pytest.raises(UsageError, match="nothing was written"):
         ask(Wishes(path=Path("m.yaml"), name="m"), Workspace(Path().resolve()), set())
+
+
+def test_what_is_said_to_come_next_is_a_command(home: Path) -> None:
+    Path("a b").mkdir()
+    said = recipe("new", "a b/mine", "books/a.txt", "--yes", "--workspace", str(home / "a b" / "..")).stdout
+    again = f"'a b/mine.yaml' --workspace '{home}/a b/..'"
+    assert said.splitlines()[-1] == f"next: recipe plan {again}, then recipe run {again}"
+
+
+def test_ctrl_c_says_that_nothing_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def interrupted(*_: object) -> Wishes:
+        raise KeyboardInterrupt
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("runner.cli.asking.ask", interrupted)
+    monkeypatch.setattr("runner.cli.beginning.sys", SimpleNamespace(stdin=Terminal(), stdout=Terminal()))
+    monkeypatch.setattr("runner.ending.say", lambda what="go on": said.append(what))
+    before = there()
+    recipe("new", "mine", code=130)
+    assert said[0] == "\ninterrupted; nothing was written"
+    assert there() == before
 
 
 def test_the_commands_of_the_first_hour() -> None:

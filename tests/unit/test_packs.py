@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -101,6 +102,16 @@ def test_a_pack_is_the_same_recipe(place: Path, tmp_path: Path) -> None:
         and "CC0-1.0: talk" in card
         and "mine.valid_call" in card.replace("\\", "")
     )
+
+
+def test_the_command_that_goes_on_is_one_command(place: Path, tmp_path: Path) -> None:
+    """Whoever packed a recipe chose its file's name, and what is said is there to be pasted into a shell."""
+    name = "recipes/a;touch $(id) #.yaml"
+    (place / "recipes/r.yaml").rename(place / name)
+    recipe("pack", place / name, "--workspace", place, "--out", tmp_path / "p.tar")
+    said = recipe("pull", tmp_path / "p.tar", "--to", tmp_path / "a new folder").stdout
+    words = shlex.split(said.rpartition("go on: ")[2])
+    assert words == ["cd", str(tmp_path / "a new folder"), "&&", "recipe", "check", name]
 
 
 def test_the_same_files_are_the_same_bytes(place: Path, tmp_path: Path) -> None:
@@ -290,7 +301,8 @@ def test_what_fsspec_opens(place: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/.", ".env", "a/.git/config", "a\\b", "c:x", "a\nb", "a\u202eb",
-     "con", "a/NUL.txt", "a ", "a.", "x" * 300, "/".join("abcdefghijklmnopq"), "w.pkl", "a/b.PT", "x.bin", "run.py", "a.so", "a\udcffb"],
+     "con", "a/NUL.txt", "a ", "a.", "x" * 300, "/".join("abcdefghijklmnopq"), "w.pkl", "a/b.PT", "x.bin", "run.py", "a.so", "a\udcffb",
+     "a.ipynb", "a.rb", "a.desktop", "a.lnk"],
 )  # fmt: skip
 def test_names_that_no_pack_has(name: str) -> None:
     assert names.wrong(name)
