@@ -163,7 +163,7 @@ def write(pack: Pack, to: Path) -> None:
     """
     to = to.absolute()
     refuse(to)
-    folder.room(to, pack.contents.size + (1 << 20))
+    folder.room(to, pack.contents.size + (1 << 20), "pack")
     to.parent.mkdir(parents=True, exist_ok=True)
     filling, old = (to.with_name(f".{to.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     _gone(filling)

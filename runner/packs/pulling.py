@@ -95,7 +95,7 @@ def pull(
             keep(pack, ref, home)
         if to is None or _there(to, pack.contents):
             return False
-        folder.room(to, pack.contents.size + (1 << 20))
+        folder.room(to, pack.contents.size + (1 << 20), "pull")
         _write(pack, to, tell)
         return True
 

@@ -51,7 +51,7 @@ def written(target: Path) -> dict[str, str] | None:
     return files if isinstance(files, dict) else None
 
 
-def room(target: Path, needed: int) -> int:
+def room(target: Path, needed: int, step: str = "export") -> int:
     """Free bytes where `target` will be. Raises StepError where that is less than `needed`."""
     place = target.parent
     while not place.exists():
@@ -59,7 +59,7 @@ def room(target: Path, needed: int) -> int:
     free = shutil.disk_usage(place).free
     if free < needed:
         what = f"{size(needed)} are needed at {str(place)!r}, {size(free)} are free; free some, or name another disk"
-        raise StepError("export", what)
+        raise StepError(step, what)
     return free
 
 

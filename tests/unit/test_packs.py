@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,17 @@ def test_the_command_that_goes_on_is_one_command(place: Path, tmp_path: Path) ->
     said = recipe("pull", tmp_path / "p.tar", "--to", tmp_path / "a new folder").stdout
     words = shlex.split(said.rpartition("go on: ")[2])
     assert words == ["cd", str(tmp_path / "a new folder"), "&&", "recipe", "check", name]
+
+
+def test_a_full_disk_is_said_of_what_was_asked_for(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(place, tmp_path / "p.tar")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    said = recipe("pull", tmp_path / "p.tar", "--to", tmp_path / "new", code=3).stderr
+    assert said.startswith("error: pull: ") and "1.0 kB are free" in said
+    assert pack(place, tmp_path / "q.tar", code=3).stderr.startswith("error: pack: ")
+    assert not (tmp_path / "new").exists() and not (tmp_path / "q.tar").exists()
 
 
 def test_the_same_files_are_the_same_bytes(place: Path, tmp_path: Path) -> None:
