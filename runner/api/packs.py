@@ -67,9 +67,10 @@ def parcel(
     sentences of licences that forbid to pass it on. `to`: where it is to go, looked at before anything is packed."""
     from runner.packs import pushing
 
+    folder = folder_of(workspace)
+    pushing.no_run(what, folder)
     if to is not None:
         pushing.destination(to)
-    folder = folder_of(workspace)
     if "store" in trust:
         trust_store(folder)
     with pushing.parcel(what, folder, settings_of(allow), frozenset(trust)) as made:

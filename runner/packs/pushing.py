@@ -48,6 +48,13 @@ def parcel(
         yield Pack(of.contents, of.config, blobs, of.shown.signed_by, against)
 
 
+def no_run(what: str, workspace: Path) -> None:
+    """Raises UsageError for the name of a run, which goes elsewhere."""
+    named = Path(what).name == what and not Path(what).exists()
+    if named and (workspace / "runs" / what / "plan.json").is_file():
+        raise UsageError(f"{what!r} is a run, and goes to a hub: --to hub:OWNER/NAME")
+
+
 def destination(to: str) -> None:
     """Raises UsageError where nothing can be pushed to, before anything is packed for it."""
     if to.startswith(SCHEME):
