@@ -85,6 +85,14 @@ def _tell(as_json: bool, error: errors.MirepoixError, code: int) -> None:
             emit({"ok": False, "exit": code, "errors": described(error)})
         else:
             click.echo("\n".join(said(error)), err=True, color=True)
+    except MemoryError:  # to say it in full takes some, too
+        what = unworded(MemoryError())
+        plain = (
+            f'{{"ok": false, "exit": {code}, "errors": [{{"what": "{what}"}}]}}'
+            if as_json
+            else f"error: {what}"
+        )
+        os.write(1 if as_json else 2, plain.encode() + b"\n")
     except OSError:
         return
 

@@ -85,6 +85,9 @@ def _file(left: Left, what: str) -> Thing | None:
     made = None if {"..", "."} & set(name.split("/")) or name.startswith("/") else step_of(name)
     path = left.folder / name
     if made is None:
+        if name == "data/README.md" and path.is_file():
+            what = "the run itself writes it, no step does: data-card.md, under a header that hubs read; ask for that"
+            raise UsageError(f"{name}: {what}")
         if name and "/" not in name and path.is_file():
             what = (
                 "the run itself writes it, no step does; it is made of what was asked for and of nothing else"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from runner import errors
+from runner.cli import common
 
 MAIN = [sys.executable, "-c", "from runner.cli import main; main()"]
 
@@ -96,3 +100,20 @@ def test_other_errors_of_ours_are_not_taken_for_it(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_memory_to_say_it_in_full(
+    as_json: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(common, "said", none)
+    monkeypatch.setattr(common, "emit", none)
+    common._tell(as_json, errors.MirepoixError("it is long"), 3)
+    out, err = capfd.readouterr()
+    if as_json:
+        assert "memory ran out" in json.loads(out)["errors"][0]["what"] and not err
+    else:
+        assert err.startswith("error: memory ran out") and err.count("\n") == 1 and not out

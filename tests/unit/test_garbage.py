@@ -320,7 +320,7 @@ def test_the_verbs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data["bytes"] == row["bytes"] and data["store"]["artifacts"]["count"] == 1
     listed = CliRunner().invoke(main, ["list", "store"])
     assert any(line.split()[:2] == ["artifacts", "1,"] for line in listed.stdout.splitlines())
-    assert CliRunner().invoke(main, ["gc", "--older", "1"]).stdout == "0 removed, 0.0 MiB\n"
+    assert CliRunner().invoke(main, ["gc", "--older", "1"]).stdout == "0 removed, 0 bytes\n"
     assert CliRunner().invoke(main, ["gc", "--older", "-1"]).exit_code == 2
     done = CliRunner().invoke(main, ["gc"])
     assert f"artifacts   {fingerprint[:12]}  split" in done.stdout and "1 removed" in done.stdout

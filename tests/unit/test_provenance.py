@@ -301,7 +301,7 @@ def test_statements_of_a_run_are_a_chain_by_digests(prepared: Path) -> None:
 
 
 def test_each_file_that_a_run_lays_out_has_a_step(prepared: Path) -> None:
-    own = {"plan.json", "recipe.lock", "recipe.yaml"}
+    own = {"plan.json", "recipe.lock", "recipe.yaml", "data/README.md"}
     for path in (prepared / "runs/t").rglob("*"):
         name = path.relative_to(prepared / "runs/t").as_posix()
         if path.is_dir() or name.startswith("logs/"):

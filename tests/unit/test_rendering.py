@@ -454,7 +454,7 @@ def test_a_missing_playwright_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setitem(sys.modules, "playwright.async_api", None)
     with (
         net(tmp_path) as n,
-        pytest.raises(StepError, match=r"pip install 'mirepoix\[browser\]'.*[Cc]hromium"),
+        pytest.raises(StepError, match=r"pip install -e '\.\[browser\]'.*[Cc]hromium"),
     ):
         next(rendered(n, []), None)
 

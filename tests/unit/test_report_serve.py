@@ -14,6 +14,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -134,6 +135,8 @@ def test_a_failure_is_noted_with_its_reason_and_its_log(tmp_path: Path, during: 
     assert found is not None and found.state == "failed" and not found.finished
 
 
+HEARS = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+"""A shell that runs us behind it has that signal ignored."""
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -159,7 +162,7 @@ def test_a_run_that_was_ended_is_interrupted(tmp_path: Path, number: int, word: 
     """Killed, it can say nothing: that nobody holds its lock does."""
     recipe(tmp_path)
     argv = [sys.executable, "-c", KILLED, str(int(number))]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, preexec_fn=HEARS)
     assert done.returncode in (-number, 130), done.stderr
     now, lives = said(tmp_path)
     assert not lives and now is not None and (now.state, now.at) == (word, "split")
@@ -570,7 +573,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
 def test_the_verb_says_its_address_and_ends_at_once(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", "from runner.cli import entry; entry()", "report", "--serve", "--json"]
     with subprocess.Popen(
-        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=HEARS
     ) as child:
         assert child.stdout is not None and child.stderr is not None
         said = json.loads(child.stdout.readline())

@@ -219,7 +219,7 @@ def test_the_engine_is_vllm_where_it_can_run(installed: dict[str, str]) -> None:
 
 def test_what_is_missing_is_one_message_with_the_way_to_get_it(installed: dict[str, str]) -> None:
     with pytest.raises(
-        UsageError, match=r"vLLM is not installed; install it with: pip install 'mirepoix\[vllm\]'"
+        UsageError, match=r"vLLM is not installed; install it with: pip install -e '\.\[vllm\]'"
     ):
         choose("vllm", gpu=True)
     installed["vllm"] = "0.30"
@@ -229,7 +229,7 @@ def test_what_is_missing_is_one_message_with_the_way_to_get_it(installed: dict[s
         choose("vllm", gpu=False)
     del installed["vllm"], installed["uvicorn"], installed["torch"]
     with pytest.raises(
-        UsageError, match=r"torch, uvicorn must be installed: pip install 'mirepoix\[serve\]'; for vLLM"
+        UsageError, match=r"torch, uvicorn must be installed; install it with: pip install -e '\.\[serve\]'; for vLLM"
     ):
         choose("auto", gpu=False)
     with pytest.raises(UsageError, match="vllm_python names '/nowhere/python', which is no file"):

@@ -406,7 +406,7 @@ def test_mistakes_in_a_set_are_told_with_their_place(tmp_path: Path) -> None:
         ("toolset: 1\ntoolset: 1\n", "w.yaml:2:1: toolset: written twice; first on line 1"),
         ("toolset: 3\n", "w.yaml:1:10: toolset: the form of the file, one of 1, 2, must stand here"),
         ("[" * 50_000, "nested deeper than"),
-        ("a: [1\nb: 2\n", "w.yaml:2:2: not YAML"),
+        ("a: [1\nb: 2\n", "w.yaml:1:4: not YAML: this `[` is not closed"),
         ("", "a tool set is a map"),
         ("!!python/object/apply:os.system [ls]\n", "is not allowed"),
     ],

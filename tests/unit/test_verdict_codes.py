@@ -36,9 +36,14 @@ def test_the_exit_code_tells_fail_from_inconclusive(
 ) -> None:
     (tmp_path / "talk.jsonl").write_text(json.dumps(TALK) + "\n")
     (tmp_path / "r.yaml").write_text(RECIPE)
+    counted = (("fail", failed), ("inconclusive", unsure))
 
     def done(*_: Any, **__: Any) -> runs.Outcome:
-        return runs.Outcome(tmp_path / "runs/small", 1, 2, failed, unsure, None, {})
+        gates = [{"gate": why[:1], "verdict": c, "counts": c, "why": why} for c, of in counted for why in of]
+        report = tmp_path / "runs/small/report.html"
+        report.parent.mkdir(parents=True)
+        report.with_name("report.json").write_text(json.dumps({"exit": "as tried", "gates": gates}))
+        return runs.Outcome(report.parent, 1, 2, failed, unsure, report, {})
 
     monkeypatch.setattr(runs, "run", done)
     words = ["run", str(tmp_path / "r.yaml"), "--workspace", str(tmp_path), *(["--json"] if as_json else [])]
