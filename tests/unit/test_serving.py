@@ -229,7 +229,8 @@ def test_what_is_missing_is_one_message_with_the_way_to_get_it(installed: dict[s
         choose("vllm", gpu=False)
     del installed["vllm"], installed["uvicorn"], installed["torch"]
     with pytest.raises(
-        UsageError, match=r"torch, uvicorn must be installed; install it with: pip install -e '\.\[serve\]'; for vLLM"
+        UsageError,
+        match=r"torch, uvicorn must be installed; install it with: pip install -e '\.\[serve\]'; for vLLM",
     ):
         choose("auto", gpu=False)
     with pytest.raises(UsageError, match="vllm_python names '/nowhere/python', which is no file"):
