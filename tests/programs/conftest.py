@@ -28,9 +28,10 @@ def node_modules() -> Path:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless browser, as Playwright has it. It can resolve no name, so no page leaves this machine."""
+    """A headless browser, as Playwright has it. It can resolve no name, so no page leaves this machine. Its event loop
+    runs in this very thread: tests of other files have theirs."""
     with pages.chromium() as browser:
         yield browser
 
