@@ -120,7 +120,9 @@ def printed(browser: Any, file: Path) -> None:
     with opened(browser, file, viewport={"width": 673, "height": 980}, color_scheme="dark") as (page, _):
         assert page.evaluate(_FOLDED) != []  # folded on the screen, or this shows nothing
         page.emulate_media(media="print", color_scheme="light")
-        page.wait_for_function(f"() => ({_FOLDED})().length === 0")  # what is laid out anew is there a moment later
+        page.wait_for_function(
+            f"() => ({_FOLDED})().length === 0"
+        )  # what is laid out anew is there a moment later
         ground, ink = (
             page.evaluate(f"() => getComputedStyle(document.body).{c}") for c in ("backgroundColor", "color")
         )
