@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from runner import library, paths
-from runner.errors import NeedsTrust, RecipeError
+from runner.errors import NeedsTrust, RecipeError, UsageError
 from runner.load import load_suite, suite_names
 from runner.registry import Kind, plugins
 from runner.schema import recipe_schema, suite_schema
 from runner.store import Store
 from runner.store.garbage import use
-from runner.wording import size_of
+from runner.wording import nearest, size_of
 from runner.workspace import Workspace
 
 NO_REPORT = "no report yet"
@@ -32,6 +32,23 @@ def catalogue(kind: str, workspace: Path) -> list[dict[str, Any]]:
         return [_model(p) for p in sorted((library.shelf("recipes") / "base").glob("*.yaml"))]
     reports = sorted((workspace / "runs").glob("*/plan.json"))
     return [_run(p.parent) for p in reports]
+
+
+def is_run(name: str, workspace: Path, holds: str = "plan.json") -> bool:
+    """Whether that is a run's name: its folder is there, and holds that file ("": whatever it holds)."""
+    folder = workspace / "runs" / name
+    try:
+        return Path(name).name == name and ((folder / holds).is_file() if holds else folder.is_dir())
+    except (OSError, ValueError):  # longer than a name can be, or with a NUL in it
+        return False
+
+
+def run_folder(name: str, workspace: Path, holds: str = "plan.json") -> Path:
+    """`runs/NAME/` of a run. Raises UsageError where there is none, with the nearest that is."""
+    if not is_run(name, workspace, holds):
+        known = [row["name"] for row in catalogue("runs", workspace)]
+        raise UsageError(f"no run {name[:200]!r}{nearest(name[:200], known)}")
+    return workspace / "runs" / name
 
 
 def _suite(name: str, workspace: Workspace) -> str:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def report(run: str, workspace: Name = ".") -> tuple[Path, dict[str, Any]]:
     """report.json of a run: where it is, and what it says, which has `gates`. Raises UsageError where there is none."""
     from runner import paths
+    from runner.catalogue import is_run
 
     path = Path(workspace) / "runs" / run / "report.json"
-    if not path.is_file() or Path(run).name != run:
+    if not is_run(run, Path(workspace), holds=path.name):
         raise _none(run, workspace)
     try:
         data = paths.read_json(path)
@@ -38,7 +39,7 @@ def _none(name: str, workspace: Name) -> UsageError:
         what = f"the run {name!r} has no report yet: it was not run to its end"
         return UsageError(f"{what}; recipe run, with its recipe, goes on with it")
     reported = [run for run, about in known.items() if about != NO_REPORT]
-    return UsageError(f"no report of a run {name!r}{nearest(name, reported or known)}")
+    return UsageError(f"no report of a run {name[:200]!r}{nearest(name[:200], reported or known)}")
 
 
 def names(workspace: Name = ".") -> list[str]:

@@ -221,15 +221,10 @@ def _of(one: Estimate, metric: _Metric) -> Estimate:
 @told
 def open_run(name: str, workspace: Name = ".") -> Run:
     """A run of that name, as its folder says. Raises UsageError where there is none, with the nearest that is."""
-    from runner.catalogue import catalogue
-    from runner.wording import nearest
+    from runner.catalogue import run_folder
 
     root = folder_of(workspace)
-    folder = root / "runs" / name
-    if Path(name).name != name or not (folder / "plan.json").is_file():
-        known = [row["name"] for row in catalogue("runs", root)]
-        raise UsageError(f"no run {name!r}{nearest(name, known)}")
-    folder = root.resolve() / "runs" / name
+    folder = run_folder(name, root.resolve())
     page = folder / "report.html"
     found = Run(name, root.resolve(), folder, page if (folder / "report.json").is_file() else None)
     _ = found.verdict  # a report that is none is told of now

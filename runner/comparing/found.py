@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from runner import paths
-from runner.catalogue import catalogue
+from runner.catalogue import run_folder
 from runner.errors import UsageError
 from runner.findings import Findings, findings
 from runner.metrics import TUNED
@@ -52,10 +52,7 @@ class Side:
 def find(name: str, workspace: Path) -> Side:
     """The run that `RUN` or `RUN:ARM` means. Raises UsageError where it is not there, was not judged, or is damaged."""
     run, _, arm = name.partition(":")
-    folder = workspace / "runs" / run
-    if Path(run).name != run or not (folder / "plan.json").is_file():
-        known = [row["name"] for row in catalogue("runs", workspace)]
-        raise UsageError(f"no run {run!r}{nearest(run, known)}")
+    folder = run_folder(run, workspace)
     again = f"run it again: recipe run runs/{run}/recipe.yaml"
     try:
         last = paths.read_json(folder / "plan.json")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from runner import library, locking, paths
-from runner.catalogue import catalogue
+from runner.catalogue import run_folder
 from runner.diffing.effective import effective
 from runner.diffing.sides import Side
 from runner.errors import NeedsTrust, UsageError
@@ -22,7 +22,6 @@ from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import digest
 from runner.suite import Suite
 from runner.unchanged import digested
-from runner.wording import nearest
 from runner.workspace import Workspace
 
 _STAGES: dict[str, Stage] = {
@@ -33,19 +32,9 @@ _STAGES: dict[str, Stage] = {
 """Stages of kinds of steps; all others are of prepare."""
 
 
-def is_run(name: str, workspace: Path) -> bool:
-    try:
-        return Path(name).name == name and (workspace / "runs" / name / "plan.json").is_file()
-    except (OSError, ValueError):  # longer than a name can be, or with a NUL in it
-        return False
-
-
 def of_run(name: str, workspace: Workspace) -> Side:
     """What the run NAME kept. Raises UsageError where that is none of a recipe, or cannot be read."""
-    folder = workspace.root / "runs" / name
-    if not is_run(name, workspace.root):
-        known = [row["name"] for row in catalogue("runs", workspace.root)]
-        raise UsageError(f"no run {name!r}{nearest(name, known)}")
+    folder = run_folder(name, workspace.root)
     kept = folder / "recipe.yaml"
     again = f"recipe run runs/{name}/recipe.yaml"
     if not kept.is_file():

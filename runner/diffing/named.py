@@ -10,10 +10,10 @@ from pathlib import Path
 from shutil import which
 
 from runner import library
-from runner.catalogue import catalogue
+from runner.catalogue import catalogue, is_run
 from runner.diffing.elsewhere import renamed, under
 from runner.diffing.git import Repository, repository
-from runner.diffing.kept import is_run, of_run
+from runner.diffing.kept import of_run
 from runner.diffing.packed import is_pack, of_pack
 from runner.diffing.sides import Side, of_file, recipe_file
 from runner.diffing.tree import tree

@@ -11,11 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from runner import locking, paths
-from runner.catalogue import catalogue
+from runner.catalogue import run_folder
 from runner.errors import UsageError
 from runner.locking import RecipeLock
 from runner.store import Store, digest
-from runner.wording import nearest
 
 
 class Counted(Struct):
@@ -77,10 +76,7 @@ class Left:
 
 def find(name: str, workspace: Path) -> Left:
     """The run of that name. Raises UsageError where there is none, or where nothing says what it was made of."""
-    folder = workspace / "runs" / name
-    if Path(name).name != name or not folder.is_dir():
-        known = [row["name"] for row in catalogue("runs", workspace)]
-        raise UsageError(f"no run {name!r}{nearest(name, known)}")
+    folder = run_folder(name, workspace, holds="")
     try:
         data = paths.read_json(folder / "plan.json")
         steps = {str(k): v for k, v in data.items() if isinstance(v, dict)}

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from runner import locking
-from runner.catalogue import catalogue
+from runner.catalogue import run_folder
 from runner.errors import UsageError
 from runner.load import load_recipe
 from runner.locking import RecipeLock
 from runner.plan import plan as make_plan
 from runner.steps import Plan
-from runner.wording import nearest
 from runner.workspace import Workspace
 from runner.yaml12 import decode, dump, parse
 
@@ -53,10 +52,7 @@ class Finished:
 def finished(name: str, workspace: Path) -> Finished:
     """The run of that name, its data prepared. Raises UsageError where there is none."""
     root = workspace.resolve()
-    folder = root / "runs" / name
-    if Path(name).name != name or not (folder / "plan.json").is_file():
-        known = [row["name"] for row in catalogue("runs", workspace)]
-        raise UsageError(f"no run {name!r}{nearest(name, known)}")
+    folder = run_folder(name, root)
     recipe, lock = folder / "recipe.yaml", folder / "recipe.lock"
     again = f"recipe run runs/{name}/recipe.yaml"
     if not recipe.is_file():

@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 
 from runner import paths
-from runner.catalogue import catalogue
+from runner.catalogue import run_folder
 from runner.errors import StepError, UsageError
 from runner.modelcard import Facts
 from runner.store import Artifact, Store, digest, file_digest
-from runner.wording import nearest
 from runner.workspace import Workspace
 
 KEPT = ("adapter", "model")  # folders of what a training left
@@ -82,10 +81,7 @@ def _of_hub(name: str, revision: str | None) -> Path:
 def find(name: str, workspace: Path) -> Run:
     """The run of that name, with its adapter. Raises UsageError where there is none, StepError where it is damaged."""
     root = workspace.resolve()
-    folder = root / "runs" / name
-    if Path(name).name != name or not (folder / "plan.json").is_file():
-        known = [row["name"] for row in catalogue("runs", workspace)]
-        raise UsageError(f"no run {name!r}{nearest(name, known)}")
+    folder = run_folder(name, root)
     again = f"recipe run runs/{name}/recipe.yaml"
     steps = _json(folder / "plan.json")
     fingerprint = next((x for n in KEPT if (x := _json(folder / n / "mirepoix.json").get("step"))), None)

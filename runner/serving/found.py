@@ -11,9 +11,9 @@ import msgspec
 
 from runner import hubcache
 from runner import recipe as r
+from runner.catalogue import run_folder
 from runner.errors import StepError, UsageError
 from runner.store import Store, digest, file_digest
-from runner.wording import nearest
 from runner.workspace import Workspace
 from runner.yaml12 import decode, parse
 
@@ -45,10 +45,7 @@ def find(run: str, workspace: Path) -> Served:
     """The run of that name in the workspace. Raises UsageError, in words, for one that cannot be served, StepError
     for one that is not what it was."""
     root = workspace.resolve()
-    folder = root / "runs" / run
-    if Path(run).name != run or not (folder / "recipe.yaml").is_file():
-        known = [p.parent.name for p in (root / "runs").glob("*/recipe.yaml")]
-        raise UsageError(f"no run {run!r} in {workspace / 'runs'}{nearest(run, known)}")
+    folder = run_folder(run, root, holds="recipe.yaml")
     recipe = _recipe(folder / "recipe.yaml")
     try:
         base = msgspec.convert(recipe.get("model"), r.Model | None)

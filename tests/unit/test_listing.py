@@ -116,3 +116,12 @@ def test_a_run_says_where_its_report_is() -> None:
     Path("r.yaml").write_text("recipe: 1\nname: r\nsources:\n  - jsonl: {files: [data/talk.jsonl]}\n")
     recipe("run", "r.yaml", "--to", "prepare")
     assert recipe("list", "runs", "r").stdout == "r\n  no report yet\nrecipe report r\n"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "..", "a/b", ""])
+@pytest.mark.parametrize("verb", [["compare", "NAME", "b"], ["export", "NAME", "--to", "out"], ["replay", "NAME"], ["serve", "NAME"],
+                                  ["show", "why", "NAME", "x"], ["report", "NAME"]])  # fmt: skip
+def test_what_is_no_run_is_said_so(tmp_path: Path, verb: list[str], name: str) -> None:
+    argv = [name if word == "NAME" else word for word in verb]
+    done = CliRunner().invoke(cli.main, [*argv, "--workspace", str(tmp_path)])
+    assert done.exit_code == 2 and "run" in done.stderr and len(done.stderr) < 600
