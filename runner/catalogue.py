@@ -46,7 +46,7 @@ def is_run(name: str, workspace: Path, holds: str = "plan.json") -> bool:
 def run_folder(name: str, workspace: Path, holds: str = "plan.json") -> Path:
     """`runs/NAME/` of a run. Raises UsageError where there is none, with the nearest that is."""
     if not is_run(name, workspace, holds):
-        known = [row["name"] for row in catalogue("runs", workspace)]
+        known = [p.name for p in sorted((workspace / "runs").glob("*")) if is_run(p.name, workspace, holds)]
         raise UsageError(f"no run {name[:200]!r}{nearest(name[:200], known)}")
     return workspace / "runs" / name
 
