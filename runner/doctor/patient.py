@@ -11,10 +11,13 @@ from runner.doctor import hosts, needs
 from runner.doctor.findings import Finding
 from runner.errors import NeedsTrust, RecipeError
 from runner.forecast import forecast
+from runner.hosts import still
 from runner.load import Loaded, load_recipe, located
 from runner.modelchecks import EMBEDDED
 from runner.plan import plan
 from runner.settings import Settings
+from runner.steps import Plan
+from runner.store import Store
 from runner.unset import of_recipe
 from runner.wording import size_of
 from runner.workspace import Workspace
@@ -57,12 +60,14 @@ def _looked(
             "recipe", one.step, "missing", f"not set: {one.what}", "set it, as docs/sources.md says"
         )
     yield from _model(loaded, workspace)
-    yield from _room(loaded, workspace)
-    asked = hosts.asked(loaded, workspace, settings)
+    planned, store = plan(loaded, workspace, None), Store(workspace.root, shown=True)
+    yield from _room(planned)
+    made = frozenset(s.name for s in planned.steps if store.get(s.fingerprint, verify=False))
+    asked = still(planned, settings, made)
     if asked and online:
         yield from hosts.reached(asked, settings)
     elif asked:
-        known = ", ".join(origin.partition("://")[2] for origin in asked)
+        known = ", ".join(dict.fromkeys(a.host for a in asked))
         yield Finding("recipe", "hosts", "ok", f"it asks {known}", "--online tries whether they answer")
 
 
@@ -87,13 +92,13 @@ def _model(loaded: Loaded, workspace: Workspace) -> Iterator[Finding]:
             yield Finding("recipe", "model", "warn", f"{model.base} is not here yet", do)
 
 
-def _room(loaded: Loaded, workspace: Workspace) -> Iterator[Finding]:
-    if loaded.recipe.model is None:
+def _room(planned: Plan) -> Iterator[Finding]:
+    if planned.loaded.recipe.model is None:
         return
-    foreseen = forecast(plan(loaded, workspace, None), None)
+    foreseen = forecast(planned, None)
     wanted = sum(size for name, size in foreseen.disk.items() if name != "merged") if foreseen else 0
     if wanted:
-        free = shutil.disk_usage(workspace.root).free
+        free = shutil.disk_usage(planned.workspace.root).free
         what = f"it writes about {size_of(wanted)}, of {size_of(free)} that are free"
         do = "make room, lower train.keep_checkpoints, or put the workspace elsewhere: --workspace"
         short = wanted > free

@@ -12,11 +12,10 @@ from msgspec import Struct
 
 from runner.errors import NeedsTrust, Problem, RecipeError
 from runner.forecast import shapes
+from runner.hosts import Asked, hosts
 from runner.licences import UNKNOWN, kept, licences, terms
 from runner.load import Loaded, load_recipe
 from runner.oci.manifest import Config, Contents
-from runner.packs import asking
-from runner.packs.asking import Asked
 from runner.packs.gathering import SIGNATURE
 from runner.plan import plan as make_plan
 from runner.registry import plugins
@@ -148,7 +147,7 @@ def _done(plan: Plan, settings: Settings) -> dict[str, Any]:
     return {
         "description": recipe.description,
         "sources": [seen(s) for s in recipe.sources],
-        "hosts": [*asking.hosts(plan, settings), *asking.tasks(plan, settings)],
+        "hosts": hosts(plan, settings),
         "licences": under,
         "terms": terms(under),
         "model": model,

@@ -292,7 +292,19 @@ def test_hosts_are_tried_only_where_asked(monkeypatch: pytest.MonkeyPatch, host:
     said = findings("r.yaml", "--online", code=3)[f"recipe.127.0.0.1:{port}"]  # no setting allows it
     assert said["state"] == "missing" and "not in reach" in said["said"]
     monkeypatch.setenv("MIREPOIX_ALLOW", f"127.0.0.1:{port}")
-    assert (
-        findings("r.yaml", "--online")[f"recipe.127.0.0.1:{port}"]["said"] == "answers (the source 'files')"
-    )
+    assert findings("r.yaml", "--online")[f"recipe.127.0.0.1:{port}"]["said"] == "answers (source files)"
     assert not Path(".mirepoix").exists()
+
+
+def test_all_that_a_recipe_asks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services, a hub's tasks and models, as `recipe pull` names them of a stranger's recipe."""
+    monkeypatch.setenv("MIREPOIX_MODERATION_URL", "https://me:hidden@moderation.example/v1")
+    monkeypatch.setenv("MIREPOIX_HUB_URL", "https://hub.example")
+    Path("evals/suites").mkdir(parents=True)
+    Path("evals/suites/s.yaml").write_text("suite: 1\nname: s\nlm_eval: {tasks: [arc_easy], limit: 4}\n")
+    Path("r.yaml").write_text(
+        "recipe: 1\nname: r\nsources:\n  - gutenberg: {ids: [74]}\nfilters:\n  - toxicity: {by: moderation}\n"
+        "model: {base: org/model, template: chatml-tools}\nevaluate: {suites: [s]}\n"
+    )
+    said = findings("r.yaml")["recipe.hosts"]["said"]
+    assert said == "it asks gutendex.com, gutenberg.pglaf.org, moderation.example, hub.example"
