@@ -30,7 +30,10 @@ def read(log: bytes, training: dict[str, Any] | None) -> dict[str, Any]:
     Of a training that was stopped and went on, the log has steps twice: its time is then not known.
     """
     steps = (training or {}).get("steps") or []
-    logged = [_numbers(found[0]) for found in _LOGGED.finditer(log)]
+    logged = [
+        {key: value for key, value in numbers(found[0]).items() if value is not None}
+        for found in _LOGGED.finditer(log)
+    ]
     # Of a step that was done again, the last try.
     at = {one["epoch"]: one for one in logged if "epoch" in one}
     told = [at.get(_rounded(step.get("epoch"))) for step in steps]
@@ -61,9 +64,9 @@ def _same(logged: dict[str, float], step: dict[str, Any]) -> bool:
     return one is not None and other is not None and math.isclose(one, other, rel_tol=NEAR, abs_tol=1e-3)
 
 
-def _numbers(raw: bytes) -> dict[str, float]:
-    found = {key.decode(): _number(value) for key, value in _PAIR.findall(raw)}
-    return {key: value for key, value in found.items() if value is not None}
+def numbers(raw: bytes) -> dict[str, float | None]:
+    """What the trainer logs as a dict, by name; None for what is no finite number."""
+    return {key.decode(): _number(value) for key, value in _PAIR.findall(raw)}
 
 
 def _number(raw: bytes) -> float | None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from runner.page.measured import numbers
 from runner.shown import finite
 from runner.watching import reading
 
 _SAID = re.compile(rb"(\d{1,9})/(\d{1,9}) \[[\d:]+<([\d:?]+)|\{'(?:eval_)?loss': [^{}\n]*\}")
-_PAIR = re.compile(rb"'([\w/ ()]+)': '?([-+.\w]+)'?")
 PIECE = 4 << 20
 MOST = 20_000
 """Steps that are kept; of longer trainings every other one is, then every fourth."""
@@ -50,7 +50,7 @@ class Curve:
             if found[1] is None and only_bars:
                 return
             if found[1] is None:
-                self._entry({k.decode(): _number(v) for k, v in _PAIR.findall(found[0])})
+                self._entry(numbers(found[0]))
             elif self._last:  # the bar that is drawn after an entry is the training's, and counts it
                 self._last = False
                 self.step, self.total = max(self.step, int(found[1])), int(found[2])
@@ -75,13 +75,6 @@ class Curve:
             self.steps.append(self._newest)
         if len(self.steps) > MOST:
             self.steps, self._thin = self.steps[::2], 2 * self._thin
-
-
-def _number(text: bytes) -> float | None:
-    try:
-        return finite(float(text))
-    except ValueError:
-        return None
 
 
 def before(workspace: Path, fingerprint: str, first: int) -> list[dict[str, Any]]:
