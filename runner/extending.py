@@ -120,6 +120,9 @@ def with_parents(
         known = [p.relative_to(library.shelf("recipes")) for p in library.shelf("recipes").rglob("*.yaml")]
         hint = wording.nearest(name, map(str, known))
         what = f"no recipe {wording.show(name)}{hint}"
+        if "://" in name:
+            pinned = f"{SCHEME}HOST/NAME@sha256:…"
+            what = f"{wording.show(name)}: nothing is fetched by its address but a pinned pack, {pinned}"
         raise RecipeError([doc.problem(("extends",), what, at_value=True)])
     if parent in (*below, path.resolve()) or len(below) > 20:
         raise RecipeError([doc.problem(("extends",), f"{name!r} leads back to itself", at_value=True)])

@@ -87,6 +87,21 @@ def unworded(error: BaseException) -> str:
     return no_memory(error) or (os_error(error) if isinstance(error, OSError) else "")
 
 
+def chosen(what: str, said: str | None, known: Collection[str]) -> None:
+    """Raises UsageError unless `said` is one of those, or None. Types tell a checker; a notebook has none."""
+    if said is not None and said not in known:
+        raise UsageError(f"{what} is one of {', '.join(known)}, not {str(said)[:200]!r}")
+
+
+def trusted(said: Collection[str], known: Collection[str]) -> frozenset[str]:
+    """What is trusted, as a set. A text is a collection, too: of letters. Raises UsageError."""
+    for one in (said,) if isinstance(said, str) else said:
+        chosen("trust", one, known)
+    if isinstance(said, str):
+        raise UsageError(f"trust is a collection: say trust=({said!r},)")
+    return frozenset(said)
+
+
 def settings_of(allow: Collection[str] = ()) -> Settings:
     """The user's settings, with the addresses (`HOST:PORT`) that may be fetched from besides. Raises UsageError."""
     from runner import settings

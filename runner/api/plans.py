@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from runner.api.common import Name, as_data, told
+from runner.api.common import Name, as_data, chosen, told
 from runner.api.recipes import Recipe, Trust, loaded
 from runner.api.tables import table
 from runner.errors import Problem, safe
@@ -177,12 +177,15 @@ def plan(
     what takes a while. Raises what `load` raises.
     """
     from runner import plan as plans
+    from runner.forecast.machines import NAMES
     from runner.provable import unprovable
     from runner.runfolder import before
     from runner.status import status
     from runner.store import Store
     from runner.unset import of_plan
 
+    chosen("profile", profile, get_args(Profile))
+    chosen("gpu", gpu, NAMES)
     known = loaded(recipe, workspace, trust)
     planned = plans.plan(known.loaded, known.place, profile)
     store = Store(known.folder)

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from runner.api.common import Name, folder_of, told, trust_store
+from runner.api.common import Name, folder_of, told, trust_store, trusted
 from runner.api.tables import table
 from runner.errors import OK, MirepoixError, Problem, safe
 
@@ -134,11 +134,11 @@ def load(path: Name, workspace: Name = ".", trust: Collection[Trust] = ()) -> Re
     from runner.load import load_recipe, located
     from runner.workspace import Workspace
 
-    folder = folder_of(workspace)
-    if "store" in trust:
+    folder, allowed = folder_of(workspace), trusted(trust, get_args(Trust))
+    if "store" in allowed:
         trust_store(folder)
     # Jobs run in the workspace: a relative path would mean another place to them.
-    place = Workspace(folder.resolve(), frozenset(trust))
+    place = Workspace(folder.resolve(), allowed)
     return Recipe(Path(path), folder, load_recipe(located(Path(path)), place), place)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from runner.api.common import Name, enough_memory, settings_of, shown, told
+from runner.api.common import Name, chosen, enough_memory, settings_of, shown, told
 from runner.api.plans import Plan, Profile
 from runner.api.recipes import Recipe, Trust, load
 from runner.api.runs import Run
@@ -50,6 +50,8 @@ def run(
     is done; StepError, with `log`, where a step failed; Locked where the same run is at work already. KeyboardInterrupt
     ends all child processes on its way up; run it again to go on from there.
     """
+    for what, said, of in (("to", to, Stage), ("refresh", refresh, Refresh), ("profile", profile, Profile)):
+        chosen(what, said, get_args(of))
     if locked and refresh != "none":
         raise UsageError("--locked takes what was locked, --refresh what there is now: say one of them")
     if isinstance(recipe, Plan):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from runner.api.common import Name, settings_of, told
+from runner.api.common import Name, folder_of, settings_of, told
 from runner.api.recipes import Trust
 from runner.errors import UsageError
 
@@ -16,13 +16,14 @@ Kind = Literal["sources", "filters", "judges", "suites", "models", "runs", "stor
 @told
 def catalogue(kind: Kind, workspace: Name = ".", *, full: bool = False) -> list[dict[str, Any]]:
     """Rows of `name` and `about`; `full` with all that can be said of each: options, limits, defaults, an example."""
+    folder = folder_of(workspace)
     if full:
         from runner import listing
 
-        return listing.everything(kind, Path(workspace))
+        return listing.everything(kind, folder)
     from runner.catalogue import catalogue as rows
 
-    return rows(kind, Path(workspace))
+    return rows(kind, folder)
 
 
 @told

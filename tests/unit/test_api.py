@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -397,3 +398,25 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     exec(compile("\n".join(blocks), "docs/python.md", "exec"), {"__name__": "notebook"})
     assert len(blocks) > 8 and (tmp_path / "runs/sums/data/train.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda r: plan(r, profile="tpu"), "profile is one of cpu, gpu, not 'tpu'"),
+        (lambda r: plan(r, gpu="b200"), "gpu is one of h100, h200"),
+        (lambda r: run(r, to="nowhere"), "to is one of prepare, train, evaluate, report, not 'nowhere'"),
+        (lambda r: run(r, refresh="some"), "refresh is one of none, failed, all"),
+        (lambda r: load(r, trust="paths"), r"trust is a collection: say trust=\('paths',\)"),
+        (lambda r: load(r, trust=["path"]), "trust is one of paths, store, trackers, not 'path'"),
+    ],
+)
+def test_what_types_would_have_told(
+    call: Callable[[Path], Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("talk.jsonl").write_text("")
+    Path("r.yaml").write_text("recipe: 1\nname: r\nsources:\n  - jsonl: {files: [talk.jsonl]}\n")
+    with pytest.raises(UsageError, match=said):
+        call(Path("r.yaml"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.yaml", "talk.jsonl"]

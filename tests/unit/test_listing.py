@@ -125,3 +125,9 @@ def test_what_is_no_run_is_said_so(tmp_path: Path, verb: list[str], name: str) -
     argv = [name if word == "NAME" else word for word in verb]
     done = CliRunner().invoke(cli.main, [*argv, "--workspace", str(tmp_path)])
     assert done.exit_code == 2 and "run" in done.stderr and len(done.stderr) < 600
+
+
+def test_a_workspace_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+    for kind in ("runs", "store", "suites"):
+        done = CliRunner().invoke(cli.main, ["list", kind, "--workspace", str(tmp_path / "nowhere")])
+        assert done.exit_code == 2 and "no folder" in done.stderr
