@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+import typed
 
 from runner import cli, ledger
+
+recipe = partial(typed.recipe, code=None)
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 RECIPE = """\
@@ -42,13 +45,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "r.yaml").write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def recipe(*arguments: str) -> Result:
-    done = CliRunner().invoke(cli.main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    assert "Traceback" not in done.output
-    return done
 
 
 def answer(*arguments: str, code: int = 0) -> Any:

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+import typed
+from click.testing import CliRunner
 from test_startup import ASK, HEAVY
 
 from runner import cli, locking
@@ -27,6 +29,8 @@ from runner.plan import plan
 from runner.store import Store, file_digest
 from runner.workspace import Workspace
 from runner.yaml12 import dump
+
+recipe = partial(typed.recipe, code=None)
 
 RECIPE = """\
 recipe: 1
@@ -76,13 +80,6 @@ def home(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(root: Path, first: str, second: str | None = None, **how: Any) -> Diff:
     return diff(first, second, Workspace(root.resolve()), **how)
-
-
-def recipe(*arguments: str) -> Result:
-    done = CliRunner().invoke(cli.main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    assert "Traceback" not in done.output
-    return done
 
 
 def keep(root: Path, name: str, text: str) -> None:

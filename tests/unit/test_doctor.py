@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from typed import recipe
 
 from runner import cli, extras, settings
 from runner.doctor import devices, needs
@@ -46,13 +47,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the core is installed."""
     monkeypatch.setattr(extras, "version", lambda distribution: None)
-
-
-def recipe(*arguments: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(cli.main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    assert done.exit_code == code, done.output
-    return done
 
 
 def findings(*arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:

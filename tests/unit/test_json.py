@@ -11,14 +11,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+import typed
 
 from runner import cli
+
+recipe = partial(typed.recipe, code=None)
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 RECIPE = "recipe: 1\nname: r\nsources:\n  - jsonl: {files: [data/talk.jsonl]}\n"
@@ -66,12 +69,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     finally:
         os.chdir(before)
-
-
-def recipe(*arguments: str) -> Result:
-    done = CliRunner().invoke(cli.main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    return done
 
 
 def verbs(group: click.Group) -> Iterator[click.Command]:

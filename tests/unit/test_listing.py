@@ -9,7 +9,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from typed import recipe
 
 from runner import cli
 from runner.catalogue import PLUGINS
@@ -26,13 +27,6 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def recipe(*arguments: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(cli.main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    assert done.exit_code == code, done.output
-    return done
 
 
 def rows(kind: str, *more: str) -> list[dict[str, Any]]:

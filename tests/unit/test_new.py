@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from msgspec.structs import replace
+from typed import recipe
 
-from runner import cli, library
+from runner import library
 from runner.beginning import SETS, Wishes, bases, begin
 from runner.beginning.placing import Placing
 from runner.contamination import Contamination
@@ -59,13 +59,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "posts.csv").write_text("id,title,url\n" + "\n".join(rows) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def recipe(*arguments: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(cli.main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    assert done.exit_code == code, done.output
-    return done
 
 
 def checked(name: str) -> Any:
