@@ -6,7 +6,7 @@ what it needs and whether that is here.
     around    store, tokens, terminal
     needs     what a recipe needs to be installed, and the one line that installs it
     hosts     whom a recipe asks
-    patient   all that of a recipe
+    recipe    all that of a recipe
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def doctor(
     ]
     install = ""
     if recipe is not None:
-        from runner.doctor import patient  # the forecast, and a client
+        from runner.doctor import recipe as of_recipe  # the forecast, and a client
 
         place = Workspace(workspace.resolve(), frozenset(trust))
-        some, install = patient.recipe(recipe, place, settings, online)
+        some, install = of_recipe.recipe(recipe, place, settings, online)
         found += some
     return {
         "ok": code(found) == errors.OK,

@@ -47,11 +47,11 @@ def _cells(c: str) -> int:
     return 2 if unicodedata.east_asian_width(c) in "WF" else 1
 
 
-def _same(text: str) -> str:
+def same(text: str) -> str:
     return text
 
 
-def excerpt(problem: Problem, gutter: int = 0, cover: Paint = _same, paint: Paint = _same) -> list[str]:
+def excerpt(problem: Problem, gutter: int = 0, cover: Paint = same, paint: Paint = same) -> list[str]:
     """The problem's line with carets below; nothing where the line is not known or is empty.
 
     `gutter`: least width of the line's number. `cover` hides secrets in the line, before it is cut; `paint` colours the

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from runner.errors import Problem, safe
-from runner.saying.excerpts import Paint, _same, excerpt
+from runner.saying.excerpts import Paint, excerpt, same
 
 SHOWN = 100
 """Problems that are shown; the others are counted. Nobody reads more before mending the first."""
@@ -15,7 +15,7 @@ SHOWN = 100
 
 def report(
     problems: Sequence[Problem],
-    cover: Paint = _same,
+    cover: Paint = same,
     emphasis: Callable[[str, str], str] = lambda what, text: text,
 ) -> str:
     """The problems, in the order given. The first line of each is `str(problem)`, on which others may count.
