@@ -5,7 +5,7 @@ what it needs and whether that is here.
     devices   cores, memory, disk, GPUs
     around    store, tokens, terminal
     needs     what a recipe needs to be installed, and the one line that installs it
-    hosts     whom a recipe asks
+    hosts     whether those answer that a recipe asks
     recipe    all that of a recipe
 """
 
