@@ -165,10 +165,20 @@ def test_a_parent_out_of_the_workspace(home: Path, name: str) -> None:
     refused(text, code=4, said="lies outside the workspace")
 
 
-@pytest.mark.parametrize("name", ["pipe.yaml", "https://example.com/r.yaml", "file:///etc/passwd"])
-def test_a_parent_that_is_no_file(name: str) -> None:
+ADDRESS = "nothing is fetched by its address but a pinned pack"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pipe.yaml", "extends: no recipe"),
+        ("file:///etc/passwd", ADDRESS),
+        ("https://example.com/r.yaml", ADDRESS),
+    ],
+)
+def test_a_parent_that_is_no_file(name: str, said: str) -> None:
     os.mkfifo("pipe.yaml")
-    refused(f'extends: "{name}"\n{files("ok.jsonl")}', code=2, said="extends: no recipe")
+    refused(f'extends: "{name}"\n{files("ok.jsonl")}', code=2, said=said)
 
 
 @pytest.mark.parametrize(
