@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from runner import pool
 from runner.errors import StepError
 from runner.settings import Settings
 from runner.steps import Plan, Step
 from runner.store import Artifact
 
 T = TypeVar("T")
+P = TypeVar("P")
+R = TypeVar("R")
 Progress = Callable[[int, int, str], None]
 """done, of (0: unknown), what is being done"""
+
+
+class Engine(Protocol):
+    """Where batch functions run (runner/engines/). `spread`: on other machines, too, which read what they work on from
+    the same folders."""
+
+    name: str
+    spread: bool
+
+    def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
+        """`work` of each piece, in order. `work` and pieces go to other processes by pickle."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,10 +48,17 @@ class Making:
     ask: Callable[..., Any] | None = None  # asks a service: runner/services.py
     workers: int = 1  # processes or threads that it may take; never decides what comes out
     settings: Settings | None = None  # the user's own; None: as they are read anew
+    engine: Engine | None = None  # None: `workers` processes of this machine
 
     def fail(self, message: str, *, log: bool = False) -> StepError:
         """The error of this step, to be raised."""
         return StepError(self.step.name, message, self.shown(self.log) if log else None)
+
+    def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
+        """`work` of each piece, in order, wherever the recipe wants that done. Raises WorkerLost, StepError."""
+        if self.engine is not None:
+            return self.engine.mapped(work, pieces)
+        return pool.mapped(work, pieces, self.workers)
 
     def shown(self, path: Path) -> str:
         """A path as the user knows it: relative to the workspace."""

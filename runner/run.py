@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,8 +13,9 @@ import msgspec
 
 from runner import extras, fetch, fetching, ledger, lock, locking, scrub
 from runner.doctor import needs
+from runner.engines import opened
 from runner.errors import StepError, UsageError
-from runner.making import read_rows
+from runner.making import Engine, read_rows
 from runner.noting import noting
 from runner.plan import moves
 from runner.plan import plan as make_plan
@@ -61,9 +63,10 @@ class _Walk:
         store: Store,
         tell: Tell,
         settings: Settings,
+        engine: Engine | None,
         planned: Callable[[Plan, set[str]], None] = lambda plan, made: None,
     ) -> None:
-        self.plan, self.store, self.tell, self.planned = plan, store, tell, planned
+        self.plan, self.store, self.tell, self.engine, self.planned = plan, store, tell, engine, planned
         self.made: dict[str, Artifact] = {}
         self.settings = settings
         self.executed = self.kept = 0
@@ -115,7 +118,7 @@ class _Walk:
                 return None
             why = self.whys[step.name] or "its artifact is damaged"
             self.tell(Event("starts", step.name, step.stage, why))
-            artifact = make(self.plan, self.store, step, self.made, self.tell, self.settings)
+            artifact = make(self.plan, self.store, step, self.made, self.tell, self.settings, self.engine)
             self.executed += 1
             self.tell(Event("made", step.name, step.stage))
             return artifact
@@ -178,15 +181,18 @@ def run(
     refresh: Refresh = "none",
     settings: Settings | None = None,
     hold: Hold = lambda plan, store: plan,
+    engine: str = "",
 ) -> Outcome:
     """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked.
 
     `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
     `hold` looks at the plan before anything is done, and each time more is known of it: it gives back the one to take,
-    or refuses by an error.
+    or refuses by an error. `engine` is where batch functions run ("local", "ray"); "" for what the recipe says.
     """
     store = Store(plan.workspace.root)
-    with store.locked(plan.loaded.recipe.name), noting(plan, store, to, tell) as note:
+    with ExitStack() as stack:
+        stack.enter_context(store.locked(plan.loaded.recipe.name))
+        note = stack.enter_context(noting(plan, store, to, tell))
         tidy(plan)
         plan = hold(plan, store)
         settings = settings or load_settings()
@@ -194,7 +200,9 @@ def run(
             scrub.known(settings=settings).folder(folder(plan) / left)
         _all_set(plan, store, to, settings)
         plan = _pinned(plan, refresh)
-        walk = _Walk(plan, store, note.tell, settings, note.planned)
+        log = folder(plan) / "logs" / "engine.log"
+        one = stack.enter_context(opened(plan, settings, log, engine))
+        walk = _Walk(plan, store, note.tell, settings, one, note.planned)
         walk.fetch(settings, refresh)
         plan = hold(walk.plan, store)
         _all_set(plan, store, to, settings)  # what was fetched anew is judged anew

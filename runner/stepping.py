@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runner import evaluate, prepare, report, scrub, train
 from runner.errors import StepError
 from runner.fetching import InputFile
-from runner.making import Maker, Making
+from runner.making import Engine, Maker, Making
 from runner.pool import WorkerLost, seldom_collected
 from runner.runfolder import folder
 from runner.services import asking
@@ -44,7 +44,13 @@ Tell = Callable[[Event], None]
 
 
 def make(
-    plan: Plan, store: Store, step: Step, made: dict[str, Artifact], tell: Tell, settings: Settings
+    plan: Plan,
+    store: Store,
+    step: Step,
+    made: dict[str, Artifact],
+    tell: Tell,
+    settings: Settings,
+    engine: Engine | None = None,
 ) -> Artifact:
     """Make a step and publish it; nothing is published where what it read changed meanwhile. Raises StepError."""
     log = folder(plan) / "logs" / f"{step.name}.log"
@@ -62,7 +68,7 @@ def make(
             unchanged(step.name, *_reads(plan, step)),
         ):
             MAKERS[step.kind](
-                Making(step, plan, taken, out, work, log, progress, ask, settings.workers, settings)
+                Making(step, plan, taken, out, work, log, progress, ask, settings.workers, settings, engine)
             )
             if step.stage != "prepare":  # data stay as they are; services' words were covered as they came
                 scrub.known(settings=settings).folder(out)

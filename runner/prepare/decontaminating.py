@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runner import drops, pool
+from runner import drops
 from runner.contamination import Contamination
 from runner.drops import Dropper, Why
 from runner.fetching import InputFile
@@ -78,7 +78,7 @@ def decontaminate(m: Making) -> None:
     of = [name for name, _ in against + books]
     work = Decontaminating(before.shelf, [t for _, t in against], [t for _, t in books], wanted.ngram)
     found, done = Dropper(), 0
-    for rows, hits in pool.mapped(work, before.pieces(), m.workers):
+    for rows, hits in m.mapped(work, before.pieces()):
         for row, hit in hits:
             found.add(row, Why("decontaminate", "shares text with an evaluation", of=of[hit]))
         done += rows

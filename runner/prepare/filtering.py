@@ -199,5 +199,6 @@ def _outcomes(m: Making, before: Selected, filters: Filters) -> Iterator[Outcome
     """What the filters make of each piece; rows of sources without weight never get to them."""
     none = set(m.step.ingredients.get("left_out", ()))
     left_out = [n for n, s in enumerate(m.plan.loaded.recipe.sources) if s.name in none]
-    processes = 1 if filters.asks else m.workers
-    return pool.mapped(Filtering(before.shelf, filters, left_out), before.pieces(), processes)
+    work = Filtering(before.shelf, filters, left_out)
+    # What asks a service asks from here: one budget, one journal of answers.
+    return pool.mapped(work, before.pieces(), 1) if filters.asks else m.mapped(work, before.pieces())

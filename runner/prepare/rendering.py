@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from runner import basemodel, chat, lowering, parting, pool, templates
+from runner import basemodel, chat, lowering, parting, templates
 from runner import recipe as r
 from runner.drops import Dropper, Why
 from runner.errors import StepError
@@ -177,7 +177,7 @@ def render(m: Making) -> None:
     lost_by: dict[int, Counter[str]] = {}
     trained, refused, longest = 0, 0, (0, "")
     with Edits(m) as edits:
-        for out in pool.mapped(work, before.pieces(), m.workers):
+        for out in m.mapped(work, before.pieces()):
             if out.lost:
                 raise m.fail(
                     f"the template {recipe.model.template!r} {out.lost}; "

@@ -14,7 +14,17 @@ Label = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]
 class Compute(Part, frozen=True, kw_only=True):
     """Where it runs. Never changes the data."""
 
-    engine: Annotated[Literal["local"], Meta(description="This machine.")] = "local"
+    engine: Annotated[
+        Literal["local", "ray"],
+        Meta(
+            description="`local`: this machine. `ray`: a Ray cluster, the one of the setting `ray_address` or of --address, "
+            "else one that is started here for the run."
+        ),
+    ] = "local"
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(description="Processes of a Ray cluster that is started here. Default: one a core."),
+    ] = None
     profile: Annotated[
         Literal["auto", "cpu", "gpu"],
         Meta(description="`auto`: gpu where an NVIDIA GPU is seen, else cpu."),

@@ -1,0 +1,185 @@
+"""The process that talks to a Ray cluster for runner/engines/ray.py: `python -m runner.jobs.ray_driver FOLDER`.
+
+It listens on FOLDER/s to whoever knows FOLDER/key, and does what that says: `work` (a batch function), `piece` (what
+to do it with), `next` (give what came of the oldest piece), `forget` (all pieces). Pieces that a dead worker or node
+had are done again elsewhere, by Ray; what comes of them is given in their order.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+from collections import deque
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+RETRIES = 8  # of a piece whose worker or node died
+STORE = 256 << 20  # bytes of memory for pieces and what comes of them; more goes to the disk
+SPILL = 4 << 30  # bytes of the disk
+
+
+class _Refused(Exception):
+    """Why a cluster is of no use here, in words."""
+
+
+def main(place: Path) -> None:
+    with Listener(str(place / "s"), "AF_UNIX", authkey=(place / "key").read_bytes()) as listener:
+        line = listener.accept()
+    _, said = line.recv()
+    try:
+        cluster = Cluster(pickle.loads(said))
+    except _Refused as e:
+        line.send(("refused", str(e).encode()))
+        return
+    line.send(("ready", str(cluster.cores()).encode()))
+    serve(line, cluster)
+    cluster.ray.shutdown()
+
+
+def serve(line: Connection, cluster: Cluster) -> None:
+    """Do what is said, until the line is closed."""
+    while True:
+        try:
+            what, said = line.recv()
+        except EOFError:
+            return
+        if what == "work":
+            cluster.take(said)
+        elif what == "piece":
+            cluster.add(said)
+        elif what == "forget":
+            cluster.forget()
+        else:
+            line.send(cluster.oldest())
+
+
+class Cluster:
+    """Connected to Ray; `wanted` is what runner/engines/ray.py says of it. Raises _Refused."""
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        import ray
+
+        self.ray, self.waiting = ray, deque[Any]()
+        self.work: Any = None
+        try:
+            if wanted["address"]:
+                ray.init(address=wanted["address"], log_to_driver=False, logging_level=logging.ERROR)
+            else:
+                ray.init(
+                    address="local",
+                    num_cpus=wanted["workers"],
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=STORE,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(Path(wanted["place"]) / "r"),
+                )
+        except (ConnectionError, RuntimeError, TimeoutError) as e:
+            raise _Refused(_why(e, wanted["address"])) from None
+        self._look(wanted)
+        self.do = ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(do)
+
+    def cores(self) -> int:
+        """How many pieces can be worked on at once, by now."""
+        return max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    def take(self, work: bytes) -> None:
+        self.forget()
+        self.work = self.ray.put(work)
+
+    def add(self, piece: bytes) -> None:
+        self.waiting.append(self.do.remote(self.work, piece))
+
+    def forget(self) -> None:
+        for one in self.waiting:
+            self.ray.cancel(one, force=False)
+        self.waiting.clear()
+
+    def oldest(self) -> tuple[str, bytes]:
+        """What came of the oldest piece, and how."""
+        try:
+            done: tuple[str, bytes] = self.ray.get(self.waiting.popleft())
+        except self.ray.exceptions.RayError as e:
+            return "lost", _short(e).encode()
+        return done
+
+    def _look(self, wanted: dict[str, Any]) -> None:
+        """Every node must have what we have, and see the workspace."""
+        ours = _installed(wanted["libraries"])
+        path, secret = wanted["seen"]
+        strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        asked = {}
+        for node in self.ray.nodes():
+            if node["Alive"]:
+                there = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=strategy(node["NodeID"], soft=False))
+                asked[node["NodeManagerAddress"]] = there(look).remote(path, wanted["libraries"])
+        for host, answer in asked.items():
+            try:
+                has, seen = self.ray.get(answer, timeout=60)
+            except self.ray.exceptions.RayError as e:
+                raise _Refused(f"the node {host} cannot be used: {_short(e)}") from None
+            if has["mirepoix"] is None:
+                raise _Refused(f"the node {host} has no mirepoix; install the same there: pip install 'mirepoix[ray]'")
+            other = [f"{n} {has[n] or 'absent'} instead of {ours[n]}" for n in ours if has[n] != ours[n]]
+            if other:
+                raise _Refused(f"the node {host} has other versions, and would make other data: {', '.join(other)}")
+            if seen != secret:
+                raise _Refused(f"the node {host} does not see the workspace; put it on a folder that all nodes share, at the same path")
+
+
+def look(path: str, libraries: tuple[str, ...]) -> tuple[dict[str, str | None], str]:
+    """What a node has, and what it sees at a path."""
+    try:
+        seen = Path(path).read_text(encoding="ascii")
+    except OSError:
+        seen = ""
+    return _installed(libraries), seen
+
+
+def _installed(libraries: tuple[str, ...]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in libraries:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+_ready: tuple[int, Any] = (0, None)
+
+
+def do(work: bytes, piece: bytes) -> tuple[str, bytes]:
+    """In a worker: the batch function on a piece. What it raises is no fault of Ray's, and comes back as it is."""
+    global _ready
+    if _ready[0] != (mine := hash(work)):
+        _ready = mine, pickle.loads(work)
+    try:
+        return "done", pickle.dumps(_ready[1](pickle.loads(piece)))
+    except Exception as e:
+        return "raised", pickle.dumps(e)
+
+
+def _why(error: Exception, address: str) -> str:
+    said = _short(error)
+    if not address:
+        return f"no Ray could be started on this machine: {said}"
+    if "ersion mismatch" in str(error):
+        return f"the cluster at {address} has another Python or Ray than this machine: {said}"
+    return f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave --address out"
+
+
+def _short(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]
+
+
+if __name__ == "__main__":
+    from runner.jobs import ray_driver  # so that workers find `do` by its name
+
+    ray_driver.main(Path(sys.argv[1]))
