@@ -26,8 +26,11 @@ class Engine(Protocol):
     """Where batch functions run (runner/engines/). `spread`: on other machines, too, which read what they work on from
     the same folders."""
 
-    name: str
-    spread: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def spread(self) -> bool: ...
 
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         """`work` of each piece, in order. `work` and pieces go to other processes by pickle."""
@@ -59,6 +62,11 @@ class Making:
         if self.engine is not None:
             return self.engine.mapped(work, pieces)
         return pool.mapped(work, pieces, self.workers)
+
+    @property
+    def spread(self) -> bool:
+        """Whether others work, too, who see the same folders, so that it pays to read where they are."""
+        return self.engine is not None and self.engine.spread
 
     def shown(self, path: Path) -> str:
         """A path as the user knows it: relative to the workspace."""

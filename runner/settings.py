@@ -75,7 +75,9 @@ SETTINGS: dict[str, Setting] = {
         "", "Python of an environment of its own that holds vLLM: `recipe serve` starts it with that."
     ),
     "workers": Setting("", "Processes that prepare data; they decide no byte of it. Default: one a core."),
-    "ray_address": Setting("", "HOST:PORT of a Ray cluster, for the engine `ray`. Default: one is started for the run."),
+    "ray_address": Setting(
+        "", "HOST:PORT of a Ray cluster, for the engine `ray`. Default: one is started for the run."
+    ),
     "trackers": Setting(
         "", "wandb, several with commas: trackers that recipes may send to without --trust trackers."
     ),

@@ -36,6 +36,8 @@ RECALL = 0.999  # least chance to find a pair that lies exactly at the threshold
 
 Reader = Callable[["Ints"], Sequence[str]]
 """Row numbers, ascending → their texts."""
+Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""As `map`: whoever has many machines brings his own."""
 Better = Callable[["Ints"], "NDArray[Any]"]
 """Row numbers → what to sort them by: of a group, the row that comes first stays."""
 
@@ -124,11 +126,12 @@ class Finder:
         for band, keys in zip(self.bands, scan.keys, strict=True):
             band.append(keys ^ salt)
 
-    def find(self, read: Reader, better: Better | None = None) -> Found:
-        """The rows to drop. Of each group the first row stays, or the one that `better` puts first."""
+    def find(self, read: Reader, better: Better | None = None, mapped: Mapped = map) -> Found:
+        """The rows to drop. Of each group the first row stays, or the one that `better` puts first. Texts are compared
+        by way of `mapped`, which hands on `read`."""
         from runner.dedup import linking
 
-        return linking.find(self, read, better)
+        return linking.find(self, read, better, mapped)
 
 
 def find_duplicates(texts: Sequence[str], *, exact: bool, near: Near | None) -> list[Duplicate]:

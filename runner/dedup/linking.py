@@ -12,7 +12,7 @@ from runner.dedup.groups import Groups
 from runner.hashes import final64
 
 if TYPE_CHECKING:
-    from runner.dedup import Better, Finder, Found, Reader
+    from runner.dedup import Better, Finder, Found, Mapped, Reader
 
 Rows = NDArray[Any]
 _PAIRS = 1 << 11  # pairs checked at once: at most twice as many texts in memory
@@ -21,14 +21,36 @@ _TILE = 1 << 10  # rows of a large bucket that are held at once, twice
 _AT_ONCE = 1 << 16  # pairs of two tiles that are checked before it is asked again which are joined by now
 
 
-def find(finder: Finder, read: Reader, better: Better | None) -> Found:
+class Comparing:
+    """How alike the rows of each pair are, by their shingles: (first rows, second rows) → similarities, 0 to 1."""
+
+    def __init__(self, read: Reader, shingler: shingles.Shingler) -> None:
+        self.read, self.shingler = read, shingler
+
+    def __call__(self, pairs: tuple[Rows, Rows]) -> Rows:
+        both, place = np.unique(np.concatenate(pairs), return_inverse=True)
+        sets, ends = self.sets(both)
+        one, other = np.split(place, 2)
+        alike: Rows = self.shingler.similarities(sets, ends, one, other)
+        return alike
+
+    def sets(self, rows: Rows) -> tuple[Rows, Rows]:
+        """The sets of shingles of rows in ascending order, or of two such runs."""
+        order = np.argsort(rows, kind="stable")
+        texts = list(self.read(rows[order].astype(np.int64)))
+        place = np.empty(len(rows), np.int64)
+        place[order] = np.arange(len(rows))
+        return self.shingler.sets(shingles.batch(texts[n] for n in place.tolist()))
+
+
+def find(finder: Finder, read: Reader, better: Better | None, mapped: Mapped = map) -> Found:
     """See Finder.find."""
     rows = finder.whole.rows
     same = Groups(rows)  # exact copies
     _exact(finder, read, same)
     copy = same.parent != np.arange(rows, dtype=np.uint32)
     groups = Groups(rows)
-    links = _Links(finder, read, groups)
+    links = _Links(finder, Comparing(read, finder.shingler), groups, mapped)
     if finder.near:
         links.find(copy)
     copies = np.flatnonzero(copy)
@@ -58,8 +80,8 @@ def _equal(one: str, other: str) -> bool:
 class _Links:
     """The pairs that were checked, and what they came to."""
 
-    def __init__(self, finder: Finder, read: Reader, groups: Groups) -> None:
-        self.finder, self.read, self.groups = finder, read, groups
+    def __init__(self, finder: Finder, compare: Comparing, groups: Groups, mapped: Mapped) -> None:
+        self.finder, self.compare, self.groups, self.mapped = finder, compare, groups, mapped
         self.pairs: list[Rows] = []  # as one number, i << 32 | j, with i < j
         self.similarity: list[Rows] = []
         self.keys: list[Rows] = []
@@ -83,7 +105,10 @@ class _Links:
                 new = (size > 2) & ~np.isin(sums, seen)
                 seen = np.union1d(seen, sums[new])
                 larger.append((n, rows[np.repeat(new, size)], np.cumsum(size[new])))
-        self._check(pairs)
+        # All of them, whatever others come to: so they can be looked at anywhere, in any order.
+        chunks = [_rows(pairs[n : n + _PAIRS]) for n in range(0, len(pairs), _PAIRS)]
+        for (one, other), alike in zip(chunks, self.mapped(self.compare, chunks), strict=True):
+            self._link(one, other, alike)
         self.keys = [band.whole() for band in self.finder.bands]
         for n, rows, ends in larger:
             self._tear(n, rows, ends)
@@ -126,7 +151,7 @@ class _Links:
                 one, other = self._apart(band, first, second)
                 if len(one):
                     both = first if second is first else np.concatenate((first, second))
-                    sets, ends = self._sets(both)
+                    sets, ends = self.compare.sets(both)
                     shift = 0 if second is first else len(first)
                     for at in range(0, len(one), _AT_ONCE):
                         i, j = one[at : at + _AT_ONCE], other[at : at + _AT_ONCE]
@@ -136,17 +161,12 @@ class _Links:
                         self._link(first[i], second[j], alike)
 
     def _check(self, pairs: Rows) -> None:
-        """Check pairs, and join those that are near enough."""
-        again = bool(self.keys)  # then a pair that others have joined by now needs no look
+        """Check pairs that no others have joined by now, and join those that are near enough."""
         for n in range(0, len(pairs), _PAIRS):
             one, other = _rows(pairs[n : n + _PAIRS])
-            if again:
-                apart = self.groups.roots(one) != self.groups.roots(other)
-                one, other = one[apart], other[apart]
-            both, place = np.unique(np.concatenate((one, other)), return_inverse=True)
-            sets, ends = self._sets(both)
-            alike = self.finder.shingler.similarities(sets, ends, place[: len(one)], place[len(one) :])
-            self._link(one, other, alike)
+            apart = self.groups.roots(one) != self.groups.roots(other)
+            one, other = one[apart], other[apart]
+            self._link(one, other, self.compare((one, other)))
 
     def _link(self, one: Rows, other: Rows, similarity: Rows) -> None:
         assert self.finder.near
@@ -154,14 +174,6 @@ class _Links:
         self.pairs.append(_pair(one[near], other[near]))
         self.similarity.append(similarity[near])
         self.groups.join(one[near], other[near])
-
-    def _sets(self, rows: Rows) -> tuple[Rows, Rows]:
-        """The sets of shingles of rows in ascending order, or of two such runs."""
-        order = np.argsort(rows, kind="stable")
-        texts = list(self.read(rows[order].astype(np.int64)))
-        place = np.empty(len(rows), np.int64)
-        place[order] = np.arange(len(rows))
-        return self.finder.shingler.sets(shingles.batch(texts[n] for n in place.tolist()))
 
 
 def _pair(one: Rows, other: Rows) -> Rows:

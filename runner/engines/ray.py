@@ -100,7 +100,9 @@ class Ray:
 
     def _lost(self) -> StepError:
         self._end()
-        return StepError("ray", "the process that talks to the cluster has ended; run it again to go on", str(self.log))
+        return StepError(
+            "ray", "the process that talks to the cluster has ended; run it again to go on", str(self.log)
+        )
 
     def _start(self) -> None:
         if self._child is not None:

@@ -116,20 +116,30 @@ class Cluster:
         asked = {}
         for node in self.ray.nodes():
             if node["Alive"]:
-                there = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=strategy(node["NodeID"], soft=False))
-                asked[node["NodeManagerAddress"]] = there(look).remote(path, wanted["libraries"])
+                only = strategy(node["NodeID"], soft=False)
+                there = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=only)(look)
+                asked[node["NodeManagerAddress"]] = there.remote(path, wanted["libraries"])
         for host, answer in asked.items():
             try:
                 has, seen = self.ray.get(answer, timeout=60)
             except self.ray.exceptions.RayError as e:
-                raise _Refused(f"the node {host} cannot be used: {_short(e)}") from None
-            if has["mirepoix"] is None:
-                raise _Refused(f"the node {host} has no mirepoix; install the same there: pip install 'mirepoix[ray]'")
-            other = [f"{n} {has[n] or 'absent'} instead of {ours[n]}" for n in ours if has[n] != ours[n]]
-            if other:
-                raise _Refused(f"the node {host} has other versions, and would make other data: {', '.join(other)}")
-            if seen != secret:
-                raise _Refused(f"the node {host} does not see the workspace; put it on a folder that all nodes share, at the same path")
+                if "No module named 'runner'" in str(e):
+                    has = {"mirepoix": None}
+                else:
+                    raise _Refused(f"the node {host} cannot be used: {_short(e)}") from None
+            if why := _unfit(has, ours) or ("" if seen == secret else UNSEEN):
+                raise _Refused(f"the node {host} {why}")
+
+
+UNSEEN = "does not see the workspace; put it into a folder that all nodes share, at the same path"
+
+
+def _unfit(has: dict[str, str | None], ours: dict[str, str | None]) -> str:
+    """Why a node that has this would not do."""
+    if has["mirepoix"] is None:
+        return "has no mirepoix; install the same as here: pip install 'mirepoix[ray]'"
+    other = [f"{n} {has[n] or 'absent'} instead of {ours[n]}" for n in ours if has[n] != ours[n]]
+    return f"has other versions, and would make other data: {', '.join(other)}" if other else ""
 
 
 def look(path: str, libraries: tuple[str, ...]) -> tuple[dict[str, str | None], str]:
@@ -171,7 +181,9 @@ def _why(error: Exception, address: str) -> str:
         return f"no Ray could be started on this machine: {said}"
     if "ersion mismatch" in str(error):
         return f"the cluster at {address} has another Python or Ray than this machine: {said}"
-    return f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave --address out"
+    return (
+        f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave --address out"
+    )
 
 
 def _short(error: BaseException) -> str:

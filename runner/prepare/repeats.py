@@ -12,12 +12,26 @@ from runner.dedup import Finder
 from runner.drops import Drops, Why
 from runner.fetching import InputFile
 from runner.making import Making
-from runner.prepare.selected import selected
+from runner.prepare.selected import cut, selected
 from runner.record import Said
-from runner.rows import save
+from runner.rows import Shelf, save
+from runner.shingles import Scan, Shingler, batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def _added(m: Making, finder: Finder, shelf: Shelf, rows: NDArray[Any], scope: int) -> Iterator[int]:
+    """Rows that the finder is to know; says now and then how many it knows."""
+    if not m.spread:  # threads are enough for one machine: the kernel lets go of the interpreter
+        decoder = msgspec.json.Decoder(Said)
+        texts = (decoder.decode(line).compared for line in shelf.read(rows))
+        yield from finder.adding(texts, scope, threads=m.workers)
+        return
+    for scans in m.mapped(Scanning(shelf, finder.shingler), cut(rows)):
+        for scan in scans:
+            finder.add_scan(scan, scope)
+        yield finder.whole.rows
 
 
 class _Earlier:
@@ -27,6 +41,9 @@ class _Earlier:
         self.m, self.files = m, files
         self.lines: list[list[int]] = []  # of each file: where each record begins, and how long it is
         self.ends: list[int] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"m": None}
 
     def texts(self) -> Iterator[str]:
         """Of all of them, in order."""
@@ -58,6 +75,31 @@ class _Earlier:
                 yield msgspec.json.decode(file.readline(), type=Said).compared
 
 
+class Scanning:
+    """The work of one process: rows → what a scan says of their texts."""
+
+    def __init__(self, shelf: Shelf, shingler: Shingler) -> None:
+        self.shelf, self.shingler = shelf, shingler
+
+    def __call__(self, rows: NDArray[Any]) -> list[Scan]:
+        decoder = msgspec.json.Decoder(Said)
+        texts = (decoder.decode(line).compared for line in self.shelf.read(rows))
+        return [self.shingler.scan(batch) for batch in batches(texts)]
+
+
+class Texts:
+    """Row numbers of the finder's, ascending → their texts: those of earlier runs come first, then ours."""
+
+    def __init__(self, earlier: _Earlier, shelf: Shelf, rows: NDArray[Any], first: int) -> None:
+        self.earlier, self.shelf, self.rows, self.first = earlier, shelf, rows, first
+
+    def __call__(self, rows: NDArray[Any]) -> list[str]:
+        decoder = msgspec.json.Decoder(Said)
+        old = [*self.earlier.read(rows[rows < self.first].tolist())]
+        ours = self.rows[rows[rows >= self.first] - self.first]
+        return old + [decoder.decode(line).compared for line in self.shelf.read(ours)]
+
+
 def remove_duplicates(m: Making) -> None:
     """Exact and near-duplicates; of a group, one row stays."""
     import numpy as np
@@ -67,20 +109,13 @@ def remove_duplicates(m: Making) -> None:
     finder = Finder(m.work, exact=wanted.exact, near=wanted.near)
     finder.add(earlier.texts(), threads=m.workers)
     first = finder.whole.rows
-    shelf, decoder = before.shelf, msgspec.json.Decoder(Said)
+    shelf = before.shelf
     for n, end in enumerate(shelf.ends.tolist()):
         low, high = np.searchsorted(before.rows, [shelf.ends[n - 1] if n else 0, end]).tolist()
-        texts = (decoder.decode(line).compared for line in shelf.read(before.rows[low:high]))
         scope = n + 1 if wanted.within == "source" else 0
-        for done in finder.adding(texts, scope, threads=m.workers):
+        for done in _added(m, finder, shelf, before.rows[low:high], scope):
             m.progress(done - first, len(before.rows), "records")
-
-    def read(rows: NDArray[Any]) -> list[str]:
-        old = [*earlier.read(rows[rows < first].tolist())]
-        return old + [
-            decoder.decode(x).compared for x in shelf.read(before.rows[rows[rows >= first] - first])
-        ]
-
+    read = Texts(earlier, shelf, before.rows, first)
     rank = [wanted.prefer.index(s.name) if s.name in wanted.prefer else len(wanted.prefer)
             for s in m.plan.loaded.recipe.sources]  # fmt: skip
     length = finder.length.whole()
@@ -93,7 +128,7 @@ def remove_duplicates(m: Making) -> None:
         return np.where(rows < first, 0, (place << 32) + fewer)
 
     m.progress(0, 0, "comparing")
-    found = finder.find(read, better)
+    found = finder.find(read, better, m.mapped if m.spread else map)
     ours = found.row >= first
     row, of = found.row[ours] - first, found.of[ours]
     exact, similarity = found.exact[ours], found.similarity[ours]

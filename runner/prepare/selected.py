@@ -26,8 +26,13 @@ class Selected:
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """The rows, a piece at a time."""
-        for n in range(0, len(self.rows), PIECE):
-            yield self.rows[n : n + PIECE]
+        return cut(self.rows)
+
+
+def cut(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Row numbers, a piece at a time."""
+    for n in range(0, len(rows), PIECE):
+        yield rows[n : n + PIECE]
 
 
 def shelf(m: Making, *, edits: bool = True) -> Shelf:

@@ -17,8 +17,8 @@ class Compute(Part, frozen=True, kw_only=True):
     engine: Annotated[
         Literal["local", "ray"],
         Meta(
-            description="`local`: this machine. `ray`: a Ray cluster, the one of the setting `ray_address` or of --address, "
-            "else one that is started here for the run."
+            description="`local`: this machine. `ray`: a Ray cluster, the one of the setting `ray_address` or of "
+            "--address, else one that is started here for the run."
         ),
     ] = "local"
     workers: Annotated[
