@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,6 +11,7 @@ import msgspec
 
 from runner import pool
 from runner.errors import StepError
+from runner.process import Job
 from runner.settings import Settings
 from runner.steps import Plan, Step
 from runner.store import Artifact
@@ -34,6 +35,14 @@ class Engine(Protocol):
 
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         """`work` of each piece, in order. `work` and pieces go to other processes by pickle."""
+        ...
+
+    def replicas(self, gpu: bool) -> int:
+        """How many jobs that each hold a model may run at once: with `gpu`, each on one of its own."""
+        ...
+
+    def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
+        """Run jobs to their ends, each where there is room for it; `watch` is called now and then. Raises Failed."""
         ...
 
 
@@ -62,6 +71,18 @@ class Making:
         if self.engine is not None:
             return self.engine.mapped(work, pieces)
         return pool.mapped(work, pieces, self.workers)
+
+    def replicas(self) -> int:
+        """How many jobs that each hold a model may run at once."""
+        return self.engine.replicas(self.plan.profile == "gpu") if self.engine is not None else 1
+
+    def run(self, *jobs: Job, watch: Callable[[], None] = lambda: None) -> None:
+        """Run jobs that each hold a model to their ends, wherever the recipe wants that done. Raises process.Failed."""
+        if self.engine is not None:
+            self.engine.run(jobs, gpu=self.plan.profile == "gpu", watch=watch)
+            return
+        for job in jobs:
+            job.run(watch)
 
     @property
     def spread(self) -> bool:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner import ending, paths, scrub, warded
@@ -56,6 +57,22 @@ def environment(more: Mapping[str, str] | None = None, network: bool = False) ->
     return out
 
 
+@dataclass(frozen=True)
+class Job:
+    """A Python of ours with `arguments`; the rest is as `run` wants it. It goes to other machines by pickle."""
+
+    arguments: tuple[str, ...]
+    log: Path
+    cwd: Path
+    more: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+
+    def run(self, watch: Callable[[], None] = lambda: None, every: float = 0.5) -> None:
+        """Run it here, to its end. Raises Failed."""
+        argv = [sys.executable, *self.arguments]
+        run(argv, log=self.log, cwd=self.cwd, more=self.more, network=self.network, watch=watch, every=every)
+
+
 class Failed(Exception):
     """A job ended badly; `str()` is the last line that says why, `said` the end of all that it said.
 
@@ -65,6 +82,9 @@ class Failed(Exception):
     def __init__(self, why: str, code: int = 1, said: str = "") -> None:
         self.code, self.said = code, said
         super().__init__(why)
+
+    def __reduce__(self) -> tuple[type[Failed], tuple[str, int, str]]:
+        return Failed, (str(self), self.code, self.said)
 
 
 def start(

@@ -13,7 +13,7 @@ import msgspec
 
 from runner import extras, fetch, fetching, ledger, lock, locking, scrub
 from runner.doctor import needs
-from runner.engines import opened
+from runner.engines import Name, opened
 from runner.errors import StepError, UsageError
 from runner.making import Engine, read_rows
 from runner.noting import noting
@@ -181,13 +181,13 @@ def run(
     refresh: Refresh = "none",
     settings: Settings | None = None,
     hold: Hold = lambda plan, store: plan,
-    engine: str = "",
+    engine: Name | None = None,
 ) -> Outcome:
     """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked.
 
     `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
     `hold` looks at the plan before anything is done, and each time more is known of it: it gives back the one to take,
-    or refuses by an error. `engine` is where batch functions run ("local", "ray"); "" for what the recipe says.
+    or refuses by an error. `engine` is where work is done; None: as the recipe says.
     """
     store = Store(plan.workspace.root)
     with ExitStack() as stack:

@@ -144,6 +144,14 @@ class Settings:
             raise UsageError(f"the setting workers must be a number from 1 to 1024, not {said!r}")
         return int(said)
 
+    def with_cluster(self, address: str) -> Settings:
+        """The same settings, with another Ray cluster. Raises UsageError where that is no HOST:PORT."""
+        host, _, port = address.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+            raise UsageError(f"--address is the HOST:PORT of a Ray cluster, not {address!r}")
+        values, origin = {"ray_address": address}, {"ray_address": "--address"}
+        return Settings({**self.values, **values}, {**self.origin, **origin})
+
     @property
     def state(self) -> Path | None:
         """The folder of what is remembered from run to run; None where there is none. Raises UsageError.

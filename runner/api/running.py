@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["prepare", "train", "evaluate", "report"]
 Refresh = Literal["none", "failed", "all"]
+Engine = Literal["local", "ray"]
 Progress = bool | Callable[["Event"], None]
 """True: lines (on a terminal, a bar) on stderr. A function is called with each event: `.what` is starts, progress,
 made, waits or kept, of the step `.step` of `.stage`; `.why` in words, `.done` of `.of` where that is counted."""
@@ -38,22 +39,32 @@ def run(
     profile: Profile | None = None,
     workspace: Name = ".",
     trust: Collection[Trust] = (),
+    engine: Engine | None = None,
+    address: str | None = None,
 ) -> Run:
     """Run a recipe up to a stage. What is made already is not made again.
 
     `progress` says how it gets on; without it nothing is printed. `locked` refuses to run what is not as its lock says,
     `refresh` asks again for what was fetched before (`failed`: for what could not be had). `allow` are addresses
     (`HOST:PORT`) that may be fetched from although they are not public. `workspace` and `trust` are for a recipe that
-    is named by its file.
+    is named by its file. `engine` says where its work is done, whatever the recipe says; `address` is the `HOST:PORT`
+    of a Ray cluster that is there: without one, the engine `ray` starts one for the run.
 
     A gate that fails is no error: `Run.verdict` says so. Raises RecipeError, UsageError and NeedsTrust before anything
     is done; StepError, with `log`, where a step failed; Locked where the same run is at work already. KeyboardInterrupt
     ends all child processes on its way up; run it again to go on from there.
     """
-    for what, said, of in (("to", to, Stage), ("refresh", refresh, Refresh), ("profile", profile, Profile)):
+    for what, said, of in (
+        ("to", to, Stage),
+        ("refresh", refresh, Refresh),
+        ("profile", profile, Profile),
+        ("engine", engine, Engine),
+    ):
         chosen(what, said, get_args(of))
     if locked and refresh != "none":
         raise UsageError("--locked takes what was locked, --refresh what there is now: say one of them")
+    if address is not None and engine != "ray":
+        raise UsageError("--address is of a Ray cluster: say --engine ray, too")
     if isinstance(recipe, Plan):
         profile = profile or recipe.planned.profile
     named = recipe.recipe if isinstance(recipe, Plan) else recipe
@@ -66,12 +77,22 @@ def run(
             f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
         )
     settings = settings_of(allow)
+    if address is not None:
+        settings = settings.with_cluster(address)
     enough_memory()
     from runner import run as runs
 
     with told_of(planned, progress) as tell:
-        how = {} if hold is None else {"hold": hold}
-        return result(planned, runs.run(planned, to=to, tell=tell, refresh=refresh, settings=settings, **how))
+        made = runs.run(
+            planned,
+            to=to,
+            tell=tell,
+            refresh=refresh,
+            settings=settings,
+            hold=hold or (lambda plan, store: plan),
+            engine=engine,
+        )
+        return result(planned, made)
 
 
 def _planned(

@@ -132,6 +132,12 @@ def compile_(recipe: Path, out: Path, trust: Any, profile: Any, workspace: Path,
     help="Ask again for what was fetched before, or for what could not be had (failed).",
 )
 @click.option("--locked", is_flag=True, help="Refuse to run what is not as its lock says (`recipe lock`).")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), help="Where the work is done, whatever the recipe says."
+)
+@click.option(
+    "--address", help="HOST:PORT of a Ray cluster that is there. Default: one is started for the run."
+)
 @ALLOW
 @TRUST
 @PROFILE
@@ -141,6 +147,8 @@ def run(
     to: Any,
     refresh: Any,
     locked: bool,
+    engine: Any,
+    address: str | None,
     allow: tuple[str, ...],
     trust: Any,
     profile: Any,
@@ -158,6 +166,8 @@ def run(
         profile=profile,
         workspace=workspace,
         trust=trust,
+        engine=engine,
+        address=address,
     )
     code = outcome.exit
     if as_json:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from runner.making import Engine
 from runner.settings import Settings
 from runner.steps import Plan
 
+Name = Literal["local", "ray"]
+
 
 @contextmanager
-def opened(plan: Plan, settings: Settings, log: Path, name: str = "") -> Iterator[Engine]:
+def opened(plan: Plan, settings: Settings, log: Path, name: Name | None = None) -> Iterator[Engine]:
     """The engine that a run asks for: `name`, or what the recipe says. What it starts it starts when first it is
     needed, and ends with this. `log` takes what its processes say."""
     from runner.engines.local import Local

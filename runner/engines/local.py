@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from runner import pool
+from runner.process import Job
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -22,3 +23,11 @@ class Local:
 
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         return pool.mapped(work, pieces, self.workers)
+
+    def replicas(self, gpu: bool) -> int:
+        """One: a job takes all that this machine has."""
+        return 1
+
+    def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
+        for job in jobs:
+            job.run(watch)

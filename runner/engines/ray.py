@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from runner import ending, paths, process
 from runner.errors import StepError
+from runner.process import Job
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -42,6 +43,11 @@ LIBRARIES = (
 """What decides bytes where a batch function runs: the same versions on every node."""
 
 
+def run_job(job: Job) -> None:
+    """In a worker: a job of ours."""
+    job.run()
+
+
 class Ray:
     """Maps on a cluster. `address` is where it is, HOST:PORT; "" starts one on this machine, with `workers` processes,
     and ends it. `root` is the workspace, which all nodes must see at the same path; `log` takes what Ray says."""
@@ -54,7 +60,7 @@ class Ray:
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._place: Path | None = None
-        self._window = 2 * workers
+        self._room: dict[str, int] = {}
 
     def __enter__(self) -> Ray:
         return self
@@ -65,17 +71,40 @@ class Ray:
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         """See runner.engines. Raises StepError where there is no cluster, or none that could do it."""
         self._start()
-        self._say("work", pickle.dumps(work))
+        return self._mapped(work, pieces, gpus=0, watch=lambda: None)
+
+    def replicas(self, gpu: bool) -> int:
+        """One a GPU of the cluster's; without GPUs, one a node."""
+        room = self._start()
+        if gpu and not room["GPU"]:
+            raise StepError(
+                "ray",
+                "no node of the cluster has a GPU, and the recipe wants one (compute.profile); add a node that has, or "
+                "set it to cpu",
+            )
+        return room["GPU"] if gpu else room["nodes"]
+
+    def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
+        """Run jobs to their ends, each on a node with room for it. Raises Failed."""
+        self.replicas(gpu)
+        for _ in self._mapped(run_job, jobs, gpus=int(gpu), watch=watch):
+            pass
+
+    def _mapped(
+        self, work: Callable[[P], R], pieces: Iterable[P], *, gpus: int, watch: Callable[[], None]
+    ) -> Iterator[R]:
+        self._say("work", pickle.dumps((pickle.dumps(work), gpus)))
+        window = 2 * self._start()["CPU"]
         left, waiting = iter(pieces), 0
         try:
             while True:
-                while waiting < self._window and (piece := next(left, _END)) is not _END:
+                while waiting < window and (piece := next(left, _END)) is not _END:
                     self._say("piece", pickle.dumps(piece))
                     waiting += 1
                 if not waiting:
                     return
                 self._say("next", b"")
-                what, said = self._heard()
+                what, said = self._heard(watch=watch)
                 waiting -= 1
                 if what == "raised":
                     raise pickle.loads(said)
@@ -93,13 +122,16 @@ class Ray:
         except OSError:
             raise self._lost() from None
 
-    def _heard(self, patience: float = math.inf) -> tuple[str, bytes]:
+    def _heard(
+        self, patience: float = math.inf, watch: Callable[[], None] = lambda: None
+    ) -> tuple[str, bytes]:
         """What the job says. Raises StepError where it ends, or says nothing for so many seconds."""
         assert self._line is not None
         until = time.monotonic() + patience
         try:
             while not self._line.poll(0.2):
                 process.clean()
+                watch()
                 if time.monotonic() > until:
                     raise StepError(
                         "ray", f"no answer from the cluster for {patience:g} seconds", str(self.log)
@@ -115,9 +147,10 @@ class Ray:
             "ray", "the process that talks to the cluster has ended; run it again to go on", str(self.log)
         )
 
-    def _start(self) -> None:
+    def _start(self) -> dict[str, int]:
+        """What there is room for, by now: "CPU", "GPU", "nodes"."""
         if self._child is not None:
-            return
+            return self._room
         self._place = place = Path(tempfile.mkdtemp(prefix="recipe-"))  # short: sockets below have long names
         (place / "empty").mkdir()
         seen = paths.folder(self.root, ".mirepoix", "tmp") / f"seen.{os.getpid()}"
@@ -142,7 +175,8 @@ class Ray:
             what, said = self._heard(PATIENCE)
             if what != "ready":
                 raise StepError("ray", said.decode(), str(self.log))
-            self._window = 2 * int(said)
+            self._room = pickle.loads(said)
+            return self._room
         except BaseException:
             self._end()
             raise

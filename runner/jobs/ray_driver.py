@@ -37,7 +37,7 @@ def main(place: Path) -> None:
     except _Refused as e:
         line.send(("refused", str(e).encode()))
         return
-    line.send(("ready", str(cluster.cores()).encode()))
+    line.send(("ready", pickle.dumps(cluster.room())))
     serve(line, cluster)
     cluster.ray.shutdown()
 
@@ -91,15 +91,21 @@ class Cluster:
         except (OSError, RuntimeError, ValueError) as e:
             raise _Refused(_why(e, wanted["address"])) from None
         self._look(wanted)
-        self.do = ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(do)
+        self.do: Any = None
 
-    def cores(self) -> int:
-        """How many pieces can be worked on at once, by now."""
-        return max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+    def room(self) -> dict[str, int]:
+        """How much can be worked on at once, by now."""
+        there = self.ray.cluster_resources()
+        nodes = sum(node["Alive"] for node in self.ray.nodes())
+        return {"CPU": max(1, int(there.get("CPU", 1))), "GPU": int(there.get("GPU", 0)), "nodes": nodes}
 
-    def take(self, work: bytes) -> None:
+    def take(self, said: bytes) -> None:
+        """Work that wants so many GPUs for a piece."""
         self.forget()
+        work, gpus = pickle.loads(said)
         self.work = self.ray.put(work)
+        wanted = {"num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
+        self.do = self.ray.remote(**wanted)(do)
 
     def add(self, piece: bytes) -> None:
         self.waiting.append(self.do.remote(self.work, piece))

@@ -58,7 +58,7 @@ cluster.shutdown()
 """
 
 
-def workspace(root: Path, rows: int, engine: str = "ray") -> Path:
+def workspace(root: Path, rows: int) -> Path:
     """A recipe and its rows: some wrong, some twice, some nearly twice, some with an address in them."""
     dice = random.Random(7)
     said: list[str] = []
@@ -79,19 +79,19 @@ def workspace(root: Path, rows: int, engine: str = "ray") -> Path:
     half = len(lines) // 2
     (root / "a.jsonl").write_text("\n".join(lines[:half]) + "\n")
     (root / "b.jsonl").write_text("\n".join(lines[half:]) + "\n")
-    (root / "r.yaml").write_text(RECIPE + f"compute: {{engine: {engine}, workers: 2}}\n")
+    (root / "r.yaml").write_text(RECIPE)
     return root
 
 
-def started(root: Path, **env: str) -> subprocess.Popen[bytes]:
-    argv = [str(Path(sys.executable).with_name("recipe")), "run", "r.yaml", "--to", "prepare"]
-    quiet = os.environ | {"PYTHONSAFEPATH": "1"} | env
+def started(root: Path, *how: str) -> subprocess.Popen[bytes]:
+    argv = [str(Path(sys.executable).with_name("recipe")), "run", "r.yaml", "--to", "prepare", *how]
+    quiet = os.environ | {"PYTHONSAFEPATH": "1", "MIREPOIX_WORKERS": "2"}
     return subprocess.Popen(argv, cwd=root, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def made(root: Path) -> dict[str, str]:
+def made(root: Path, *how: str) -> dict[str, str]:
     """What a run makes: names and digests of all its data."""
-    process = started(root)
+    process = started(root, *how)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said.decode()
     return digests(root)
@@ -129,7 +129,7 @@ def nodes() -> Iterator[tuple[str, int]]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the cores of this machine make."""
-    return made(workspace(tmp_path_factory.mktemp("alone") / "w", 6000, "local"))
+    return made(workspace(tmp_path_factory.mktemp("alone") / "w", 6000))
 
 
 def ray_workers() -> dict[int, str]:
@@ -148,7 +148,7 @@ def ray_workers() -> dict[int, str]:
 def test_a_cluster_that_is_started_for_the_run(alone: dict[str, str], tmp_path: Path) -> None:
     """The same bytes, and nothing of it is left."""
     root = workspace(tmp_path / "w", 6000)
-    assert made(root) == alone
+    assert made(root, "--engine", "ray") == alone
     assert "ray_driver" in (root / "runs/r/logs/engine.log").read_text()
 
 
@@ -156,7 +156,7 @@ def test_nodes_that_die(alone: dict[str, str], tmp_path: Path) -> None:
     """A worker is killed, then a node: the pieces that they had are worked on elsewhere."""
     root = workspace(tmp_path / "w", 6000)
     with nodes() as (address, node):
-        process = started(root, MIREPOIX_RAY_ADDRESS=address)
+        process = started(root, "--engine", "ray", "--address", address)
         until = time.monotonic() + 120
         while process.poll() is None and not (workers := ray_workers()) and time.monotonic() < until:
             time.sleep(0.005)

@@ -303,6 +303,8 @@ def _options() -> Iterator[Option]:
     yield o("evaluate.inconclusive", ("pass", "fail", "estimate"), ())
     yield o("name", ("u", "v"), ())
     yield o("description", ("Another.", "One more."), ())
+    yield o("compute.engine", ("ray",), ())
+    yield o("compute.workers", (3,), ())
     yield o("compute.profile", ("auto",) if hardware.profile() == "cpu" else ("cpu",), ())
     on_gpu = ("train", "answers.", "lm-eval.", "perplexity.")
     gpus = (("compute.profile", "gpu"), ("compute.gpus", 2))
