@@ -7,7 +7,8 @@ is shown. CPU seconds are those of the whole process tree (measure.py says how).
 to results/.
 
 Other modes: `--floor` what the parts of the work cost at least, `--start-up` a run on ten rows,
-`--scaling` ours at 100,000 and 1,000,000 rows (or --rows A,B).
+`--scaling` ours at 100,000 and 1,000,000 rows (or --rows A,B), `--engines` the whole chain on the
+local engine and on Ray, with two processes each.
 """
 
 from __future__ import annotations
@@ -46,6 +47,14 @@ def main() -> None:
         start_up(args)
     elif args.scaling:
         scaling(args)
+    elif args.engines:
+        import engines
+
+        results = engines.measure(args.rows, args.repeat, corpus_of, run)
+        print(engines.markdown(results))
+        table.append(
+            args.json or HERE / "results" / "engines.json", {"repeat": args.repeat, "results": results}
+        )
     else:
         side_by_side(args)
 
@@ -204,6 +213,7 @@ def _arguments() -> argparse.Namespace:
     mode.add_argument("--floor", action="store_true")
     mode.add_argument("--start-up", action="store_true")
     mode.add_argument("--scaling", action="store_true")
+    mode.add_argument("--engines", action="store_true")
     return parser.parse_args()
 
 

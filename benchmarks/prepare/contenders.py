@@ -47,6 +47,11 @@ def _chain(source: Path, target: Path, work: Path) -> list[str]:
     return [str(recipe), "run", "chain.yaml", "--to", "prepare", "--workspace", str(work)]
 
 
+def _on_ray(source: Path, target: Path, work: Path) -> list[str]:
+    """The same on a Ray cluster, which is started for it and ended with it."""
+    return [*_chain(source, target, work), "--engine", "ray"]
+
+
 def _from_ledger(target: Path, work: Path) -> None:
     """Rows that the ledger says are in the data. Their ids there: source/file/line/passage."""
     import pyarrow as pa
@@ -60,6 +65,7 @@ def _from_ledger(target: Path, work: Path) -> None:
 
 OURS = Contender("ours", "**mirepoix, dedup alone**", False, _own)
 OUR_CHAIN = Contender("ours-chain", "**mirepoix, whole chain with ledger**", True, _chain, _from_ledger)
+OUR_CHAIN_ON_RAY = Contender("ours-chain-ray", "the same on Ray", True, _on_ray, _from_ledger)
 PEERS = (
     _peer("datasketch", "datasketch 2.0, one `update` a shingle", "datasketch_readme.py", venv="datasketch"),
     _peer(

@@ -2,10 +2,12 @@
 
 CPU seconds (user and system) are those that the kernel books on the command when it is waited for:
 its own and those of every process that it waited for in turn. Processes that it leaves behind are
-adopted (PR_SET_CHILD_SUBREAPER), ended and added. Memory is sampled: the sum over the process tree
-of the proportional set size (PSS), in which a page that n processes share counts 1/n in each, or where
-that is more, the kernel's own high-water mark of a single process (VmHWM; `ru_maxrss` would not do,
-it starts with the size of whoever forked). Both count pages of mapped files.
+adopted (PR_SET_CHILD_SUBREAPER), ended and added. Some are waited for by nobody, such as workers of
+Ray: so each descendant's own seconds are sampled, too, and the larger of the two sums is shown.
+Memory is sampled: the sum over the process tree of the proportional set size (PSS), in which a page
+that n processes share counts 1/n in each, or where that is more, the kernel's own high-water mark of
+a single process (VmHWM; `ru_maxrss` would not do, it starts with the size of whoever forked). Both
+count pages of mapped files.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def cost(command: list[str], *, env: dict[str, str], cwd: Path, log: Path, limit
     if process.returncode:
         end = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
         raise Failed(f"exit status {process.returncode}: {' / '.join(end)[-400:]}")
-    cpu = usage.ru_utime + usage.ru_stime + left
+    cpu = max(usage.ru_utime + usage.ru_stime + left, watch.cpu())
     return Cost(cpu, time.perf_counter() - start, max(watch.peak, watch.largest), watch.largest)
 
 
@@ -91,25 +93,53 @@ def _left_behind(session: int) -> float:
 
 
 class _Watch(threading.Thread):
-    """Looks at the memory of a session's processes until it is stopped."""
+    """Looks at the memory of a session's processes, and at the time of what descends from it, until it is stopped."""
 
     def __init__(self, session: int) -> None:
         super().__init__(daemon=True)
         self.session, self.done = session, threading.Event()
         self.peak = self.largest = 0.0
+        self.spent: dict[tuple[int, int], float] = {}  # process id and start → CPU seconds, as last seen
 
     def run(self) -> None:
         pause = EVERY
         while not self.done.wait(pause):
             start = time.thread_time()
+            self.spent |= _spent(self.session)
             members = _members(self.session)
             self.peak = max(self.peak, sum(_megabytes(pid, "smaps_rollup", "Pss:") for pid in members))
             self.largest = max(self.largest, *(_megabytes(pid, "status", "VmHWM:") for pid in members), 0.0)
             pause = max(EVERY, (time.thread_time() - start) / SHARE)
 
+    def cpu(self) -> float:
+        """Seconds of all that was seen."""
+        return sum(self.spent.values())
+
     def stop(self) -> None:
         self.done.set()
         self.join()
+
+
+def _spent(ancestor: int) -> dict[tuple[int, int], float]:
+    """CPU seconds of a process and all that descends from it: its own, not those of children."""
+    parents, found = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            pid = int(entry.name)
+            parents[pid] = int(fields[1])  # state, ppid, …; 11: utime, stime; 19: start
+            found[pid] = (int(fields[19]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+    ours = {}
+    for pid, (start, seconds) in found.items():
+        above: int | None = pid
+        while above and above != ancestor:
+            above = parents.get(above)
+        if above == ancestor:
+            ours[pid, start] = seconds
+    return ours
 
 
 def _members(session: int) -> list[int]:
