@@ -69,22 +69,26 @@ class Job:
 
     def run(self, watch: Callable[[], None] = lambda: None, every: float = 0.5) -> None:
         """Run it here, to its end. Raises Failed."""
-        argv = [sys.executable, *self.arguments]
-        run(argv, log=self.log, cwd=self.cwd, more=self.more, network=self.network, watch=watch, every=every)
+        argv, cwd, net = [sys.executable, *self.arguments], self.cwd, self.network
+        try:
+            run(argv, log=self.log, cwd=cwd, more=self.more, network=net, watch=watch, every=every)
+        except Failed as e:
+            e.log = self.log
+            raise
 
 
 class Failed(Exception):
     """A job ended badly; `str()` is the last line that says why, `said` the end of all that it said.
 
-    `code` is its exit code, negative where a signal ended it.
+    `code` is its exit code, negative where a signal ended it; `log` what a `Job` wrote to.
     """
 
-    def __init__(self, why: str, code: int = 1, said: str = "") -> None:
-        self.code, self.said = code, said
+    def __init__(self, why: str, code: int = 1, said: str = "", log: Path | None = None) -> None:
+        self.code, self.said, self.log = code, said, log
         super().__init__(why)
 
-    def __reduce__(self) -> tuple[type[Failed], tuple[str, int, str]]:
-        return Failed, (str(self), self.code, self.said)
+    def __reduce__(self) -> tuple[type[Failed], tuple[str, int, str, Path | None]]:
+        return Failed, (str(self), self.code, self.said, self.log)
 
 
 def start(

@@ -44,8 +44,14 @@ LIBRARIES = (
 
 
 def run_job(job: Job) -> None:
-    """In a worker: a job of ours."""
-    job.run()
+    """In a worker: a job of ours. Ray has told the worker to use as many threads as it counts cores for it, one; a job
+    has the node, or the cores beside its GPU, for itself."""
+    threads = os.environ.pop("OMP_NUM_THREADS", None)
+    try:
+        job.run()
+    finally:
+        if threads is not None:
+            os.environ["OMP_NUM_THREADS"] = threads
 
 
 class Ray:
@@ -87,12 +93,19 @@ class Ray:
     def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
         """Run jobs to their ends, each on a node with room for it. Raises Failed."""
         self.replicas(gpu)
-        for _ in self._mapped(run_job, jobs, gpus=int(gpu), watch=watch):
+        for _ in self._mapped(run_job, jobs, gpus=int(gpu), watch=watch, ask="any"):
             pass
 
     def _mapped(
-        self, work: Callable[[P], R], pieces: Iterable[P], *, gpus: int, watch: Callable[[], None]
+        self,
+        work: Callable[[P], R],
+        pieces: Iterable[P],
+        *,
+        gpus: int,
+        watch: Callable[[], None],
+        ask: str = "next",
     ) -> Iterator[R]:
+        """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard."""
         self._say("work", pickle.dumps((pickle.dumps(work), gpus)))
         window = 2 * self._start()["CPU"]
         left, waiting = iter(pieces), 0
@@ -103,7 +116,7 @@ class Ray:
                     waiting += 1
                 if not waiting:
                     return
-                self._say("next", b"")
+                self._say(ask, b"")
                 what, said = self._heard(watch=watch)
                 waiting -= 1
                 if what == "raised":

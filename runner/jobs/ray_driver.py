@@ -1,8 +1,8 @@
 """The process that talks to a Ray cluster for runner/engines/ray.py: `python -m runner.jobs.ray_driver FOLDER`.
 
 It listens on FOLDER/s to whoever knows FOLDER/key, and does what that says: `work` (a batch function), `piece` (what
-to do it with), `next` (give what came of the oldest piece), `forget` (all pieces). Pieces that a dead worker or node
-had are done again elsewhere, by Ray; what comes of them is given in their order.
+to do it with), `next` (give what came of the oldest piece), `any` (of whichever is done first), `forget` (all pieces).
+Pieces that a dead worker or node had are done again elsewhere, by Ray.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def serve(line: Connection, cluster: Cluster) -> None:
         elif what == "forget":
             cluster.forget()
         else:
-            line.send(cluster.oldest())
+            line.send(cluster.oldest() if what == "next" else cluster.first())
 
 
 def reachable(address: str) -> None:
@@ -117,8 +117,17 @@ class Cluster:
 
     def oldest(self) -> tuple[str, bytes]:
         """What came of the oldest piece, and how."""
+        return self._got(self.waiting.popleft())
+
+    def first(self) -> tuple[str, bytes]:
+        """What came of the piece that is done first."""
+        (one,), _ = self.ray.wait(list(self.waiting), num_returns=1)
+        self.waiting.remove(one)
+        return self._got(one)
+
+    def _got(self, one: Any) -> tuple[str, bytes]:
         try:
-            done: tuple[str, bytes] = self.ray.get(self.waiting.popleft())
+            done: tuple[str, bytes] = self.ray.get(one)
         except self.ray.exceptions.RayError as e:
             return "lost", _short(e).encode()
         return done
