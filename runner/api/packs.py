@@ -63,7 +63,7 @@ def parcel(
     allow: Collection[str] = (),
     trust: Collection[Trust] = (),
 ) -> Iterator[Pack]:
-    """What `push` sends: a pack that was made (file or folder), or a recipe, which is packed now. `.against` are
+    """What `push` sends: a pack that was made (file or folder), or a recipe, which is packed now. `.objections` are
     sentences of licences that forbid to pass it on. `to`: where it is to go, looked at before anything is packed."""
     from runner.packs import pushing
 

@@ -78,9 +78,9 @@ def push(
     from runner.store import Store
 
     form = form or form_of(of)
-    against = results.objections(of.facts)
-    if against and not licence_ok:
-        raise UsageError(f"not pushed: {'; '.join(against)}. If you may all the same, say --licence-ok")
+    objections = results.objections(of.facts)
+    if objections and not licence_ok:
+        raise UsageError(f"not pushed: {'; '.join(objections)}. If you may all the same, say --licence-ok")
     if agreed is None:
         raise UsageError("a push needs your yes: say --yes, or run it in a terminal")
     target = results.target(to, settings_of(), private)
@@ -88,7 +88,7 @@ def push(
         done = results.export(of, Path(scratch) / "result", form)
         (done.folder / "export.json").unlink()
         parcel = results.parcel(done.folder, of.facts, form)
-        if not agreed(parcel, target, against):
+        if not agreed(parcel, target, objections):
             raise UsageError("nothing was pushed")
         return results.send(parcel, target, f"{of.name}, {form}"), parcel, target
 

@@ -111,8 +111,8 @@ def push(
     if form or private:
         raise errors.UsageError("--as and --private are of a run that goes to a hub: --to hub:OWNER/NAME")
     with api.packs.parcel(what, workspace, to=to, allow=allow, trust=trust) as made:
-        if made.against and not licence_ok:
-            said = "; ".join(made.against)
+        if made.objections and not licence_ok:
+            said = "; ".join(made.objections)
             raise errors.UsageError(f"not pushed: {said}. If you may all the same, say --licence-ok")
         if not as_json:
             _list(made)

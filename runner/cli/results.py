@@ -89,10 +89,10 @@ def push_run(
     """Push a run's adapter or merged model to a hub, after showing what would go where, under which licence: the part
     of the verb `push` that is about runs (packing.py has the other)."""
 
-    def agreed(parcel: Parcel, target: Target, against: list[str]) -> bool:
+    def agreed(parcel: Parcel, target: Target, objections: list[str]) -> bool:
         if not as_json:
             _list(parcel.files)
-            for said in against:
+            for said in objections:
                 click.echo(safe(f"licences: {said}"), err=True)
             click.echo(safe(f"to: {target.said}"))
             click.echo(safe(f"licence: {parcel.licence}"))

@@ -33,13 +33,13 @@ TAR = ".tar"
 @dataclass(frozen=True)
 class Pack:
     """What was packed: `blobs` are the files by sha256, in a folder that goes when this is left; `signed_by` names the
-    key, empty where it is not signed; `against` are sentences of licences that forbid to pass it on."""
+    key, empty where it is not signed; `objections` are sentences of licences that forbid to pass it on."""
 
     contents: Contents
     config: Config
     blobs: Mapping[str, Path | bytes]
     signed_by: str
-    against: list[str]
+    objections: list[str]
 
     @property
     def digest(self) -> str:
@@ -100,16 +100,16 @@ def packed(
         config = Config(manifest.VERSION, loaded.recipe.name, name, left_out)
         signed = signing.sign(into, signer.key, signer.passphrase).key if signer else ""
         sources = [showing.seen(s) for s in loaded.recipe.sources]
-        yield _made(into, config, signed, showing.against(licences(loaded.recipe, place), sources))
+        yield _made(into, config, signed, showing.objections(licences(loaded.recipe, place), sources))
 
 
-def _made(into: Path, config: Config, signed: str, against: list[str]) -> Pack:
+def _made(into: Path, config: Config, signed: str, objections: list[str]) -> Pack:
     files = sorted(p for p in into.rglob("*") if p.is_file())
     told = [gathering.told(p.relative_to(into).as_posix(), p) for p in files]
     contents = manifest.made(config, told)
     blobs: dict[str, Path | bytes] = {f.sha256: p for f, p in zip(told, files, strict=True)}
     blobs[contents.config.sha256] = manifest.encoded(config)
-    return Pack(contents, config, blobs, signed, against)
+    return Pack(contents, config, blobs, signed, objections)
 
 
 def _lock(recipe: Path, place: Workspace, plan: Plan, store: Store) -> Path | None:

@@ -44,8 +44,8 @@ def parcel(
             if not file.weights:
                 gathering.looked_into(file.name, of.folder / file.name, scrubber)
         blobs[of.contents.config.sha256] = of.about
-        against = showing.against(of.shown.licences, of.shown.sources)
-        yield Pack(of.contents, of.config, blobs, of.shown.signed_by, against)
+        objections = showing.objections(of.shown.licences, of.shown.sources)
+        yield Pack(of.contents, of.config, blobs, of.shown.signed_by, objections)
 
 
 def no_run(what: str, workspace: Path) -> None:

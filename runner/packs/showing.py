@@ -162,7 +162,7 @@ def _from(source: Any) -> str:
     return "network" if plugin.fetch is not None and plugin.fetches(source.options) else "files"
 
 
-def against(under: Mapping[str, list[str]], sources: list[SourceSeen]) -> list[str]:
+def objections(under: Mapping[str, list[str]], sources: list[SourceSeen]) -> list[str]:
     """What licences (as `licences` gives them) say against passing on rows that lie in the pack itself."""
     here = {s.name for s in sources if s.rows_from == "files"}
     forbidden = {name: sorted(here & set(of)) for name, of in under.items() if name != UNKNOWN and kept(name)}
