@@ -64,6 +64,26 @@ def doctor_text(facts: dict[str, Any]) -> str:
     return doctors.text(facts)
 
 
+def runs(workspace: Name = ".") -> list[str]:
+    """Names of all runs of a workspace; none where there is no such folder."""
+    return sorted(p.name for p in (Path(workspace) / "runs").glob("*") if p.is_dir())
+
+
+def tool_sets(workspace: Name = ".") -> list[str]:
+    """Names of all tool sets that there are: those that come along, and the workspace's own."""
+    from runner.beginning import tool_sets as names
+    from runner.workspace import Workspace
+
+    return names(Workspace(Path(workspace)))
+
+
+def begins_a_file(text: str) -> bool:
+    """Whether a file or folder of the current folder has a name, or a path, that begins so; of other folders never."""
+    from glob import escape
+
+    return not text.startswith("/") and any(Path().glob(f"{escape(text)}*"))
+
+
 def suites(workspace: Name = ".") -> list[str]:
     """Names of all suites that there are."""
     from runner.load import suite_names

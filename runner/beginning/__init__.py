@@ -8,7 +8,9 @@ suites and gates that fit, `writing` says it all as YAML, and `placing` puts it 
 from __future__ import annotations
 
 from runner.beginning.begin import Begun, begin
-from runner.beginning.choices import SETS, bases, model_named, offered, suggested
+from runner.beginning.choices import SETS, bases, model_named, offered, suggested, tool_sets
 from runner.beginning.wishes import Wishes
 
-__all__ = ["SETS", "Begun", "Wishes", "bases", "begin", "model_named", "offered", "suggested"]
+__all__ = [
+    "SETS", "Begun", "Wishes", "bases", "begin", "model_named", "offered", "suggested", "tool_sets",
+]  # fmt: skip

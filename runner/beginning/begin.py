@@ -68,6 +68,7 @@ def begin(wishes: Wishes, workspace: Workspace) -> Begun:
         wishes=replace(wishes, base=base.name),
         about=base.about,
         cpu=not base.gpu and hardware.profile(wishes.profile) == "cpu",
+        micro_batch=base.micro_batch,
         modeline="",
         sources=[*_files(found, held), *_named(wishes, tools)],
         suites=suites,

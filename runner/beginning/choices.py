@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,20 @@ from runner import library
 from runner.beginning.wishes import Wishes
 from runner.catalogue import catalogue
 from runner.errors import UsageError
+from runner.recipe import Train
 from runner.wording import nearest
 from runner.workspace import Workspace
 from runner.yaml12 import decode, parse
 
 
 class Base(Struct, frozen=True):
-    """A base model of `recipe list models`: the file to extend, in a line, and the hardware that it is made for."""
+    """A base model of `recipe list models`: the file to extend, in a line, the hardware that it is made for, and the
+    records that a step of its training takes at once."""
 
     name: str
     about: str
     gpu: bool
+    micro_batch: int
 
 
 # Tool sets that come along → the suite whose probes ask for the same tools.
@@ -59,7 +61,9 @@ def _base(name: str) -> Base:
     path = library.find(f"recipes/{name}")
     assert path is not None
     data: Any = parse(decode(path.read_bytes(), name), name).data
-    return Base(name, str(data.get("description", "")), (data.get("compute") or {}).get("profile") == "gpu")
+    made_for, train = (data.get(part) or {} for part in ("compute", "train"))
+    micro_batch = train.get("micro_batch", Train().micro_batch)
+    return Base(name, str(data.get("description", "")), made_for.get("profile") == "gpu", micro_batch)
 
 
 def model_named(name: str) -> Base:
@@ -82,13 +86,14 @@ def offered(workspace: Workspace) -> list[str]:
 def tool_set(name: str, workspace: Workspace) -> str:
     """The name, where there is such a set. Raises UsageError with the nearest one."""
     if not workspace.named("tool set", name):
-        raise UsageError(f"no tool set {name!r}{nearest(name, _sets(workspace))}")
+        raise UsageError(f"no tool set {name!r}{nearest(name, tool_sets(workspace))}")
     return name
 
 
-def _sets(workspace: Workspace) -> Iterable[str]:
+def tool_sets(workspace: Workspace) -> list[str]:
+    """Names of all tool sets that there are: those that come along, and the workspace's own."""
     own = {Path(name).stem for name, _ in workspace.glob("datasets/tools/*.yaml")}
-    return own | set(SETS)
+    return sorted(own | set(SETS))
 
 
 def suggested(wishes: Wishes) -> list[str]:

@@ -15,7 +15,6 @@ STEPS = 150
 """Of a first training on a CPU: some minutes on two cores."""
 TALKS = 300
 """Conversations that are drawn from a tool set."""
-_BATCH = 2  # of base/smollm2-135m.yaml
 _PLAIN = re.compile(r"[A-Za-z_][\w./*-]*(?: [A-Za-z0-9_][\w./*-]*)*", re.ASCII)
 _WORDS = frozenset("true false null yes no on off y n".split())
 
@@ -39,6 +38,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     about: str
     """The base model, in a line."""
     cpu: bool
+    micro_batch: int
+    """Records that a step of the base's training takes at once."""
     modeline: str
     sources: Sequence[Source]
     suites: Sequence[str]
@@ -147,7 +148,7 @@ def _train(parts: Parts) -> str:
     else:
         rate, why = _rate(parts.sources)
         said = f"learning_rate: {rate}" if rate else ""
-        if parts.rows is not None and parts.rows < STEPS * _BATCH:
+        if parts.rows is not None and parts.rows < STEPS * parts.micro_batch:
             epochs = min(4, max(1, STEPS // max(parts.rows, 1)))
             often = "once" if epochs == 1 else f"{epochs} times, since they are few"
             lines = [f"# Minutes on a CPU: each record is read {often}."]

@@ -26,7 +26,7 @@ def _workspace(context: click.Context) -> Path:
 
 
 def runs(context: click.Context) -> list[str]:
-    return sorted(p.name for p in (_workspace(context) / "runs").glob("*") if p.is_dir())
+    return api.shelf.runs(_workspace(context))
 
 
 def suites(context: click.Context) -> list[str]:
@@ -43,9 +43,7 @@ def recipes(context: click.Context) -> list[str]:
 
 
 def tool_sets(context: click.Context) -> list[str]:
-    return sorted(
-        {*api.beginnings.SETS, *(p.stem for p in _workspace(context).glob("datasets/tools/*.yaml"))}
-    )
+    return api.shelf.tool_sets(_workspace(context))
 
 
 def of_kind(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -90,17 +88,10 @@ def _offering(names: Names, files: bool) -> Callable[[click.Context, str], list[
             found = [CompletionItem(name) for name in names(context) if name.startswith(incomplete)]
         except (MirepoixError, OSError):
             found = []
-        here = files and any(Path().glob(f"{_plain(incomplete)}*"))
-        return [CompletionItem(incomplete, type="file")] if files and (here or not found) else found
+        a_file = files and (not found or api.shelf.begins_a_file(incomplete))
+        return [CompletionItem(incomplete, type="file")] if a_file else found
 
     return offered
-
-
-def _plain(text: str) -> str:
-    """A beginning of a path, as a glob: nothing in it is a pattern."""
-    from glob import escape
-
-    return escape(text.lstrip("/")) if not text.startswith("/") else "\0"
 
 
 def script(verbs: click.Group, shell: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from typed import recipe
 
 from runner import library
-from runner.beginning import SETS, Wishes, bases, begin
+from runner.beginning import SETS, Wishes, bases, begin, model_named
 from runner.beginning.placing import Placing
 from runner.contamination import Contamination
 from runner.load import load_recipe
@@ -114,6 +115,16 @@ def test_each_combination_passes_the_check(material: str, system: str) -> None:
             assert gated == {s.replace("-", "_") for s in data["evaluate"]["suites"]}
 
 
+def test_how_long_it_trains_is_by_what_the_base_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many records as so many steps want are not read twice."""
+    for micro_batch, long in ((2, {"max_steps": 150}), (4, {"epochs": 1})):
+        base = replace(model_named("smollm2-135m"), micro_batch=micro_batch)
+        monkeypatch.setattr(sys.modules[begin.__module__], "model_named", lambda name, base=base: base)
+        wishes = Wishes(path=Path(f"m{micro_batch}.yaml"), name="m", tools=("weather",), profile="cpu")
+        begin(wishes, Workspace(Path().resolve()))
+        assert checked(f"m{micro_batch}")["train"] == long
+
+
 def test_every_base_that_is_listed_can_be_begun_with() -> None:
     for base in bases():
         path = Path(f"{Path(base.name).stem}.yaml")
@@ -121,6 +132,8 @@ def test_every_base_that_is_listed_can_be_begun_with() -> None:
             Wishes(path=path, name=path.stem, tools=("weather",), base=base.name), Workspace(Path().resolve())
         )
         checked(path.stem)
+        loaded = load_recipe(path, Workspace(Path().resolve()))
+        assert loaded.recipe.train.micro_batch == base.micro_batch
 
 
 def test_what_is_held_out_is_not_trained_on() -> None:
