@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             return answer(self.server.workspace, self.path)
         except Exception:  # a defect of ours: this page fails, the server goes on
-            sys.stderr.write(self.server.scrubber.text(traceback.format_exc()))
+            self.server.tell()
             return _plain(500, "this page failed, by a defect of ours; the terminal says more")
 
     def _refusal(self) -> Answer | None:
@@ -182,7 +182,13 @@ class Server(ThreadingHTTPServer):
             self._room.release()
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """A client that went away in the middle; all else is told by `_answer`."""
+        """A client that went away in the middle is no news; all else is a defect of ours."""
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            self.tell()
+
+    def tell(self) -> None:
+        """Write the exception that is handled now to stderr, without the user's secrets."""
+        sys.stderr.write(self.scrubber.text(traceback.format_exc()))
 
 
 @dataclass(frozen=True)

@@ -420,6 +420,25 @@ def test_a_report_that_is_none_is_shown_as_that(tmp_path: Path, text: str) -> No
     assert answering.answer(tmp_path, "/runs/t").status in (200, 404)
 
 
+def test_a_defect_is_told_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without secrets; and a client that goes away in the middle is none."""
+    monkeypatch.setenv("MIREPOIX_JUDGE_KEY", "sk-9f8e7d6c5b4a")
+    errors = [ConnectionResetError("gone"), BrokenPipeError("gone"), ZeroDivisionError("of sk-9f8e7d6c5b4a")]
+
+    def broken(self: server.Handler) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(server.Handler, "handle_one_request", broken)
+    with serving(tmp_path) as there:
+        while errors:
+            assert ask_status(there.port) == 0
+    said = capsys.readouterr().err
+    assert said.count("Traceback") == 1 and "ZeroDivisionError: of " in said
+    assert "gone" not in said and "sk-9f8e" not in said
+
+
 def test_requests_at_once_are_bounded(served: tuple[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
     _, port = served
     held = [socket.create_connection(("127.0.0.1", port)) for _ in range(server.AT_ONCE)]
