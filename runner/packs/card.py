@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 
 from runner.licences import licences, terms
 from runner.markdown import code, fenced, paragraph, plain, table
@@ -20,7 +21,8 @@ def _lines(plan: Plan, file: str, left_out: Mapping[str, str], locked: bool, ada
     if recipe.description:
         yield from ("", paragraph(recipe.description))
     yield from ("", "A recipe of mirepoix, with all small files that it reads. In this folder:", "")
-    asked = (f"$ recipe check {file}", f"$ recipe run {file}{' --locked' if locked else ''}")
+    typed = quote(file)  # a stranger may paste this into a shell
+    asked = (f"$ recipe check {typed}", f"$ recipe run {typed}{' --locked' if locked else ''}")
     yield from fenced("\n".join(asked), "console")
     under = licences(recipe, plan.workspace)
     rows = [("source", plain(f"{s.name}: {s.plugin}")) for s in recipe.sources]

@@ -110,9 +110,14 @@ def test_the_command_that_goes_on_is_one_command(place: Path, tmp_path: Path) ->
     name = "recipes/a;touch $(id) #.yaml"
     (place / "recipes/r.yaml").rename(place / name)
     recipe("pack", place / name, "--workspace", place, "--out", tmp_path / "p.tar")
-    said = recipe("pull", tmp_path / "p.tar", "--to", tmp_path / "a new folder").stdout
+    folder = tmp_path / "a new folder"
+    said = recipe("pull", tmp_path / "p.tar", "--to", folder).stdout
     words = shlex.split(said.rpartition("go on: ")[2])
-    assert words == ["cd", str(tmp_path / "a new folder"), "&&", "recipe", "check", name]
+    assert words == ["cd", str(folder), "&&", "recipe", "check", name]
+    typed = [x[2:] for x in (folder / "README.md").read_text().splitlines() if x.startswith("$ ")]
+    assert [shlex.split(x, comments=True) for x in typed] == [
+        ["recipe", verb, name] for verb in ("check", "run")
+    ]
 
 
 def test_a_full_disk_is_said_of_what_was_asked_for(
