@@ -174,7 +174,8 @@ class Archive:
                 raise StepError("pull", f"{self.said} has {about.st_size:,} bytes; {LARGEST:,} are the most")
             at = 0
             while head := file.read(tarfile.BLOCKSIZE):
-                if not head.strip(b"\0"):
+                if not head.strip(b"\0"):  # the end: zeros, and no more than zeros
+                    self._nothing_but_zeros(file)
                     break
                 name, size, kind = self._entry(head)
                 at += tarfile.BLOCKSIZE
@@ -193,6 +194,13 @@ class Archive:
                 yield name, (at, size)
                 at += -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 file.seek(at)
+
+    def _nothing_but_zeros(self, file: BinaryIO) -> None:
+        while piece := file.read(_PIECE):
+            if piece.count(0) < len(piece):
+                raise StepError(
+                    "pull", f"{self.said} holds something after its end, which belongs to no pack"
+                )
 
     def _entry(self, head: bytes) -> tuple[str, int, bytes]:
         try:

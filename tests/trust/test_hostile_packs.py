@@ -94,6 +94,12 @@ def entry(
     file.addfile(about, None if link else io.BytesIO(content))
 
 
+def ended() -> int:
+    """Where the last entry of `tar` ends, and the zeros begin."""
+    with tarfile.open(fileobj=io.BytesIO(tar())) as file:
+        return file.getmembers()[-1].offset_data + 512
+
+
 def longer(raw: bytes) -> bytes:
     """The first entry says that it has more bytes than the whole file."""
     head = bytearray(raw[:512])
@@ -119,6 +125,9 @@ TARS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a bomb, compressed": (lambda: gzip.compress(bytes(9_000_000)), "as a tar file it is compressed"),
     "more than there is": (lambda: longer(tar()), "says that it holds more than it does"),
     "cut off": (lambda: tar()[:2000], "pack"),
+    "bytes after its end": (lambda: tar() + b"x", "holds something after its end"),
+    "another file after its end": (lambda: tar() + tar(), "holds something after its end"),
+    "a file between its last two blocks": (lambda: tar()[:ended()] + bytes(512) + tar(), "holds something after its end"),
     "no tar file": (lambda: b"PK\x03\x04" + bytes(2000), "is no pack: as a tar file it is none"),
     "nothing": (lambda: b"", "lacks 'oci-layout'"),
 }  # fmt: skip
@@ -134,7 +143,7 @@ def test_a_file_that_is_no_pack(case: str, tmp_path: Path) -> None:
 
 
 def test_the_same_file_without_fault_is_one(tmp_path: Path) -> None:
-    (tmp_path / "p.oci.tar").write_bytes(tar())
+    (tmp_path / "p.oci.tar").write_bytes(tar() + bytes(20_480))  # other programs round up to more zeros
     recipe("pull", tmp_path / "p.oci.tar", "--to", tmp_path / "there", code=0)
     assert (tmp_path / "there/data/a.jsonl").read_bytes() == ROW * 9
 
