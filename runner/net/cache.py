@@ -3,6 +3,7 @@
     raw/ab/SHA256                   the bytes of answers, read-only
     fetched/requests/ab/KEY.json    which answer a request got; KEY.none: that there is none (of a robots.txt)
     fetched/parts/KEY.*             what is under way: .lock, .json (its facts; .new), .part, .whole, .plain
+    fetched/parts/KEY.RUN-N.*       the same, where a worker on another machine writes it
 
 A `.part` becomes `.whole` when all of it has come: from then on no kill costs a byte. The entry is written before
 `.whole` moves to raw/; an entry whose bytes are missing or damaged counts as none. The kernel's lock on `.lock`
@@ -28,11 +29,12 @@ import msgspec
 from msgspec import Struct
 
 from runner import paths
-from runner.net.failures import TooMuch
+from runner.net.failures import Stopped, TooMuch
 from runner.net.pace import Stop
 from runner.store import file_digest, fsync, write_atomic
 
 VERSION = 1
+_APART = re.compile(r"([0-9a-f]{64})\.[0-9a-f]{16}-\d+\.(json|new|part|whole|plain)")
 
 
 class Facts(Struct, frozen=True):
@@ -195,6 +197,10 @@ class Cache:
             return None
         return entry if whole else None
 
+    def has(self, key: str) -> bool:
+        """Whether there seems to be an answer: its bytes are not looked at."""
+        return self._entry(key).exists()
+
     def age(self, key: str, *, absent: bool = False) -> float:
         """Seconds since a request was last answered, be it with "not modified", or (`absent`) with "there is none".
 
@@ -228,9 +234,13 @@ class Cache:
     def holding(self, key: str, stop: Stop) -> Iterator[Part]:
         """The part of one request, for one thread of one process at a time."""
         with _held(self._folder(self._parts) / f"{key}.lock", stop):
-            part = Part(self._parts, key)
+            part = self.part(key)
             part.sever()
             yield part
+
+    def part(self, name: str) -> Part:
+        """A part by its name, for who holds its request, or works for who does."""
+        return Part(self._parts, name)
 
     def keep(self, key: str, entry: Entry, body: Path) -> None:
         """Keep an answer for good: `body` moves to its place under raw/."""
@@ -260,7 +270,7 @@ class Cache:
         return digest.hexdigest()
 
     def sweep(self) -> None:
-        """Remove what killed processes left behind of `store`: nobody holds it."""
+        """Remove what killed processes left behind of `store`, and what dead workers did: nobody holds it."""
         paths.check(self._root.parent, self._parts)
         for path in self._parts.glob("*.store"):
             if paths.is_link(path):
@@ -268,3 +278,9 @@ class Cache:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as f:
                 if _try_lock(f, path):
                     path.unlink()
+        now = Stop()
+        now.set()
+        for path in self._parts.iterdir() if self._parts.is_dir() else ():
+            if match := _APART.fullmatch(path.name):
+                with contextlib.suppress(Stopped), _held(self._parts / f"{match[1]}.lock", now):
+                    path.unlink(missing_ok=True)

@@ -7,8 +7,10 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import count
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,23 +19,27 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from runner.errors import StepError
 from runner.fetching import Got, Keep, Unfetched
-from runner.net import body as bodies
 from runner.net import urls
-from runner.net.cache import VERSION, Cache, Entry, Part
-from runner.net.failures import Again, Refused, TooMuch
+from runner.net.away import Setup, loopback
+from runner.net.cache import Cache, Entry
+from runner.net.failures import Again, Lost, Refused, TooMuch
 from runner.net.guard import Guard
+from runner.net.hop import Ask, Errand, Exchange, Sender
 from runner.net.pace import Pace, Stop, number
+from runner.net.remote import Remote
 from runner.net.robots import GOOD_FOR, Robots, absent
 from runner.net.robots import MOST as ROBOTS_MOST
-from runner.net.transfer import Ask, Transfer
+from runner.net.transfer import Transfer
 from runner.net.urls import Secrets
 from runner.net.watched import Budget, Limits
 from runner.net.wire import Wire
 from runner.settings import Settings
-from runner.store import file_digest
 
 WORKERS = 16
 AHEAD = 32
+WORKERS_AWAY = 256
+"""Threads where others send the requests: they do nothing but wait."""
+AHEAD_AWAY = 1024
 PROGRESS = 1 << 20
 """A cut connection that brought so many bytes is gone on with at once, and counts for no attempt."""
 _OURS = {
@@ -48,7 +54,9 @@ class Client:
 
     `refresh` asks again, once and conditionally, for what is kept as "normal". `ahead` is how many `get_all` asks for
     before the first of them is taken: with 1, none before it is needed. `progress` gets a line when there is
-    something to wait for, from any thread. Raises UsageError for settings that make no sense.
+    something to wait for, from any thread. `away` makes a line to other processes, which then send what `get_all` asks
+    for (`runner.net.remote`); the turns of hosts are given here all the same. Raises UsageError for settings that make
+    no sense.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class Client:
         progress: Callable[[str], None] | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        away: Callable[[], Connection] | None = None,
     ) -> None:
         set_on_retry_hooks(())  # else stamina logs each retry, on stdout where structlog is installed
         self._limits = limits or Limits()
@@ -70,9 +79,14 @@ class Client:
         self._pace = Pace(pace, max(1, int(at_once)), self._limits.longest_closed, say)
         self._robots = Robots(self._robots_txt, self._pace)
         wire = Wire(guard, self._limits, settings["proxy"], tls)
-        self._transfer = Transfer(wire, guard, self._pace, self._robots, self._limits, agent(settings))
         self._cache = Cache(root)
         self._cache.sweep()
+        self._here = Exchange(wire, self._cache, self._limits, agent(settings))
+        self._transfer = Transfer(self._here, guard, self._pace, self._robots, self._limits)
+        self._away: Remote | None = None
+        if away is not None and not settings["proxy"]:  # a proxy may have a password, and knows us
+            setup = Setup(root.absolute(), guard.named, self._limits, agent(settings), loopback())
+            self._away = Remote(away, setup)
         self._refresh = refresh
         self._ahead = ahead
         self._ranks = count(1)
@@ -90,6 +104,8 @@ class Client:
     def close(self) -> None:
         """End what is under way; nothing is fetched after it."""
         self._stop.set()
+        if self._away is not None:
+            self._away.close()
 
     def get(
         self,
@@ -125,20 +141,27 @@ class Client:
     ) -> Generator[tuple[str, Got | Unfetched]]:
         """As `Fetcher.get_all`. Takes a bounded number of `urls` ahead; closing the iterator ends its threads."""
         stop = Stop(self._stop)
+        away = self._away
 
         def one(url: str, rank: int) -> Got | Unfetched:
             try:
-                return self._get(_ask(url, accept, most, keep, Secrets({}, {}), None, robots, rank), stop)
+                ask = _ask(url, accept, most, keep, Secrets({}, {}), None, robots, rank)
+                return self._get(replace(ask, apart=away is not None), stop)
             except Unfetched as e:
                 e.gone = e.gone and robots
                 return e
 
         waiting: deque[tuple[str, Future[Got | Unfetched]]] = deque()
-        pool = ThreadPoolExecutor(min(WORKERS, self._ahead), thread_name_prefix="fetch")
+        threads, ahead = (
+            (WORKERS_AWAY, AHEAD_AWAY) if away is not None else (min(WORKERS, self._ahead), self._ahead)
+        )
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
         try:
             for url in urls:
+                if away is not None and not away.started and self._missing(url, accept, most, keep):
+                    away.start()  # not in a thread: what it starts ends by signals that we alone hear
                 waiting.append((url, pool.submit(one, url, next(self._ranks))))
-                if len(waiting) >= self._ahead:
+                if len(waiting) >= ahead:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
@@ -210,6 +233,14 @@ class Client:
             return self._refresh and ask.key not in self._asked
         return ask.keep == "live"
 
+    def _missing(self, url: str, accept: str, most: int, keep: Keep) -> bool:
+        """Whether a request will have to be sent, as far as can be told at a glance."""
+        try:
+            ask = _ask(url, accept, most, keep, Secrets({}, {}), None, True, 0)
+        except Unfetched:
+            return False
+        return self._anew(ask) or not self._cache.has(ask.key)
+
     def _entry(self, ask: Ask, stop: Stop) -> Entry:
         if not self._anew(ask) and (kept := self._cache.kept(ask.key)):
             if ask.keep == "recorded" and ask.key not in self._asked:
@@ -224,8 +255,10 @@ class Client:
                 raise TooMuch(why)
             left = part.whole.exists() and not anew  # we were killed just before keeping it
             try:
-                if left or self._bring(ask, part, kept, stop):
-                    entry = self._finish(ask, part)
+                if left:
+                    entry = self._here.keep(Errand(ask, ask.address, ask.key, kept, 0))
+                elif (brought := self._bring(ask, kept, stop)) is not None:
+                    entry = brought
                 else:
                     assert kept is not None
                     entry = kept
@@ -236,67 +269,35 @@ class Client:
             self._asked.add(ask.key)
             return entry
 
-    def _bring(self, ask: Ask, part: Part, kept: Entry | None, stop: Stop) -> bool:
+    def _bring(self, ask: Ask, kept: Entry | None, stop: Stop) -> Entry | None:
         """As `Transfer.attempt`, as often as it makes sense."""
         limits, budget = self._limits, Budget(self._limits.total + ask.most / self._limits.steady)
-        for attempt in stamina.retry_context(
-            on=lambda e: isinstance(e, Again) and not stop.is_set(),
-            attempts=limits.attempts,
-            timeout=None,
-            wait_initial=limits.first_wait,
-            wait_max=limits.longest_wait,
-            wait_jitter=limits.jitter,
-        ):
-            with attempt:
-                while True:
-                    before = part.size()
-                    try:
-                        return self._transfer.attempt(ask, part, kept, budget, stop)
-                    except Unfetched as e:
-                        facts = part.facts()
-                        if facts is None or not facts.resume or not e.transient:
-                            part.clear()
-                        if not isinstance(e, Again) or part.size() - before < PROGRESS:
-                            raise
-        raise AssertionError("unreachable")
-
-    def _finish(self, ask: Ask, part: Part) -> Entry:
-        """Check what came whole, and keep it. Raises Unfetched."""
-        facts, came = part.facts(), part.whole
-        if facts is None:
-            part.clear()
-            raise Unfetched("what had been fetched was damaged", transient=True)
+        sender: Sender = self._away if self._away is not None and ask.apart else self._here
+        parts = [sender.part(ask.key, 0)]
         try:
-            if facts.encoding:
-                bodies.unpack(part.whole, part.plain, facts.encoding, ask.most)
-                came = part.plain
-                ask.secrets.scrubber.file(came)
-            proven = facts.proven or bool(facts.encoding)  # what is packed says where it ends
-            if ask.robots != "is it":
-                posted, kind = ask.content is not None, facts.content_type
-                proven = bodies.check_bytes(came, ask.accept, kind=kind, proven=proven, posted=posted)
-        except Unfetched:
-            part.clear()
-            raise
-        entry = Entry(
-            version=VERSION,
-            method=ask.method,
-            url=ask.address.text,
-            accept=ask.accept,
-            body=ask.content_sha256,
-            final=facts.url,
-            sha256=file_digest(came),
-            size=came.stat().st_size,
-            content_type=facts.content_type,
-            charset=facts.charset,
-            etag=facts.etag,
-            last_modified=facts.last_modified,
-            robots=facts.robots,
-            proven=proven,
-        )
-        self._cache.keep(ask.key, entry, came)
-        part.clear()
-        return entry
+            for attempt in stamina.retry_context(
+                on=lambda e: isinstance(e, Again) and not stop.is_set(),
+                attempts=limits.attempts,
+                timeout=None,
+                wait_initial=limits.first_wait,
+                wait_max=limits.longest_wait,
+                wait_jitter=limits.jitter,
+            ):
+                with attempt:
+                    while True:
+                        try:
+                            return self._transfer.attempt(ask, sender, parts[-1], kept, budget, stop)
+                        except Unfetched as e:
+                            if isinstance(e, Lost):
+                                parts.append(sender.part(ask.key, len(parts)))
+                            elif not e.transient:
+                                self._cache.part(parts[-1]).clear()
+                            if not isinstance(e, Again) or e.grew < PROGRESS:
+                                raise
+        finally:
+            for part in parts if sender.apart else ():
+                self._cache.part(part).clear()
+        raise AssertionError("unreachable")
 
 
 def agent(settings: Settings) -> str:

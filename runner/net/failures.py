@@ -8,8 +8,26 @@ from runner.fetching import Unfetched
 class Again(Unfetched):
     """What failed may well work in a moment: the client tries again by itself."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, closed: float | None = None) -> None:
         super().__init__(reason, transient=True)
+        self.closed = closed
+        """Seconds that the host asked to be left alone."""
+        self.grew = 0
+        """Bytes that came all the same, and need not come again."""
+
+
+class Lost(Again):
+    """The process that sent a request for us has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("the worker that asked for it has ended")
+
+    def __reduce__(self) -> tuple[type[Lost], tuple[()]]:
+        return Lost, ()
+
+
+class NotHere(Unfetched):
+    """An address that the user's settings allow, and that is another machine from where it was asked for."""
 
 
 class NotPublic(Unfetched):
@@ -19,9 +37,12 @@ class NotPublic(Unfetched):
 class Refused(Unfetched):
     """An answer whose status says no."""
 
-    def __init__(self, status: int, reason: str, *, transient: bool) -> None:
+    def __init__(self, status: int, reason: str, transient: bool, closed: float | None = None) -> None:
         super().__init__(reason, transient=transient, gone=status in (404, 410, 451))
-        self.status = status
+        self.status, self.closed = status, closed
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[int, str, bool, float | None]]:
+        return Refused, (self.status, str(self), self.transient, self.closed)
 
 
 class TooMuch(Unfetched):
@@ -36,3 +57,6 @@ class Stopped(Unfetched):
 
     def __init__(self) -> None:
         super().__init__("the fetch was ended", transient=True)
+
+    def __reduce__(self) -> tuple[type[Stopped], tuple[()]]:
+        return Stopped, ()

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from runner.errors import UsageError
 from runner.fetching import Unfetched
 from runner.net import urls
-from runner.net.failures import Again, NotPublic
+from runner.net.failures import Again, NotHere, NotPublic
 from runner.net.pace import number
 from runner.settings import SETTINGS, Settings
 
@@ -38,6 +38,13 @@ def public(ip: IP) -> bool:
     if (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
         return public(inner)
     return ip in _UNICAST and ip.is_global
+
+
+def _own(ip: IP) -> bool:
+    """Whether an address means another machine on each machine, or on each wire."""
+    inner = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    ip = inner or ip
+    return ip.is_loopback or ip.is_link_local or ip.is_unspecified
 
 
 def literal(host: str) -> IP | None:
@@ -100,6 +107,15 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self.named = frozenset(_named(settings))
         self._proxy = _pair("proxy", settings["proxy"]) if settings["proxy"] else None
+        self._here = True
+
+    @classmethod
+    def of(cls, named: frozenset[tuple[str, int]], here: bool) -> Guard:
+        """The guard of somebody else's settings. `here`: on his machine. On another one an address of the machine
+        itself means another machine than he allowed."""
+        guard = cls.__new__(cls)
+        guard.named, guard._proxy, guard._here = named, None, here
+        return guard
 
     def addresses(self, host: str, port: int) -> list[IP]:
         """The checked addresses of a host, to connect to one of them. Raises Unfetched."""
@@ -107,6 +123,8 @@ class Guard:
         found = lookup(host, port) if ip is None else [ip]
         if (host, port) not in self.named and (host, port) != self._proxy:
             _all_public(host, found)
+        elif not self._here and any(_own(ip) for ip in found):
+            raise NotHere(f"{host} is an address of the machine itself")
         return found
 
     def behind_proxy(self, host: str, port: int) -> None:

@@ -81,12 +81,24 @@ class _Host:
     def __init__(self, gap: float) -> None:
         self.gap = gap
         self.busy = 0
+        self.leaving = 0
+        """Requests that others send, and have not said yet that they are out: until then nobody else starts."""
         self.line: list[tuple[int, int]] = []
         """Who waits for a turn: rank, and when it came."""
         self.next = 0.0
         self.closed = 0.0
         self.asked = 0.0
         """Seconds that it asked for when it closed for longest; unlike what is left of them, the same for all items."""
+
+
+class Turn:
+    """A seat at a host, and what is said of its request by who sends it. May be used from any thread."""
+
+    def __init__(self, sent: Callable[[], None], over: Callable[[], None]) -> None:
+        self.sent = sent
+        """The request is out."""
+        self.over = over
+        """The answer has come: others may be asked while it is kept."""
 
 
 class Pace:
@@ -102,10 +114,12 @@ class Pace:
         return self._hosts.setdefault(place, _Host(self._gap))
 
     @contextmanager
-    def turn(self, place: str, stop: Stop, rank: int = 0) -> Iterator[None]:
+    def turn(self, place: str, stop: Stop, rank: int = 0, *, apart: bool = False) -> Iterator[Turn]:
         """Wait until the host may be asked, and hold a seat until done. Raises Unfetched.
 
         Of those that wait the one with the lowest `rank` goes first, and of one rank the one that came first.
+        `apart`: another process sends the request, some time after its turn has come. The gap to the next one then
+        begins when it says that the request is out (`Turn.sent`), whatever way it has to go until then.
         """
         with self._changed:
             host = self._host(place)
@@ -117,13 +131,30 @@ class Pace:
                 host.line.remove(mine)
                 self._changed.notify_all()
             host.busy += 1
+            host.leaving += apart
             host.next = time.monotonic() + host.gap
-        try:
-            yield
-        finally:
+        left = {"sent": apart, "over": True}
+
+        def sent() -> None:
             with self._changed:
-                host.busy -= 1
-                self._changed.notify_all()
+                if left["sent"]:
+                    left["sent"] = False
+                    host.leaving -= 1
+                    host.next = time.monotonic() + host.gap
+                    self._changed.notify_all()
+
+        def over() -> None:
+            sent()  # or it may be: who is cut off cannot tell
+            with self._changed:
+                if left["over"]:
+                    left["over"] = False
+                    host.busy -= 1
+                    self._changed.notify_all()
+
+        try:
+            yield Turn(sent, over)
+        finally:
+            over()
 
     def _wait(self, place: str, host: _Host, mine: tuple[int, int], stop: Stop) -> None:
         told = False
@@ -133,7 +164,7 @@ class Pace:
             if host.closed - now > self._longest:
                 raise Unfetched(self.closed(place, host.asked), transient=True)
             wait = max(host.next, host.closed) - now
-            if wait <= 0 and host.busy < self._at_once and min(host.line) == mine:
+            if wait <= 0 and not host.leaving and host.busy < self._at_once and min(host.line) == mine:
                 return
             if wait > 2 and not told:
                 told = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,16 +53,16 @@ class Budget:
     """The time that one item may still take on the wire."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = self._left = seconds
+        self.seconds = self.left = seconds
 
     @contextmanager
     def running(self) -> Iterator[float]:
         """Gives the deadline, on the monotonic clock."""
         began = time.monotonic()
         try:
-            yield began + self._left
+            yield began + self.left
         finally:
-            self._left -= time.monotonic() - began
+            self.left -= time.monotonic() - began
 
 
 @dataclass
@@ -75,6 +75,8 @@ class Watch:
     deadline: float
     stop: Stop
     ended: bool = False
+    sent: Callable[[], None] = lambda: None
+    """Told when something of the request has gone out."""
 
 
 class Watched(httpcore.NetworkStream):
@@ -153,6 +155,7 @@ class Watched(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._watch.stop.check()
         self._inner.write(buffer, timeout)
+        self._watch.sent()
 
     def close(self) -> None:
         self._inner.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -101,8 +101,10 @@ class Wire:
         budget: Budget,
         stop: Stop,
         method: str = "",
+        sent: Callable[[], None] = lambda: None,
     ) -> Iterator[Answer]:
         """One answer, whose body can be read inside the context. Without a method: GET, or POST where there is a body.
+        `sent` is told, once or more, when the request has gone out.
 
         Raises Unfetched.
         """
@@ -113,7 +115,7 @@ class Wire:
         url = httpcore.URL(scheme=address.scheme, host=address.host, port=port, target=address.target)
         times = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": limits.connect}
         with budget.running() as deadline:
-            watch = Watch(limits, limits.read if body is None else limits.think, deadline, stop)
+            watch = Watch(limits, limits.read if body is None else limits.think, deadline, stop, sent=sent)
             with (
                 _worded(address.place, watch),
                 httpcore.ConnectionPool(

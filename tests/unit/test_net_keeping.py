@@ -21,8 +21,8 @@ from runner.fetching import Keep, Unfetched
 from runner.net import robots
 from runner.net.cache import VERSION, Cache, Entry, Facts
 from runner.net.failures import Stopped
+from runner.net.hop import Ask
 from runner.net.pace import Pace, Stop, retry_after
-from runner.net.transfer import Ask
 from runner.net.urls import Secrets, parse
 
 KEY = "ab" + "0" * 62

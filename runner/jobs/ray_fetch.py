@@ -1,0 +1,149 @@
+"""Sends requests from a Ray cluster for runner/net/remote.py: the part of runner/jobs/ray_driver.py that fetches.
+
+On each node that works there are a few actors, which send what they are given (runner/net/away.py) and tell what comes
+of it while it goes on. They take no core: they wait for most of their time. Nothing is sent again here: what an actor
+had when it died is told as lost, and who asked for it decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import Connection, Listener
+from typing import Any
+
+from runner.jobs.ray_node import Needs, unfit
+from runner.net.away import Worker
+
+A_NODE = 4
+"""Actors on one node, at most; no more than it has cores."""
+THREADS = 64
+"""Requests that an actor sends at once."""
+RESTARTS = 8
+"""Of an actor whose process died."""
+
+
+class Sender:
+    """An actor: sends requests in threads of its own."""
+
+    def __init__(self, setup: bytes, needs: Needs) -> None:
+        if why := unfit(needs):
+            raise RuntimeError(f"this node {why}")
+        self._worker = Worker(pickle.loads(setup))
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+
+    async def send(self, number: int, errand: bytes) -> AsyncIterator[tuple[str, bytes]]:
+        """What is told of a request, as it happens."""
+        loop, said = asyncio.get_running_loop(), asyncio.Queue[tuple[str, bytes]]()
+
+        def tell(what: str, more: bytes) -> None:
+            loop.call_soon_threadsafe(said.put_nowait, (what, more))
+
+        self._worker.take(number)
+        self._pool.submit(self._worker.send, number, errand, tell)
+        what = ""
+        while what not in ("done", "raised"):
+            what, more = await said.get()
+            yield what, more
+
+    async def drop(self, number: int) -> None:
+        self._worker.drop(number)
+
+
+def listen(listener: Listener, ray: Any, needs: Needs) -> None:
+    """In a thread: take lines, and serve each to its end."""
+    with suppress(OSError, EOFError):  # the listener is closed when the driver ends
+        while True:
+            line = listener.accept()
+            threading.Thread(target=serve, args=(line, ray, needs), daemon=True).start()
+
+
+def serve(line: Connection, ray: Any, needs: Needs) -> None:
+    """Send what is wanted until the line is closed; then nothing of it is left on the cluster."""
+    with line:
+        asyncio.run(_Line(line, ray, needs).run())
+
+
+class _Line:
+    """What is under way for one line: its actors, and how much each of them has to do."""
+
+    def __init__(self, line: Connection, ray: Any, needs: Needs) -> None:
+        self._line, self._ray, self._needs = line, ray, needs
+        self._setup = b""
+        self._actors: dict[Any, int] = {}
+        self._has: dict[int, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        try:
+            while True:
+                what, number, more = await asyncio.to_thread(self._line.recv)
+                if what == "setup":
+                    self._setup = more
+                elif what == "send":
+                    task = asyncio.create_task(self._send(number, more))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                elif (actor := self._has.get(number)) is not None:
+                    actor.drop.remote(number)
+        except (EOFError, OSError):
+            pass
+        finally:
+            if self._ray.is_initialized():  # else they are gone with all that is ours
+                for actor in self._actors:
+                    self._ray.kill(actor)
+
+    async def _send(self, number: int, errand: bytes) -> None:
+        errors = self._ray.exceptions
+        actor = self._idlest()
+        if actor is None:
+            self._tell(number, "none", b"no node of the cluster works: none has a core")
+            return
+        self._has[number] = actor
+        self._actors[actor] += 1
+        end = "lost"
+        try:
+            async for ref in actor.send.options(num_returns="streaming").remote(number, errand):
+                what, more = await ref
+                end = what
+                self._tell(number, what, more)
+        except errors.ActorDiedError:
+            self._actors.pop(actor, None)  # for good: its node is gone
+            end = "lost"
+        except errors.RayError:
+            end = "lost"
+        finally:
+            del self._has[number]
+            if actor in self._actors:
+                self._actors[actor] -= 1
+        if end not in ("done", "raised"):
+            self._tell(number, "lost", b"")
+
+    def _idlest(self) -> Any:
+        """The actor with least to do; they are made when there is none."""
+        if not self._actors:
+            self._actors = dict.fromkeys(self._made(), 0)
+        return min(self._actors, key=self._actors.__getitem__, default=None)
+
+    def _made(self) -> list[Any]:
+        here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        found = []
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                for _ in range(min(A_NODE, int(node["Resources"].get("CPU", 0)))):
+                    options = {
+                        "num_cpus": 0,
+                        "max_restarts": RESTARTS,
+                        "max_concurrency": 2 * THREADS,
+                        "scheduling_strategy": here(node["NodeID"], soft=False),
+                    }
+                    found.append(self._ray.remote(**options)(Sender).remote(self._setup, self._needs))
+        return found
+
+    def _tell(self, number: int, what: str, more: bytes) -> None:
+        with suppress(OSError):  # nobody listens any more: `run` sees it, too
+            self._line.send((number, what, more))
