@@ -128,8 +128,9 @@ def alone(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def untold(config: dict[str, Any]) -> dict[str, Any]:
-    """A config without what tells others how the training goes, which decides nothing of it."""
-    out = {k: v for k, v in config.items() if k not in TRACKING}
+    """A config without what tells others how the training goes, and where its processes are: neither decides any of
+    it."""
+    out = {k: v for k, v in config.items() if k not in (*TRACKING, *sharing.PLACE)}
     if "plugins" in out:
         out["plugins"] = [name for name in out["plugins"] if name != TRACKIO]
     return out
@@ -211,6 +212,8 @@ def _tracking(recipe: Recipe) -> dict[str, Any]:
 def _gpu(recipe: Recipe) -> dict[str, Any]:
     wanted = recipe.train.precision
     shared = sharing.keys(recipe) if recipe.compute.gpus > 1 else {}
+    if recipe.compute.engine == "ray":
+        shared |= sharing.placed(recipe)
     return shared | {
         "bf16": "auto" if wanted == "auto" else wanted == "bf16",
         "fp16": wanted == "fp16",

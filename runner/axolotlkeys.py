@@ -46,7 +46,9 @@ OWN = {
     "metric_for_best_model": "train.keep_best", "greater_is_better": "train.keep_best", "seed": "seed",
     "deepspeed": "compute.strategy", "fsdp": "compute.strategy", "fsdp_config": "compute.strategy",
     "fsdp_version": "compute.strategy", "fsdp_final_state_dict_type": "compute.strategy", "ddp": "compute.strategy",
-    "world_size": "compute.gpus", "dp_shard_size": "compute.gpus", "dp_replicate_size": "compute.gpus",
+    "world_size": "compute.gpus", "ray_num_workers": "compute.gpus",
+    "use_ray": "compute.engine", "ray_run_name": "name", "resources_per_worker": "compute.resources",
+    "dp_shard_size": "compute.gpus", "dp_replicate_size": "compute.gpus",
     "use_wandb": "track.wandb", "wandb_project": "track.wandb.project", "wandb_mode": "track.wandb.mode",
     "wandb_entity": "track.wandb.entity", "use_tensorboard": "track.tensorboard", "use_trackio": "track.trackio",
     "trackio_project_name": "track.trackio.project",
@@ -110,7 +112,7 @@ _WHY: dict[str, str] = {
     "dpo_norm_loss rpo_alpha s2_attention flash_attn_rms_norm flash_optimum pretrain_multipack_buffer_size "
     "sequence_parallel_degree flash_attn_d512",
     _PLACE: "device_map max_memory gpu_memory_limit low_cpu_mem_usage tensor_parallel_size context_parallel_size "
-    "heads_k_stride ring_attn_func use_ray ray_run_name ray_num_workers resources_per_worker deepcompile "
+    "heads_k_stride ring_attn_func deepcompile "
     "ddp_find_unused_parameters qlora_sharded_model_loading experimental_skip_move_to_device ple_cpu_offload "
     "fp32_norms fp32_norm_classes fp8 fp8_config fp8_enable_fsdp_float8_all_gather",
     _RARE: "gemma4_hybrid_attn_impl large_head_attention flash_attn_cross_entropy flash_attn_fuse_mlp "

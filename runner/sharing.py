@@ -1,4 +1,4 @@
-"""How GPUs of one machine share a training: recipe → the keys of Axolotl that say so. Pure.
+"""How GPUs of a machine or a cluster share a training: recipe → the keys of Axolotl that say so. Pure.
 
 DeepSpeed's settings stand in the config itself, not in a file beside it, so that one file is the whole training.
 `auto` is filled in by Transformers from the training's own numbers. FSDP2's keys have no `fsdp_` prefix: with one,
@@ -15,6 +15,9 @@ from runner.recipe import Recipe
 # Axolotl's keys that stand in a config for this only.
 KEYS = ("ddp", "ddp_find_unused_parameters", "deepspeed", "fsdp_version", "fsdp_config")
 
+# And those that say who starts the processes, and on which machines: they decide nothing of what is learnt.
+PLACE = ("use_ray", "ray_num_workers", "resources_per_worker", "ray_run_name")
+
 
 def processes(recipe: Recipe, profile: Profile) -> int:
     """How many processes train: one a GPU; a CPU is one."""
@@ -24,6 +27,17 @@ def processes(recipe: Recipe, profile: Profile) -> int:
 def accumulation(recipe: Recipe, profile: Profile) -> int:
     """Passes that make a step, so that a step is as large on any number of GPUs."""
     return recipe.train.effective_batch // (recipe.train.micro_batch * processes(recipe, profile))
+
+
+def placed(recipe: Recipe) -> dict[str, Any]:
+    """What is set where Ray places the processes: one a GPU, anywhere in the cluster."""
+    besides = {name: int(n) if n == int(n) else n for name, n in sorted(recipe.compute.resources.items())}
+    return {
+        "use_ray": True,
+        "ray_num_workers": recipe.compute.gpus,
+        "resources_per_worker": {"GPU": 1} | besides,
+        "ray_run_name": recipe.name,
+    }
 
 
 def keys(recipe: Recipe) -> dict[str, Any]:

@@ -269,7 +269,8 @@ _PATTERNS: list[tuple[str, Say]] = [
     (r"NVIDIA driver on your system is too old|no kernel image is available for execution|Found no NVIDIA driver"
      r"|Torch not compiled with CUDA enabled|CUDA driver version is insufficient|CUDA driver initialization failed"
      r"|CUDA unknown error|system not yet initialized|libcudart[\w.]*: cannot open shared object"
-     r"|CUDA error: no CUDA-capable device|No CUDA GPUs are available", _driver),
+     r"|CUDA error: no CUDA-capable device|No CUDA GPUs are available|Distributed package doesn't have NCCL built in"
+     r"|ProcessGroupNCCL is only supported with GPUs", _driver),
     (r"GatedRepoError|access a gated repo|Cannot access gated repo|is restricted and you are not in the authorized"
      r"|is a gated repository", _gated),
     (r"(?:401|403) Client Error|Access to this resource is disabled|RepositoryNotFoundError: 401", _denied),

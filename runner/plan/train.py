@@ -16,7 +16,10 @@ def train(p: Planner, model: r.Model, data: str) -> str:
     order = {"batch": batch, "seed": p.recipe.seed, "learnt": p.learnt()}
     rows = p.add("rows", "rows", "train", [data], order)
     config = axolotl.config(
-        msgspec.structs.replace(p.recipe, track=r.Track()),  # who is told decides nothing
+        # Who is told decides nothing, nor who starts the processes.
+        msgspec.structs.replace(
+            p.recipe, track=r.Track(), compute=msgspec.structs.replace(p.recipe.compute, engine="local")
+        ),
         p.profile,
         axolotl.Paths("MODEL", "TRAIN", "VALIDATION", "PREPARED", "OUTPUT"),
         p.template,

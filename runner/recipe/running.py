@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from runner.recipe.common import Part
 
+Resource = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^(?!GPU$)[A-Za-z][A-Za-z0-9_.:-]*$")]
 Label = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")]
 
 
@@ -34,7 +35,8 @@ class Compute(Part, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=64,
-            description="GPUs of this machine that train together, the first ones that are visible.",
+            description="GPUs that train together: of this machine the first ones that are visible; with the engine "
+            "`ray` those of the whole cluster, on as many nodes as it takes.",
         ),
     ] = 1
     strategy: Annotated[
@@ -44,6 +46,14 @@ class Compute(Part, frozen=True, kw_only=True):
             "states and gradients; `zero3` (DeepSpeed) and `fsdp2` (PyTorch): the weights too."
         ),
     ] = "ddp"
+    resources: Annotated[
+        dict[Resource, Annotated[float, Meta(gt=0, le=1e15)]],
+        Meta(
+            description="What each GPU's process wants of its node besides, on a Ray cluster: `CPU`, `memory` in "
+            "bytes, or a resource of the cluster's own.",
+            examples=[{"CPU": 8}],
+        ),
+    ] = field(default_factory=dict)
 
 
 class Wandb(Part, frozen=True, kw_only=True):
