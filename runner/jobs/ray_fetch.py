@@ -101,7 +101,7 @@ class _Line:
         errors = self._ray.exceptions
         actor = self._idlest()
         if actor is None:
-            self._tell(number, "none", b"no node of the cluster works: none has a core")
+            self._tell(number, "none", b"")  # no node has a core by now
             return
         self._has[number] = actor
         self._actors[actor] += 1

@@ -1,7 +1,8 @@
 """Sends requests by way of other processes: those say what comes of them, and turns are given here.
 
 What goes over the line: `("setup", 0, setup)`, then `("send", N, errand)` and `("drop", N, b"")`; back come `(N, what,
-more)` as `runner.net.away.Tell` has it, or `(N, "lost", b"")` where the worker has ended that had it.
+more)` as `runner.net.away.Tell` has it, `(N, "lost", b"")` where the worker has ended that had it, or `(N, "none", b"")`
+where there is no worker by now: then it is sent from here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from queue import Empty, SimpleQueue
 
 from runner.errors import StepError
 from runner.net.away import Setup
-from runner.net.failures import Lost, Stopped
+from runner.net.failures import Lost, NotHere, Stopped
 from runner.net.hop import Errand, Outcome
 from runner.net.pace import SLICE, Stop, Turn
 
@@ -87,7 +88,7 @@ class Remote:
             elif what == "lost":
                 return Outcome(error=Lost())
             else:
-                raise StepError("fetch", more.decode())
+                return Outcome(error=NotHere("nobody else is there to send it"))
 
     def close(self) -> None:
         """End the line; the other side drops what is under way."""
@@ -99,8 +100,12 @@ class Remote:
             if self._gone:
                 raise _lost()
             if self._line is None:
-                self._line = self._connect()
-                self._line.send(("setup", 0, pickle.dumps(self._setup)))
+                try:
+                    line = self._connect()
+                    line.send(("setup", 0, pickle.dumps(self._setup)))
+                except (OSError, EOFError):
+                    raise _lost() from None
+                self._line = line
                 threading.Thread(target=self._listen, args=(self._line,), daemon=True).start()
 
     def _say(self, what: str, number: int, more: bytes) -> None:
