@@ -309,7 +309,7 @@ def _options() -> Iterator[Option]:
     on_gpu = ("train", "answers.", "lm-eval.", "perplexity.")
     gpus = (("compute.profile", "gpu"), ("compute.gpus", 2))
     yield o("compute.gpus", (2,), on_gpu, beside=gpus[:1])
-    yield o("compute.resources", ({"CPU": 4},), (), beside=gpus)
+    yield o("compute.resources", ({"CPU": 4},), ())
     yield o("compute.strategy", ("zero2", "zero3", "fsdp2"), on_gpu, beside=gpus)
     for at, to in {
         "wandb": ({"project": "p"},),
