@@ -10,11 +10,15 @@ import msgspec
 
 from runner import contract, lock, shaping
 from runner import recipe as r
+from runner.datafiles.kinds import Account, accounted
 from runner.errors import StepError
 from runner.fetching import InputFile, Item
-from runner.record import Record, Rejected
-from runner.registry import SourceContext, plugins
+from runner.record import Document, Record, Rejected
+from runner.registry import SourceContext, Unit, plugins
 from runner.store import file_digest
+
+Entry = Unit | Rejected
+"""One of the files that a source reads, or something that it did not get."""
 
 
 def rows(
@@ -26,37 +30,83 @@ def rows(
     not be had, and a record that breaks the contract, come as Rejected.
     """
     missing: list[Rejected] = []
+    plugin = plugins("source")[spec.plugin]
+    context = _context(spec, files, _had(spec, items, missing), root, seed)
+    for row in fit(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
+        if missing:
+            yield from _drained(missing)
+        yield row
+    for _ in context.items:  # a source may stop reading early; what could not be had is told all the same
+        continue
+    yield from _drained(missing)
 
-    def had() -> Iterator[Item]:
-        for item in items:
-            if item.error:
-                why = item.error if item.left_out else f"not fetched: {item.error}"
-                origin = item.meta.get("origin") or item.key
-                missing.append(
-                    Rejected(f"{spec.name}/{item.key}", why, left_out=item.left_out, origin=origin)
-                )
-            else:
-                yield item
 
+def entries(
+    spec: r.Source, files: dict[str, tuple[InputFile, ...]], items: Iterable[Item], root: Path, seed: int
+) -> Iterator[Entry]:
+    """What stands in line to be read, of a source that reads its files apart: the rows of one after the other are
+    those that `rows` gives."""
+    missing: list[Rejected] = []
+    plugin = plugins("source")[spec.plugin]
+    assert plugin.units is not None
+    context = _context(spec, files, _had(spec, items, missing), root, seed)
+    for unit in plugin.units(context, **plugin.bind_for(plugin.units, spec.options)):
+        yield from _drained(missing)
+        yield unit
+    yield from _drained(missing)
+
+
+def unit_rows(
+    spec: r.Source, files: dict[str, tuple[InputFile, ...]], unit: Unit, seed: int, account: Account
+) -> Iterator[Record | Rejected]:
+    """The rows of one of the `entries`, or of the span of it that is asked for. What came of a span is told to
+    `account`, which is to be added to those of the file's other spans; a whole unit's says nothing."""
+    plugin = plugins("source")[spec.plugin]
+    assert plugin.read is not None
+    context = _context(spec, files, (), None, seed)
+    made = plugin.read(context, unit, **plugin.bind_for(plugin.read, spec.options))
+    told = accounted(unit.id, unit.origin, made) if unit.span is None else account.of(made)
+    yield from fit(told, spec, seed)
+
+
+def fit(
+    made: Iterator[Record | Document | Rejected], spec: r.Source, seed: int
+) -> Iterator[Record | Rejected]:
+    """Rows in the shape that their recipe wants; those that break the contract come as Rejected."""
+    for row in shaping.shaped(made, spec, seed):
+        if isinstance(row, Record) and (reason := contract.broken(row)) is not None:
+            yield Rejected(row.id, reason, _written(row), origin=row.meta.get("origin", ""))
+        else:
+            yield row
+
+
+def _context(
+    spec: r.Source,
+    files: dict[str, tuple[InputFile, ...]],
+    items: Iterable[Item],
+    root: Path | None,
+    seed: int,
+) -> SourceContext:
     def raw(item: Item) -> Path:
+        assert root is not None
         path = lock.raw(root, item)
         if not path.is_file() or file_digest(path) != item.sha256:
             what = f"the bytes that were fetched for {item.key} are damaged; run it again with --refresh"
             raise StepError(f"source.{spec.name}", what)
         return path
 
-    plugin = plugins("source")[spec.plugin]
-    context = SourceContext(spec.name, seed, files, spec.common.license, had(), raw)
-    for row in shaping.shaped(plugin.call(context, **plugin.bind(spec.options)), spec, seed):
-        if missing:
-            yield from _drained(missing)
-        if isinstance(row, Record) and (reason := contract.broken(row)) is not None:
-            yield Rejected(row.id, reason, _written(row), origin=row.meta.get("origin", ""))
+    return SourceContext(spec.name, seed, files, spec.common.license, items, raw)
+
+
+def _had(spec: r.Source, items: Iterable[Item], missing: list[Rejected]) -> Iterator[Item]:
+    """The items that were had; what is `missing` is told to that."""
+    for item in items:
+        if item.error:
+            why = item.error if item.left_out else f"not fetched: {item.error}"
+            origin = item.meta.get("origin") or item.key
+            missing.append(Rejected(f"{spec.name}/{item.key}", why, left_out=item.left_out, origin=origin))
         else:
-            yield row
-    for _ in context.items:  # a source may stop reading early; what could not be had is told all the same
-        continue
-    yield from _drained(missing)
+            yield item
 
 
 def _drained(rows: list[Rejected]) -> Iterator[Rejected]:

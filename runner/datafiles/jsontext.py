@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from runner.datafiles.opened import LONGEST, Bad, Overlong, Unreadable, head, lines, whole
+from runner.datafiles.spans import Span
 
 DEEPEST = 200
 SHOWN = 20_000
@@ -135,18 +136,17 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def json_lines(stream: io.BufferedReader, only: Callable[[bytes], bool] | None = None) -> Iterator[Row]:
+def json_lines(
+    stream: io.BufferedReader, only: Callable[[bytes], bool] | None = None, span: Span | None = None
+) -> Iterator[Row]:
     """JSON Lines; blank lines count as lines and are no rows. Lines that are not `only` are passed over unread.
 
-    Raises Unreadable for a file of another kind.
+    Raises Unreadable for a file of another kind. Of one that `are_lines`, a `span` may be read.
     """
-    start = head(stream).removeprefix(codecs.BOM_UTF8).lstrip()
-    if start.startswith(b"["):
-        raise Unreadable("is one JSON array, not JSON Lines: the source `files` reads it, named .json")
-    if start.split(b"\n", 1)[0].rstrip() == b"{":
-        raise Unreadable("is JSON over several lines, not JSON Lines: every record must stand on one line")
-    empty = True
-    for number, raw in lines(stream):
+    if span is None:
+        _start(stream)
+    empty = span is None
+    for number, raw in lines(stream, span):
         if isinstance(raw, Overlong):
             yield number, b"", Bad(raw.reason)
         elif raw.isspace():
@@ -156,6 +156,24 @@ def json_lines(stream: io.BufferedReader, only: Callable[[bytes], bool] | None =
         empty = False
     if empty:
         raise Unreadable("holds nothing but blank lines")
+
+
+def are_lines(stream: io.BufferedReader) -> bool:
+    """Whether nothing speaks against JSON Lines so far, and there is a row: what comes then is told line by line."""
+    try:
+        return bool(_start(stream))
+    except Unreadable:
+        return False
+
+
+def _start(stream: io.BufferedReader) -> bytes:
+    """The first bytes of JSON Lines that are not blank. Raises Unreadable for a file of another kind."""
+    start = head(stream).removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"["):
+        raise Unreadable("is one JSON array, not JSON Lines: the source `files` reads it, named .json")
+    if start.split(b"\n", 1)[0].rstrip() == b"{":
+        raise Unreadable("is JSON over several lines, not JSON Lines: every record must stand on one line")
+    return start
 
 
 def _value(raw: bytes) -> Any:

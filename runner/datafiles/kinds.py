@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.datafiles.jsontext import Row, json_lines, json_rows
+from runner.datafiles import spans
+from runner.datafiles.jsontext import Row, are_lines, json_lines, json_rows
 from runner.datafiles.opened import Bad, Unreadable, ending, opened
 from runner.datafiles.parquet import parquet_rows
+from runner.datafiles.spans import Span
 from runner.datafiles.tabular import Table
 from runner.record import Rejected
 
@@ -45,12 +48,13 @@ def rows(
     known: Collection[str] = (),
     window: int = 1 << 27,
     only: Callable[[bytes], bool] | None = None,
+    span: Span | None = None,
 ) -> Iterator[Row]:
     """(number, text, value) of each row: a dict, or a Bad. The number is that of its line, or of the element.
 
     Tables must have the columns `wanted`; those and the `known` ones are found whatever case they are written in.
-    The text is there for JSON only; `only` picks lines of JSON Lines by it, before they are parsed. Raises
-    Unreadable for a file that cannot be read, or not further.
+    The text is there for JSON only; `only` picks lines of JSON Lines by it, before they are parsed. A `span`
+    is read of a file that can be read `apart`. Raises Unreadable for a file that cannot be read, or not further.
     """
     if kind == "parquet":
         with _seekable(path, name) as file:
@@ -65,10 +69,58 @@ def rows(
                 value = cells if isinstance(cells, Bad) else dict(zip(columns, cells, strict=True))
                 yield number, b"", value
         else:
-            for number, raw, value in json_lines(stream, only) if kind == "jsonl" else json_rows(stream):
+            for number, raw, value in (
+                json_lines(stream, only, span) if kind == "jsonl" else json_rows(stream)
+            ):
                 if not isinstance(value, dict | Bad):
                     value = Bad("not a JSON object", raw[:200].decode("utf-8", "replace").rstrip())
                 yield number, raw, value
+
+
+class Account(Struct):
+    """What came of a file's rows. Where ranges of a file are read apart, each has one, and they add up, in order."""
+
+    came: int = 0
+    kept: bool = False
+    first: str = ""  # why the first rejected row was
+    broke: str = ""  # why it could not be read, or not further
+
+    def of(self, made: Iterator[T]) -> Iterator[T | Rejected]:
+        """The rows, counted, up to where they can be read."""
+        try:
+            for one in made:
+                row: T | Rejected = _brief(one) if isinstance(one, Rejected) else one
+                self.came += 1
+                if isinstance(row, Rejected):
+                    self.first = self.first or row.reason
+                else:
+                    self.kept = True
+                yield row
+        except Unreadable as e:
+            self.broke = str(e)[:_LONG]
+
+    def add(self, more: Account) -> None:
+        """The next range's."""
+        self.came += more.came
+        self.kept |= more.kept
+        self.first = self.first or more.first
+        self.broke = more.broke
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a row that names the file would still come before the others."""
+        return not self.kept and self.came <= _HELD
+
+    def told(self, id: str, name: str) -> Rejected | None:
+        """The row that names the file, where it gave nothing, or could not be read whole."""
+        why = ""
+        if self.broke:
+            why = f"{name}: {self.broke}" + (f" ({self.came:,} rows came before that)" if self.came else "")
+        elif not self.kept:
+            why = f"{name}: nothing in it can be used" + (
+                f"; its first row: {self.first}" if self.first else ""
+            )
+        return Rejected(id, why, name, origin=name) if why else None
 
 
 def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
@@ -76,31 +128,33 @@ def accounted(id: str, name: str, made: Iterator[T]) -> Iterator[T | Rejected]:
 
     That one comes first where nothing came before it but a few rejected rows.
     """
-    held: list[Rejected] = []
-    waiting, kept, why, first, came = True, False, "", "", 0
-    try:
-        for one in made:
-            row: T | Rejected = _brief(one) if isinstance(one, Rejected) else one
-            came += 1
-            if isinstance(row, Rejected):
-                if waiting and len(held) < _HELD:
-                    held.append(row)
-                    continue
-            else:
-                kept = True
-            if waiting:
-                first = held[0].reason if held else ""
-                yield from held
-                waiting, held = False, []
-            yield row
-    except Unreadable as e:
-        why = f"{name}: {str(e)[:_LONG]}" + (f" ({came:,} rows came before that)" if came else "")
-    if not kept and not why:
-        first = held[0].reason if held else first
-        why = f"{name}: nothing in it can be used" + (f"; its first row: {first}" if first else "")
-    if why:
-        yield Rejected(id, why, name, origin=name)
+    account = Account()
+    held: list[T | Rejected] = []
+    waiting = True
+    for row in account.of(made):
+        if waiting and account.waiting:
+            held.append(row)
+            continue
+        if waiting:
+            yield from held
+            waiting, held = False, []
+        yield row
+    if told := account.told(id, name):
+        yield told
     yield from held
+
+
+def apart(path: Path, name: str, kind: Kind | None) -> bool:
+    """Whether ranges of a file can be read apart, and it is large enough for that: a row a line, and not packed."""
+    if kind != "jsonl" or ending(name)[1]:
+        return False
+    try:
+        if path.stat().st_size <= spans.RANGE:
+            return False
+        with opened(path, name) as stream:
+            return are_lines(stream)
+    except (OSError, Unreadable):
+        return False  # whoever reads it says why
 
 
 def _brief(row: Rejected) -> Rejected:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from runner.datafiles.spans import Span
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from zstandard import ZstdDecompressionObj
@@ -87,18 +89,36 @@ def opened(path: Path, name: str, *, window: int = 1 << 27) -> Iterator[io.Buffe
         raise Unreadable(f"cannot be read: {e.strerror or e}") from None
 
 
-def lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes | Overlong]]:
-    """(number, line) from 1, the line with its end; lines end in LF and nothing else."""
-    number = 0
-    while raw := stream.readline(LONGEST + 1):
+def lines(stream: io.BufferedReader, span: Span | None = None) -> Iterator[tuple[int, bytes | Overlong]]:
+    """(number, line) from 1, the line with its end; lines end in LF and nothing else. Of a `span`, those that begin in
+    it."""
+    number, left = 0, -1  # bytes until no more lines begin
+    if span is not None:
+        number, left = span.line - 1, max(span.end - _to(stream, span.begin), 0)
+    while left and (raw := stream.readline(LONGEST + 1)):
         number += 1
-        if len(raw) <= LONGEST:
+        size = len(raw)
+        if size <= LONGEST:
             yield number, raw
-            continue
-        size, quotes = len(raw), raw.count(b'"')
-        while not raw.endswith(b"\n") and (raw := stream.readline(1 << 20)):
-            size, quotes = size + len(raw), quotes + raw.count(b'"')
-        yield number, Overlong(size, quotes)
+        else:
+            quotes = raw.count(b'"')
+            while not raw.endswith(b"\n") and (raw := stream.readline(1 << 20)):
+                size, quotes = size + len(raw), quotes + raw.count(b'"')
+            yield number, Overlong(size, quotes)
+        if span is not None:
+            left = max(left - size, 0)
+
+
+def _to(stream: io.BufferedReader, begin: int) -> int:
+    """Go to the first line that begins at a byte or after it; where that is."""
+    if not begin:
+        return 0
+    at = stream.seek(begin - 1)
+    while raw := stream.readline(1 << 20):
+        at += len(raw)
+        if raw.endswith(b"\n"):
+            break
+    return at
 
 
 def head(stream: io.BufferedReader) -> bytes:

@@ -14,7 +14,7 @@ here.
 from __future__ import annotations
 
 from runner.fetching import InputFile
-from runner.registry.contexts import JudgeContext, SourceContext
+from runner.registry.contexts import Given, JudgeContext, SourceContext, Unit
 from runner.registry.declare import filter, judge, source
 from runner.registry.discover import plugins
 from runner.registry.options import Files, ProbeFile, SourceName, ToolSetName
@@ -23,6 +23,7 @@ from runner.registry.wanted import Wanted, wants_of
 
 __all__ = [
     "Files",
+    "Given",
     "InputFile",
     "JudgeContext",
     "Kind",
@@ -32,6 +33,7 @@ __all__ = [
     "SourceContext",
     "SourceName",
     "ToolSetName",
+    "Unit",
     "Wanted",
     "filter",
     "judge",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from runner.datafiles.spans import Span
 from runner.errors import StepError
 from runner.fetching import InputFile, Item
 from runner.record import Answer, Probe, Record
@@ -42,6 +43,32 @@ class SourceContext:
             yield label, file
 
 
+@dataclass(frozen=True)
+class Unit:
+    """One of the files that a source reads, each by itself. `id` begins the ids of its rows, `origin` says where they
+    are from, `name` which kind of file it is; `meta` is for whoever reads it.
+
+    `apart`: ranges of its lines may be read by themselves (runner.datafiles.kinds.apart). `span` is then the range
+    that is to be read; None: all of it.
+    """
+
+    id: str
+    name: str
+    path: Path
+    sha256: str
+    origin: str
+    meta: Mapping[str, str] = field(default_factory=dict)
+    apart: bool = False
+    span: Span | None = None
+
+
+Given = tuple[Probe, str, Answer | None]
+"""A probe, an arm, and what it answered: None where nothing came."""
+Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+PIECE = 256
+"""Answers that are judged in one go."""
+
+
 def _untold(done: int, of: int, what: str) -> None:
     return None
 
@@ -54,7 +81,8 @@ class JudgeContext:
     judge that `reads` the split gets `records`, which goes through the training data of this very run each time it is
     called; it is None where a model is judged that no recipe here trained. A judge that `asks` a service gets `ask`
     (runner/services.py). `base` is what the recipe calls the model that it tunes; `progress` (done, of, what) may be
-    told how far the judging is.
+    told how far the judging is. `mapped(work, pieces)` is `map`, on all cores that the recipe wants worked on, of other
+    machines too: `work` and pieces go there by pickle, and results come in the order of the pieces.
     """
 
     probes: tuple[Probe, ...]
@@ -67,8 +95,15 @@ class JudgeContext:
     ask: Callable[..., Any] | None = None
     base: str | None = None
     progress: Callable[[int, int, str], None] = _untold
+    mapped: Mapped = map
 
-    def said(self, judge: str) -> Iterator[tuple[Probe, str, Answer | None]]:
+    def pieces(self, judge: str) -> Iterator[list[Given]]:
+        """What `said` gives, in lists of PIECE: for `mapped`, where a judge scores each answer by itself."""
+        left = self.said(judge)
+        while piece := list(islice(left, PIECE)):
+            yield piece
+
+    def said(self, judge: str) -> Iterator[Given]:
         """Each answer of each arm with its probe, in the probes' order; None where an arm gave none.
 
         Raises StepError in the name of `judge` where an answer is to no probe.

@@ -13,6 +13,8 @@ from runner.registry.plugin import (
     LookFn,
     MetricNames,
     Plugin,
+    ReadFn,
+    UnitsFn,
     always,
     never,
     nothing,
@@ -45,6 +47,8 @@ def source(
     fetches: Callable[[Mapping[str, Any]], bool] = always,
     check: CheckFn = nothing,
     asks: AsksFn = never,
+    units: UnitsFn | None = None,
+    read: ReadFn | None = None,
 ) -> Callable[[F], F]:
     """Register `f(context, *, options…)` that yields Records, Documents and Rejected rows.
 
@@ -55,7 +59,15 @@ def source(
     data, defaults filled in, and yields (path within them, what is wrong). A recipe that passed it is all that `fetch`
     and the source ever see, so they need not look again. `asks` says of the options which service of the user's
     settings its fetch asks ("" for none), so that one that is not set is said before the first fetch.
+
+    A source whose files have nothing to do with one another says so, and many read them at once: `units(context, *,
+    options…)` yields a Unit for each, in order, and `read(context, unit, *, options…)` the rows of one, or of the span
+    of it that is asked for. Both take those options that they need. What it yields itself must be what
+    `datafiles.kinds.accounted` makes of each unit's rows, one unit after the other. `read` is called elsewhere, where
+    `context` has neither items nor their bytes.
     """
+    if (units is None) != (read is None):
+        raise ValueError(f"source {name!r}: `units` and `read` go together")
     return _register(
         "source",
         name,
@@ -66,6 +78,8 @@ def source(
         fetches=fetches,
         check=check,
         asks=asks,
+        units=units,
+        read=read,
     )
 
 

@@ -14,12 +14,15 @@ import msgspec
 from runner.errors import Problem
 from runner.fetching import Item
 from runner.record import Document, Edited, Metric, Record, Rejected, Verdict
+from runner.registry.contexts import Unit
 from runner.registry.options import marked, struct_of
 from runner.registry.wanted import WantsFn, anything
 
 Kind = Literal["source", "filter", "judge"]
 FetchFn = Callable[..., Iterator[Item]]
 SourceFn = Callable[..., Iterator[Record | Document | Rejected]]
+UnitsFn = Callable[..., Iterator[Unit]]
+ReadFn = SourceFn
 Said = bool | str | Record | Edited
 """What a filter says of a record: True keeps it, a reason drops it, a Record or Edited takes its place."""
 JudgeFn = Callable[..., Verdict]
@@ -65,6 +68,8 @@ class Plugin:
     look: LookFn = nothing
     metrics: MetricNames = ()
     wants: WantsFn = anything
+    units: UnitsFn | None = None
+    read: ReadFn | None = None
 
     def _said(self, options: Mapping[str, Any]) -> Iterable[str] | Scale:
         return self.metrics(options) if callable(self.metrics) else self.metrics
@@ -95,9 +100,12 @@ class Plugin:
     def bind_fetch(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options that `fetch` takes, bound: those that only parsing needs are no reason to fetch anew."""
         assert self.fetch is not None
-        bound = self.bind(options)
-        taken = inspect.signature(self.fetch).parameters
-        return {name: value for name, value in bound.items() if name in taken}
+        return self.bind_for(self.fetch, options)
+
+    def bind_for(self, call: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """Those options, bound, that another function of the plug-in's takes."""
+        taken = inspect.signature(call).parameters
+        return {name: value for name, value in self.bind(options).items() if name in taken}
 
     def bind(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Checked options, as a recipe holds them → keyword arguments for `call`."""

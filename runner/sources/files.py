@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -14,14 +13,14 @@ import msgspec
 from msgspec import Meta
 
 from runner import extras
-from runner.datafiles.kinds import KINDS, Kind, accounted, kind_of, rows
+from runner.datafiles.kinds import KINDS, Kind, accounted, apart, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
 from runner.errors import Problem, RecipeError, StepError
 from runner.fetching import Fetcher, Got, Item, Unfetched, items_of
 from runner.net import filesystems
 from runner.record import Document, Record, Rejected
-from runner.registry import Files, SourceContext, source
+from runner.registry import Files, SourceContext, Unit, source
 from runner.webtext import refuses_use
 
 _LARGEST = 16 << 20  # bytes of one text; the longest novels have 5 million
@@ -126,6 +125,69 @@ def _on_the_web(url: str) -> bool:
         return False
 
 
+def _units(context: SourceContext, *, kind: Kind | None) -> Iterator[Unit]:
+    taken: set[str] = set()
+    if context.files.get("files"):
+        for label, file in context.labelled("files"):
+            taken.add(label)
+            yield _unit(context, label, file.name, file.path, file.sha256, {"origin": file.name}, kind)
+    for item in context.items:
+        label = item.meta["label"]
+        while label in taken:  # a local file's
+            label += "~url"
+        path = context.raw(item)
+        meta = {key: value for key, value in item.meta.items() if key != "label"}
+        yield _unit(context, label, _unpacked(_file_name(item.key), path), path, item.sha256, meta, kind)
+
+
+def _unit(
+    context: SourceContext,
+    label: str,
+    name: str,
+    path: Path,
+    sha256: str,
+    meta: dict[str, str],
+    kind: Kind | None,
+) -> Unit:
+    lines = apart(path, name, kind or kind_of(name))
+    return Unit(f"{context.name}/{label}", name, path, sha256, meta["origin"], meta, lines)
+
+
+def _unpacked(name: str, path: Path) -> str:
+    """The name of what a server sent: many unpack a .gz on the way, and say so to the client only."""
+    packing = ending(name)[1]
+    with path.open("rb") as file:
+        there = file.read(4)
+    return (
+        name.removesuffix(name[-len(packing) :])
+        if packing and not there.startswith(_PACKED[packing])
+        else name
+    )
+
+
+def _read(context: SourceContext, unit: Unit, *, kind: Kind | None, columns: Columns | None) -> Made:
+    kind = kind or kind_of(unit.name)
+    if kind is None:
+        known = ", ".join(KINDS)
+        raise Unreadable(
+            f"its name says not what it is ({known}, also {' and '.join(PACKINGS)}); say it: kind"
+        )
+    meta = {"source": context.name, **unit.meta, "sha256": unit.sha256}
+    if context.license:
+        meta["license"] = context.license
+    if kind in TEXTS:
+        yield _text(unit, kind, meta)
+        return
+    named = [c for n in Columns.__struct_fields__ if columns and (c := getattr(columns, n))]
+    for number, _, value in rows(unit.path, unit.name, kind, wanted=named, known=USUAL, span=unit.span):
+        id, origin = f"{unit.id}/{number}", f"{unit.origin}:{number}"
+        if isinstance(value, Bad):
+            yield Rejected(id, value.reason, value.raw, origin=origin)
+            continue
+        row = record_of(value, columns, id=id, meta=meta | {"group": origin, "origin": origin})
+        yield msgspec.structs.replace(row, origin=origin) if isinstance(row, Rejected) else row
+
+
 @source(
     "files",
     version=4,
@@ -133,6 +195,8 @@ def _on_the_web(url: str) -> bool:
     fetches=lambda o: bool(o["urls"]),
     check=_wrong,
     libraries=("pyarrow",),
+    units=_units,
+    read=_read,
 )
 def files(
     context: SourceContext,
@@ -176,82 +240,20 @@ def files(
     A text that begins with a Gutenberg mark and has no end, or holds two books, is kept with a `remark`; one without
     marks, or all on one line, is an ordinary text.
     """
-    for file in _inputs(context):
-        yield from accounted(file.id, file.meta["origin"], _read(context, file, kind, columns))
+    for unit in _units(context, kind=kind):
+        yield from accounted(unit.id, unit.origin, _read(context, unit, kind=kind, columns=columns))
 
 
-@dataclass(frozen=True)
-class _Input:
-    """A file to read. `name` says its kind, `meta` where it came from."""
-
-    id: str
-    name: str
-    path: Path
-    sha256: str
-    meta: dict[str, str]
-
-
-def _inputs(context: SourceContext) -> Iterator[_Input]:
-    taken: set[str] = set()
-    if context.files.get("files"):
-        for label, file in context.labelled("files"):
-            taken.add(label)
-            meta = {"origin": file.name}
-            yield _Input(f"{context.name}/{label}", file.name, file.path, file.sha256, meta)
-    for item in context.items:
-        label = item.meta["label"]
-        while label in taken:  # a local file's
-            label += "~url"
-        name = _unpacked(_file_name(item.key), context.raw(item))
-        meta = {key: value for key, value in item.meta.items() if key != "label"}
-        yield _Input(f"{context.name}/{label}", name, context.raw(item), item.sha256, meta)
-
-
-def _unpacked(name: str, path: Path) -> str:
-    """The name of what a server sent: many unpack a .gz on the way, and say so to the client only."""
-    packing = ending(name)[1]
-    with path.open("rb") as file:
-        there = file.read(4)
-    return (
-        name.removesuffix(name[-len(packing) :])
-        if packing and not there.startswith(_PACKED[packing])
-        else name
-    )
-
-
-def _read(context: SourceContext, file: _Input, kind: Kind | None, columns: Columns | None) -> Made:
-    kind = kind or kind_of(file.name)
-    if kind is None:
-        known = ", ".join(KINDS)
-        raise Unreadable(
-            f"its name says not what it is ({known}, also {' and '.join(PACKINGS)}); say it: kind"
-        )
-    meta = {"source": context.name, **file.meta, "sha256": file.sha256}
-    if context.license:
-        meta["license"] = context.license
-    if kind in TEXTS:
-        yield _text(file, kind, meta)
-        return
-    named = [c for n in Columns.__struct_fields__ if columns and (c := getattr(columns, n))]
-    for number, _, value in rows(file.path, file.name, kind, wanted=named, known=USUAL):
-        id, origin = f"{file.id}/{number}", f"{meta['origin']}:{number}"
-        if isinstance(value, Bad):
-            yield Rejected(id, value.reason, value.raw, origin=origin)
-            continue
-        row = record_of(value, columns, id=id, meta=meta | {"group": origin, "origin": origin})
-        yield msgspec.structs.replace(row, origin=origin) if isinstance(row, Rejected) else row
-
-
-def _text(file: _Input, kind: Kind, meta: dict[str, str]) -> Document | Rejected:
-    with opened(file.path, file.name) as stream:
+def _text(unit: Unit, kind: Kind, meta: dict[str, str]) -> Document | Rejected:
+    with opened(unit.path, unit.name) as stream:
         head(stream)
         data = whole(stream, _LARGEST)
     if kind == "html":
-        text, about = _page(file, data)
+        text, about = _page(unit, data)
     else:
         text, about = _plain(data, kind)
     known = {k: v for k, v in about.items() if v}
-    return Document(text, {"group": file.id, **known, **meta, "id": file.id})
+    return Document(text, {"group": unit.id, **known, **meta, "id": unit.id})
 
 
 def _plain(data: bytes, kind: Kind) -> tuple[str, dict[str, str]]:
@@ -283,7 +285,7 @@ def _without_front_matter(text: str) -> str:
     return body.strip()
 
 
-def _page(file: _Input, data: bytes) -> tuple[str, dict[str, str]]:
+def _page(unit: Unit, data: bytes) -> tuple[str, dict[str, str]]:
     from runner.webtext import NoPage, extract
 
     try:
@@ -291,7 +293,7 @@ def _page(file: _Input, data: bytes) -> tuple[str, dict[str, str]]:
     except NoPage as e:
         raise Unreadable(f"cannot be used: {e}") from None
     except ImportError:
-        raise StepError(file.id.split("/")[0], f"HTML needs trafilatura: {extras.install('web')}") from None
-    if "://" in file.meta["origin"] and refuses_use(page.robots):
+        raise StepError(unit.id.split("/")[0], f"HTML needs trafilatura: {extras.install('web')}") from None
+    if "://" in unit.origin and refuses_use(page.robots):
         raise Unreadable(f"asks not to be used: its robots meta says {page.robots!r}")
     return page.text, {"title": page.title, "author": page.author, "license": page.license}

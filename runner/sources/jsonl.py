@@ -10,14 +10,27 @@ import msgspec
 from msgspec import Meta
 
 from runner.datafiles.jsontext import shown
-from runner.datafiles.kinds import accounted, rows
+from runner.datafiles.kinds import accounted, apart, rows
 from runner.datafiles.opened import Bad
-from runner.fetching import InputFile
 from runner.record import Record, Rejected
-from runner.registry import Files, SourceContext, source
+from runner.registry import Files, SourceContext, Unit, source
 
 
-@source("jsonl", version=2)
+def _units(context: SourceContext) -> Iterator[Unit]:
+    for stem, file in context.labelled("files"):
+        lines = apart(file.path, file.name, "jsonl")
+        yield Unit(f"{context.name}/{stem}", file.name, file.path, file.sha256, file.name, apart=lines)
+
+
+def _read(context: SourceContext, unit: Unit) -> Iterator[Record | Rejected]:
+    for number, raw, value in rows(unit.path, unit.name, "jsonl", span=unit.span):
+        if isinstance(value, Bad):
+            yield Rejected(f"{unit.id}/{number}", value.reason, value.raw, origin=f"{unit.origin}:{number}")
+        else:
+            yield _record(value, raw, f"{unit.id}/{number}", unit, number)
+
+
+@source("jsonl", version=2, units=_units, read=_read)
 def jsonl(
     context: SourceContext,
     *,
@@ -37,21 +50,12 @@ def jsonl(
     whole. An escaped NUL and roles out of order are the contract's business, control tokens in a text the
     renderer's, secrets a filter's, repetitions dedup's: such lines pass here as they are.
     """
-    for stem, file in context.labelled("files"):
-        id = f"{context.name}/{stem}"
-        yield from accounted(id, file.name, _records(id, file))
+    for unit in _units(context):
+        yield from accounted(unit.id, unit.origin, _read(context, unit))
 
 
-def _records(id: str, file: InputFile) -> Iterator[Record | Rejected]:
-    for number, raw, value in rows(file.path, file.name, "jsonl"):
-        if isinstance(value, Bad):
-            yield Rejected(f"{id}/{number}", value.reason, value.raw, origin=f"{file.name}:{number}")
-        else:
-            yield _record(value, raw, f"{id}/{number}", file, number)
-
-
-def _record(data: dict[str, Any], raw: bytes, id: str, file: InputFile, line: int) -> Record | Rejected:
-    origin = f"{file.name}:{line}"
+def _record(data: dict[str, Any], raw: bytes, id: str, unit: Unit, line: int) -> Record | Rejected:
+    origin = f"{unit.origin}:{line}"
     if "messages" not in data and "conversations" in data:
         why = "not a chat record but ShareGPT's `conversations`: use the source `files`"
         return Rejected(id, why, shown(raw), origin=origin)
@@ -62,7 +66,7 @@ def _record(data: dict[str, Any], raw: bytes, id: str, file: InputFile, line: in
     if not record.messages:
         return Rejected(id, "no messages", shown(raw), origin=origin)
     meta = {"group": origin} | record.meta
-    meta |= {"id": id, "origin": origin, "sha256": file.sha256}
+    meta |= {"id": id, "origin": origin, "sha256": unit.sha256}
     return msgspec.structs.replace(record, meta=meta)
 
 
