@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import safe
+from runner.shown import duration
 
 if TYPE_CHECKING:
     from runner.stepping import Event, Tell
@@ -72,12 +73,15 @@ class Display:
         elif event.what == "waits":
             self._say_kept()
             self._line(f"  wait  {name}  {event.why}")
+        elif event.what == "engine":
+            self._say_kept()
+            self._line(f"  {event.step:<4}  {event.why}")
         elif event.what == "progress" and self.bar:
             self.bar.moves(event.done, event.of, safe(event.why))
         elif event.what == "made":
             if self.bar:
                 self.bar.ends()
-            took = f"{time.monotonic() - self.started:6.1f} s"
+            took = f"{duration(time.monotonic() - self.started):>8}"
             self._line(f"  made  {name}  {took}  {event.why}".rstrip())
 
 

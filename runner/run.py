@@ -199,9 +199,13 @@ def run(
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
         _all_set(plan, store, to, settings)
-        plan = _pinned(plan, refresh)
         log = folder(plan) / "logs" / "engine.log"
-        one = stack.enter_context(opened(plan, settings, log, engine))
+
+        def say(words: str) -> None:
+            note.tell(Event("engine", "ray", "prepare", words))
+
+        one = stack.enter_context(opened(plan, settings, log, engine, say))
+        plan = _pinned(plan, refresh)
         walk = _Walk(plan, store, note.tell, settings, one, note.planned)
         walk.fetch(settings, refresh)
         plan = hold(walk.plan, store)

@@ -30,7 +30,7 @@ MAKERS: Mapping[str, Maker] = {
 @dataclass(frozen=True)
 class Event:
     """What a run tells: a step `starts`, makes `progress`, is `made`, `waits` for another run that makes it, or was
-    `kept` from an earlier one."""
+    `kept` from an earlier one; or which `engine` works, where that is not this machine's cores: `step` is its name."""
 
     what: str
     step: str

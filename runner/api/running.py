@@ -24,7 +24,8 @@ Refresh = Literal["none", "failed", "all"]
 Engine = Literal["local", "ray"]
 Progress = bool | Callable[["Event"], None]
 """True: lines (on a terminal, a bar) on stderr. A function is called with each event: `.what` is starts, progress,
-made, waits or kept, of the step `.step` of `.stage`; `.why` in words, `.done` of `.of` where that is counted."""
+made, waits or kept, of the step `.step` of `.stage`; `.why` in words, `.done` of `.of` where that is counted. It is
+"engine" once it is known on what cluster the work is done, which `.why` says."""
 
 
 @told

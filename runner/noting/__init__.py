@@ -52,7 +52,8 @@ class StepNow(msgspec.Struct, kw_only=True):
 
 class Now(msgspec.Struct, kw_only=True):
     """What a run says of itself. Times are seconds since 1970; `done` of `of` (0: unknown) is the progress of the step
-    that runs, `log_from` where in its log this try of it begins."""
+    that runs, `log_from` where in its log this try of it begins. `engine` says on what cluster it works, in words; empty
+    for this machine's cores, and until one is there."""
 
     now: int = VERSION
     run: str
@@ -72,6 +73,7 @@ class Now(msgspec.Struct, kw_only=True):
     log_from: int = 0
     error: str = ""
     log: str = ""
+    engine: str = ""
 
 
 def path(store: Path, run: str) -> Path:
@@ -141,6 +143,9 @@ class Note:
         self._tell(event)
 
     def _moved(self, event: Event) -> None:
+        if event.what == "engine":
+            self.now.engine = f"{event.step}: {event.why}"
+            return
         step = next((s for s in self.now.steps if s.name == event.step), None)
         if step is None:
             return

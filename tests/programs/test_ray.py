@@ -1,168 +1,158 @@
 """The engine `ray`: the same bytes as on one machine's cores, whoever dies meanwhile.
 
-Clusters are on 127.0.0.1, with a token where Ray has them; each ends with its test.
+Clusters are on 127.0.0.1; each ends with its tests. MIREPOIX_RAY=1 kills in every step, and takes every example to
+clusters of every shape.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
+import shutil
 import signal
-import subprocess
-import sys
+import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ray_nodes import DEAR, RECIPE, WHOLE, Nodes, digests, ended, made, nodes, said, workspace
 
-from runner.engines.ray import HERE
+from runner import api
+from runner.jobs.warden import descendants
+from runner.prepare import selected
+from runner.store import marks
 
-try:
-    version("ray")
-except PackageNotFoundError:
-    pytest.skip("ray is not installed: bash .ci/tools", allow_module_level=True)
-
-EXAMPLES = Path(__file__).parents[1] / "examples/valid"
-RECIPE = """
-recipe: 1
-name: r
-sources:
-  - jsonl: {files: [a.jsonl]}
-    name: a
-  - jsonl: {files: [b.jsonl]}
-    name: b
-filters:
-  - language: {keep: [en], at_least: 0.01}
-  - words: {min: 5}
-  - pii: {action: redact}
-dedup: {exact: true, near: {jaccard: 0.8}}
-mix: {weights: {a: 0.6, b: 0.4}}
-split: {validation: 0.1}
-"""
-WORDS = "the river boat of captain whistle in fog was bell that moon mud it sank water night paper lamp road".split()
-NODES = """
-import json, sys
-from ray.cluster_utils import Cluster
-here = {"node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000}
-cluster = Cluster(initialize_head=True, head_node_args=here | {"num_cpus": 1, "include_dashboard": False})
-node = cluster.add_node(num_cpus=1, **here)
-cluster.wait_for_nodes()
-print(json.dumps([cluster.address, node.all_processes["raylet"][0].process.pid]), flush=True)
-sys.stdin.readline()
-cluster.shutdown()
-"""
+ROOT = Path(__file__).parents[2]
+ROWS = 1500
+STEPS = ["source", "filter", "dedup", "decontaminate", "render", "mix", "split"]
+CHEAP = ["dedup"]  # in which somebody is killed, without MIREPOIX_RAY
+SPREAD = {"filter", "dedup", "decontaminate", "render"}  # whose pieces workers have
 
 
-def workspace(root: Path, rows: int) -> Path:
-    """A recipe and its rows: some wrong, some twice, some nearly twice, some with an address in them."""
-    dice = random.Random(7)
-    said: list[str] = []
-    for _ in range(rows):
-        words = [dice.choice(WORDS) for _ in range(dice.choice((3, 8, 30, 60)))]
-        if said and dice.random() < 0.2:
-            words = dice.choice(said).split()
-            words[dice.randrange(len(words))] = dice.choice((*WORDS, "fox@example.org"))
-        said.append(" ".join(words))
-    lines = [
-        json.dumps(
-            {"messages": [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": text}]}
-        )
-        for text in said
-    ]
-    lines[3] = "{broken"
-    root.mkdir()
-    half = len(lines) // 2
-    (root / "a.jsonl").write_text("\n".join(lines[:half]) + "\n")
-    (root / "b.jsonl").write_text("\n".join(lines[half:]) + "\n")
-    (root / "r.yaml").write_text(RECIPE)
-    return root
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pieces of few rows; what comes of them does not hang on it."""
+    monkeypatch.setattr(selected, "PIECE", 128)
+    monkeypatch.setenv("MIREPOIX_WORKERS", "2")
 
 
-def started(root: Path, *how: str) -> subprocess.Popen[bytes]:
-    argv = [str(Path(sys.executable).with_name("recipe")), "run", "r.yaml", "--to", "prepare", *how]
-    quiet = os.environ | {"PYTHONSAFEPATH": "1", "MIREPOIX_WORKERS": "2"}
-    return subprocess.Popen(argv, cwd=root, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+class Alone:
+    """Recipes that have run on the cores of this machine, each once."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.roots: dict[str, Path] = {}
 
-def made(root: Path, *how: str) -> dict[str, str]:
-    """What a run makes: names and digests of all its data."""
-    process = started(root, *how)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
-    return digests(root)
+    def root(self, recipe: str) -> Path:
+        """The workspace of one that has run."""
+        if recipe not in self.roots:
+            self.roots[recipe] = workspace(self.folder / str(len(self.roots)), ROWS, recipe)
+            assert made(self.roots[recipe])
+        return self.roots[recipe]
 
-
-def digests(root: Path) -> dict[str, str]:
-    found = [*(root / "runs/r/data").iterdir(), root / "runs/r/ledger.parquet"]
-    found += (root / ".mirepoix/artifacts").glob("*/*/*")
-    files = {p.relative_to(root).as_posix(): p.read_bytes() for p in found if p.is_file()}
-    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-
-
-@contextmanager
-def nodes() -> Iterator[tuple[str, int]]:
-    """A cluster of two nodes: its address, and the process whose end is the second one's."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", NODES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | HERE | {"RAY_USAGE_STATS_ENABLED": "0"},
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout
-        address, pid = json.loads(process.stdout.readline())
-        yield address, pid
-        process.communicate(b"\n", timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    def anew(self, root: Path, recipe: str = RECIPE) -> tuple[Path, dict[str, str]]:
+        """Another workspace like it, in which nothing is made but what the base model is like (that takes longest, and
+        is not done on a cluster); and what is to come of it."""
+        first = self.root(recipe)
+        workspace(root, ROWS, recipe)
+        for manifest in first.glob(".mirepoix/artifacts/*/*/manifest.json"):
+            if json.loads(manifest.read_bytes())["step"] == "model":
+                shutil.copytree(manifest.parent, root / manifest.parent.relative_to(first))
+        (root / ".mirepoix").mkdir(exist_ok=True)
+        marks.make(root / ".mirepoix")
+        return root, digests(first)
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the cores of this machine make."""
-    return made(workspace(tmp_path_factory.mktemp("alone") / "w", 6000))
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    return Alone(tmp_path_factory.mktemp("alone"))
 
 
-def ray_workers() -> dict[int, str]:
-    """Processes of Ray's that work, and whose they are."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if line.startswith("ray::do"):
-            found[int(entry.parent.name)] = line
-    return found
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Nodes]:
+    """A node with one core; who wants another adds it."""
+    with nodes() as one:
+        yield one
 
 
-def test_a_cluster_that_is_started_for_the_run(alone: dict[str, str], tmp_path: Path) -> None:
-    """The same bytes, and nothing of it is left."""
-    root = workspace(tmp_path / "w", 6000)
-    assert made(root, "--engine", "ray") == alone
+def run(root: Path, address: str, tell: Callable[[Any], None] | bool = False) -> dict[str, str]:
+    """What a run on a cluster makes."""
+    made = api.run(
+        root / "r.yaml", to="prepare", engine="ray", address=address, workspace=root, progress=tell
+    )
+    assert made.folder == root / "runs/r"
+    return digests(root)
+
+
+def test_a_cluster_that_is_started_for_the_run(alone: Alone, tmp_path: Path) -> None:
+    """The same bytes, it is said where, and nothing of it is left."""
+    root, same = alone.anew(tmp_path / "w")
+    with tempfile.TemporaryDirectory(prefix="t-") as short:
+        code, told = ended(root, "--engine", "ray", TMPDIR=short)
+        assert code == 0, told
+        assert not list(Path(short).glob("recipe-*"))
+    assert digests(root) == same
+    assert "  ray   1 node, 2 cores, started for this run\n" in told
     assert "ray_driver" in (root / "runs/r/logs/engine.log").read_text()
+    assert (
+        b'"engine":"ray: 1 node, 2 cores, started for this run"'
+        in (root / ".mirepoix/runs/r.now").read_bytes()
+    )
+    assert not list((root / ".mirepoix/tmp").iterdir())
 
 
-def test_nodes_that_die(alone: dict[str, str], tmp_path: Path) -> None:
-    """A worker is killed, then a node: the pieces that they had are worked on elsewhere."""
-    root = workspace(tmp_path / "w", 6000)
-    with nodes() as (address, node):
-        process = started(root, "--engine", "ray", "--address", address)
-        until = time.monotonic() + 120
-        while process.poll() is None and not (workers := ray_workers()) and time.monotonic() < until:
-            time.sleep(0.005)
-        assert process.poll() is None, process.communicate()
-        os.kill(next(iter(workers)), signal.SIGKILL)
-        os.kill(node, signal.SIGKILL)
-        said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
-    assert digests(root) == alone
+class Killer:
+    """Kills, as soon as a run is in a step, a worker of a node's, or the node: `tell` hears of the run's events."""
+
+    def __init__(self, step: str, raylet: int, *, whole_node: bool) -> None:
+        self.step, self.raylet, self.whole_node, self.killed = step, raylet, whole_node, ""
+        self._thread = threading.Thread(target=self._kill)
+
+    def tell(self, event: Any) -> None:
+        if event.what == "starts" and event.step.partition(".")[0] == self.step and not self._thread.ident:
+            self._thread.start()
+            if self.step not in SPREAD:
+                self._thread.join()
+
+    def _kill(self) -> None:
+        wanted = "ray::do" if self.step in SPREAD else "ray::"
+        until = time.monotonic() + 60
+        while not self.killed and time.monotonic() < until:
+            workers = list(descendants(self.raylet))
+            for _ in range(50):
+                for pid in workers:
+                    if (name := said(pid)).startswith(wanted):
+                        os.kill(self.raylet if self.whole_node else pid, signal.SIGKILL)
+                        self.killed = name
+                        return
+                time.sleep(0.001)
+
+    def check(self) -> None:
+        self._thread.join()
+        assert self.killed
+
+
+def each(cheap: list[str], *steps: str) -> list[Any]:
+    return [pytest.param(s, marks=() if s in cheap else DEAR) for s in steps]
+
+
+def killed(alone: Alone, root: Path, cluster: Nodes, killer: Killer) -> None:
+    recipe = RECIPE + (WHOLE if killer.step in ("decontaminate", "render") else "")
+    root, same = alone.anew(root, recipe)
+    assert run(root, cluster.address, killer.tell) == same
+    killer.check()
+
+
+@pytest.mark.parametrize("step", each(CHEAP, *STEPS))
+def test_a_worker_that_dies(step: str, alone: Alone, cluster: Nodes, tmp_path: Path) -> None:
+    """Killed while it works on a piece, or waits for one where the step works here: the same bytes."""
+    killed(alone, tmp_path / "w", cluster, Killer(step, cluster.head["raylet"], whole_node=False))
+
+
+@pytest.mark.parametrize("step", each(CHEAP, *STEPS))
+def test_a_node_that_dies(step: str, alone: Alone, cluster: Nodes, tmp_path: Path) -> None:
+    """Killed with the piece that it works on: the same bytes."""
+    killed(alone, tmp_path / "w", cluster, Killer(step, cluster.add()["raylet"], whole_node=True))
