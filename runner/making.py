@@ -45,6 +45,10 @@ class Engine(Protocol):
         """Run jobs to their ends, each where there is room for it; `watch` is called now and then. Raises Failed."""
         ...
 
+    def joining(self) -> dict[str, str]:
+        """What the environment of a job says that is to join the cluster by itself; nothing where there is none."""
+        ...
+
 
 @dataclass(frozen=True)
 class Making:

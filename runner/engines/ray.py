@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from runner import ending, paths, process
 from runner.engines.places import Place
 from runner.errors import StepError
+from runner.hardware import gpus
 from runner.process import Job
 
 P = TypeVar("P")
@@ -81,6 +82,7 @@ class Ray:
         self._place: Place | None = None
         self._seen: Path | None = None
         self._room: dict[str, int] = {}
+        self._way_in: dict[str, str] = {}
         self._asked = 0
 
     def __enter__(self) -> Ray:
@@ -113,6 +115,14 @@ class Ray:
         self.replicas(gpu)
         for _ in self._mapped(run_job, jobs, gpus=int(gpu), watch=watch, ask="any"):
             pass
+
+    def joining(self) -> dict[str, str]:
+        """What a job of ours must know to be another driver of the cluster: where it is, and the way in."""
+        self._start()
+        self._asked += 1
+        self._say("where", question := str(self._asked).encode())
+        _, said = self._heard(question)
+        return self._way_in | {"RAY_ADDRESS": said.decode()}
 
     def _mapped(
         self,
@@ -202,17 +212,19 @@ class Ray:
         wanted = {
             "address": self.address,
             "workers": self.workers,
+            "gpus": len(gpus(os.environ)),
             "place": str(place),
             "seen": [str(self._seen), secret],
             "libraries": LIBRARIES,
         }
         try:
             (place / "key").write_bytes(key := secrets.token_bytes(32))
+            self._way_in = self._more(place)
             self._child, _ = process.start(
                 [sys.executable, "-m", "runner.jobs.ray_driver", str(place)],
                 log=self.log,
                 cwd=place / "empty",
-                more=self._more(place),
+                more=self._way_in,
             )
             self._line = self._met(place / "s", key)
             self._line.send(("hello", pickle.dumps(wanted)))

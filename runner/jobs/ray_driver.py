@@ -64,6 +64,8 @@ def serve(line: Connection, cluster: Cluster) -> None:
             cluster.add(said)
         elif what == "forget":
             cluster.forget()
+        elif what == "where":
+            line.send(("where", cluster.ray.get_runtime_context().gcs_address.encode(), said))
         elif answer := cluster.come(what == "any", lambda: not line.poll()):
             line.send((*answer, said))
 
@@ -99,7 +101,7 @@ class Cluster:
                 ray.init(
                     address="local",
                     num_cpus=wanted["workers"],
-                    num_gpus=0,
+                    num_gpus=wanted["gpus"],
                     include_dashboard=False,
                     object_store_memory=STORE,
                     logging_level=logging.ERROR,

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runner import axolotl, basemodel, extras, process, scrub, trouble
 from runner.making import Making
 from runner.train import launching, targets, tracking
 from runner.yaml12 import dump
 
+CACHES = ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT")
+"""What of our environment a job gets on another node: where the models of a hub are."""
 
-def run_job(m: Making, argv: list[str], **kwargs: Any) -> None:
+
+def run_job(
+    m: Making,
+    arguments: Sequence[str],
+    more: Mapping[str, str],
+    watch: Callable[[], None] = lambda: None,
+    network: bool = False,
+) -> None:
+    """A Python of ours on this machine, to its end. Raises StepError."""
+    with _told(m):
+        process.Job(tuple(arguments), m.log, m.plan.workspace.root, more, network).run(watch)
+
+
+@contextmanager
+def _told(m: Making) -> Iterator[None]:
+    """What went wrong with a job, as the step's error."""
     try:
-        process.run(argv, log=m.log, cwd=m.plan.workspace.root, **kwargs)
+        yield
     except process.Failed as e:
         raise m.fail(trouble.words(e.said, about(m), e.code) or str(e), log=True) from None
 
@@ -58,7 +80,10 @@ def axolotl_config(m: Making, prepared: Path, output: Path) -> dict[str, Any]:
         m.shown(prepared),
         m.shown(output),
     )
-    return axolotl.config(m.plan.loaded.recipe, m.plan.profile, paths, m.plan.template)
+    recipe = m.plan.loaded.recipe
+    engine: Any = "ray" if m.spread else "local"  # that of this run, whatever the recipe says
+    recipe = msgspec.structs.replace(recipe, compute=msgspec.structs.replace(recipe.compute, engine=engine))
+    return axolotl.config(recipe, m.plan.profile, paths, m.plan.template)
 
 
 def no_variables(m: Making, package: Path | None) -> None:
@@ -86,16 +111,37 @@ def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambd
     else:  # rows are the same however many train on them, and whoever is told
         config = axolotl.alone(config)
     path.write_text(dump(config), encoding="utf-8")
-    argv = [sys.executable, "-m", "axolotl.cli.main", verb, m.shown(path), *launching.arguments(m, verb)]
-    more["CUDA_VISIBLE_DEVICES"] = launching.devices(m)
     if m.plan.profile == "cpu":
         more["ACCELERATE_USE_CPU"] = "true"
     here = (m.plan.workspace.root / basemodel.model_at(m)).is_dir()
     if here:
         more["HF_HUB_OFFLINE"] = "1"
     online = not here or more.get("WANDB_MODE") == "online"
+    if m.spread:
+        passed = (*CACHES, *process.NETWORK) if online else CACHES
+        more |= {name: os.environ[name] for name in passed if name in os.environ}
+    if not launching.placed(m):
+        more["CUDA_VISIBLE_DEVICES"] = launching.devices(m)
+    arguments = [verb, m.shown(path), *launching.arguments(m, verb)]
     try:
-        run_job(m, argv, more=more, watch=watch, network=online)
+        _run(m, arguments, more, watch, online)
     finally:  # trackers write down a lot, and libraries their environment
         tracking.settle(tracking.folder(m))
         scrub.known(more, m.settings).folder(tracking.folder(m))
+
+
+def _run(
+    m: Making, arguments: list[str], more: Mapping[str, str], watch: Callable[[], None], online: bool
+) -> None:
+    """Axolotl, wherever the recipe wants it: here, on one node of a cluster, or by Ray on many."""
+    if not m.spread:
+        run_job(m, ["-m", "axolotl.cli.main", *arguments], more, watch, online)
+        return
+    with _told(m):
+        if arguments[0] == "train" and launching.placed(m):
+            launching.enough(m)
+            replace(launching.on_cluster(m, arguments[1], more), network=online).run(watch)
+            return
+        argv = ("-m", "runner.jobs.axolotl_node", str(launching.libraries(m)), *arguments)
+        root = m.plan.workspace.root.absolute()
+        m.run(process.Job(argv, m.log.absolute(), root, more, online), watch=watch)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
 
+from runner import process, sharing
 from runner.hardware import gpus
-from runner.making import Making
+from runner.making import Making, write_json
 from runner.sharing import processes
+from runner.steps import TRAINING, version
 
 INSTALL = {"zero2": "deepspeed", "zero3": "deepspeed"}
 
@@ -20,6 +24,7 @@ def devices(m: Making) -> str:
     """
     if m.plan.profile == "cpu":
         return ""
+    assert not m.spread  # there Ray says which
     wanted = m.plan.loaded.recipe.compute.gpus
     there = gpus(os.environ)
     if len(there) < wanted:
@@ -32,6 +37,8 @@ def devices(m: Making) -> str:
 
 def arguments(m: Making, verb: str) -> list[str]:
     """Arguments of `axolotl VERB CONFIG`, after the config."""
+    if placed(m) and verb == "train":
+        return []
     if verb != "train":  # else it prints a row drawn at random, which fails where there is only one
         return ["--debug-num-examples", "0"]
     count = processes(m.plan.loaded.recipe, m.plan.profile)
@@ -42,6 +49,55 @@ def arguments(m: Making, verb: str) -> list[str]:
     path = m.work / "accelerate.json"
     path.write_text(json.dumps(_accelerate(count), indent=1) + "\n", encoding="utf-8")
     return ["--launcher", "accelerate", "--", "--config_file", str(path)]
+
+
+def placed(m: Making) -> bool:
+    """Whether Axolotl has Ray place the processes that train. Without GPUs it cannot: it asks for one each."""
+    return m.spread and m.plan.profile == "gpu"
+
+
+def enough(m: Making) -> None:
+    """Raises StepError where the cluster has fewer GPUs than are to train: Ray would wait for them."""
+    wanted, there = m.plan.loaded.recipe.compute.gpus, m.replicas()
+    if there < wanted:
+        has = f"{there} GPU{'s' if there != 1 else ''}"
+        raise m.fail(
+            f"the recipe trains on {wanted} GPUs (compute.gpus) and the cluster has {has}; set it to that, or add nodes"
+        )
+
+
+def libraries(m: Making) -> Path:
+    """A file that says what a node must have installed to train."""
+    path = m.work / "libraries.json"
+    write_json(path, _libraries())
+    return path.absolute()
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in TRAINING if version(name) != "absent"}
+
+
+def on_cluster(m: Making, config: str, more: Mapping[str, str]) -> process.Job:
+    """The job that has Axolotl train on the cluster; it only looks on, and needs no GPU. `more` is what the processes
+    that train get to know besides what each job does."""
+    assert m.engine is not None
+    path, empty = (m.work / "job.json").absolute(), (m.work / "empty").absolute()
+    empty.mkdir(exist_ok=True)
+    names = {*process.QUIET, *process.WITHOUT, *process.NETWORK, *more} - {"PYTHONHASHSEED"}
+    recipe = m.plan.loaded.recipe
+    write_json(
+        path,
+        {
+            "root": str(m.plan.workspace.root.absolute()),
+            "config": config,
+            "names": sorted(names),
+            "libraries": _libraries(),
+            "resources": sharing.placed(recipe)["resources_per_worker"],
+            "workers": recipe.compute.gpus,
+        },
+    )
+    arguments = ("-m", "runner.jobs.axolotl_ray", str(path))
+    return process.Job(arguments, m.log.absolute(), empty, {**more, **m.engine.joining()})
 
 
 def _accelerate(count: int) -> dict[str, object]:

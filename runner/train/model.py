@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -28,8 +27,5 @@ def model(m: Making) -> None:
     template = m.work / "template.jinja"
     template.write_text(m.plan.template or "", encoding="utf-8")
     m.progress(0, 0, "converting")
-    run_job(
-        m,
-        [sys.executable, "-m", "runner.jobs.convert", str(gguf), str(m.out / "model"), str(template)],
-        more={"HF_HUB_OFFLINE": "1"},
-    )
+    arguments = ["-m", "runner.jobs.convert", str(gguf), str(m.out / "model"), str(template)]
+    run_job(m, arguments, {"HF_HUB_OFFLINE": "1"})

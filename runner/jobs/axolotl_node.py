@@ -1,0 +1,48 @@
+"""`axolotl …` on a node of a cluster: `python -m runner.jobs.axolotl_node LIBRARIES.json VERB CONFIG …`.
+
+LIBRARIES.json says which versions the machine has that runs the recipe. Where this node has others, nothing is begun:
+the training would be another than the one that the recipe's fingerprint names.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def differ(wanted: Mapping[str, str]) -> list[str]:
+    """What is another version here, or absent, in words."""
+    out = []
+    for name, there in wanted.items():
+        try:
+            here = version(name)
+        except PackageNotFoundError:
+            here = "absent"
+        if here != there:
+            out.append(f"{name} {here} instead of {there}")
+    return out
+
+
+def said(node: str, other: list[str]) -> str:
+    """Why a node cannot train, and the next step."""
+    return (
+        f"mirepoix: the node {node} has {', '.join(other)}; install the same there as where the recipe is run"
+    )
+
+
+def main(libraries: Path, arguments: list[str]) -> None:
+    """Raises ValueError on such a node."""
+    if other := differ(json.loads(libraries.read_bytes())):
+        raise ValueError(said(socket.gethostname(), other))
+    from axolotl.cli.main import main as axolotl
+
+    sys.argv[1:] = arguments
+    axolotl()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
