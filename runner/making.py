@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ from runner.process import Job
 from runner.settings import Settings
 from runner.steps import Plan, Step
 from runner.store import Artifact
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -32,6 +35,11 @@ class Engine(Protocol):
 
     @property
     def spread(self) -> bool: ...
+
+    @property
+    def fetching(self) -> Callable[[], Connection] | None:
+        """Makes a line to others who send requests (runner/net/remote.py); None: there are none but us."""
+        ...
 
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         """`work` of each piece, in order. `work` and pieces go to other processes by pickle."""

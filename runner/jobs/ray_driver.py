@@ -11,12 +11,14 @@ import logging
 import pickle
 import socket
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from runner.jobs import ray_fetch
 from runner.jobs.ray_node import Needs, do, installed, unfit
 
 RETRIES = 8  # of a piece whose worker or node died
@@ -35,8 +37,8 @@ class _Refused(Exception):
 
 
 def main(place: Path) -> None:
-    with Listener(str(place / "s"), "AF_UNIX", authkey=(place / "key").read_bytes()) as listener:
-        line = listener.accept()
+    listener = Listener(str(place / "s"), "AF_UNIX", authkey=(place / "key").read_bytes())
+    line = listener.accept()
     _, said = line.recv()
     wanted = pickle.loads(said)
     try:
@@ -47,6 +49,8 @@ def main(place: Path) -> None:
         line.send(("refused", str(e).encode(), b""))
         return
     line.send(("ready", pickle.dumps(cluster.room()), b""))
+    fetch = (listener, cluster.ray, cluster.needs)  # lines that come after this one
+    threading.Thread(target=ray_fetch.listen, args=fetch, daemon=True).start()
     serve(line, cluster)
     cluster.ray.shutdown()
 
