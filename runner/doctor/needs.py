@@ -28,10 +28,17 @@ class Need(Struct, frozen=True):
     stage: Stage
 
 
-def needs(loaded: Loaded, profile: Profile, settings: Settings) -> list[Need]:
-    """All of them, each distribution once a stage, in the order in which a run comes upon them."""
+def needs(loaded: Loaded, profile: Profile, settings: Settings, engine: str | None = None) -> list[Need]:
+    """All of them, each distribution once a stage, in the order in which a run comes upon them. `engine` is where the
+    work is done; None: as the recipe says."""
     found: dict[tuple[str, str], Need] = {}
-    for need in (*_sources(loaded), *_training(loaded, profile), *_judging(loaded, settings)):
+    engine = engine or loaded.recipe.compute.engine
+    for need in (
+        *_placing(engine),
+        *_sources(loaded),
+        *_training(loaded, profile),
+        *_judging(loaded, settings),
+    ):
         found.setdefault((need.distribution, need.stage), need)
     return list(found.values())
 
@@ -59,8 +66,9 @@ def command(some: Iterable[Need]) -> str:
     return " && ".join(lines)
 
 
-def of_run(plan: Plan, store: Store, to: Stage, settings: Settings) -> list[Need]:
-    """What is missing for the steps of a plan up to a stage that are not made, and for what is not fetched."""
+def of_run(plan: Plan, store: Store, to: Stage, settings: Settings, engine: str | None = None) -> list[Need]:
+    """What is missing for the steps of a plan up to a stage that are not made, and for what is not fetched. `engine`
+    as in `needs`."""
     last = STAGES.index(to)
     stages: set[Stage] = {"prepare"} if any(f.items is None for f in plan.fetches) else set()
     for step in plan.steps:
@@ -68,7 +76,7 @@ def of_run(plan: Plan, store: Store, to: Stage, settings: Settings) -> list[Need
             continue
         if store.get(step.fingerprint, verify=False) is None:
             stages.add(step.stage)
-    wanted = [n for n in needs(plan.loaded, plan.profile, settings) if n.stage in stages]
+    wanted = [n for n in needs(plan.loaded, plan.profile, settings, engine) if n.stage in stages]
     return [n for n in absent(wanted) if n.distribution != "vllm"]  # which may be a build of another name
 
 
@@ -78,6 +86,12 @@ def said(gone: Sequence[Need]) -> str:
     for need in gone:
         why.setdefault(need.why, []).append(need.distribution)
     return "not installed: " + "; ".join(f"{', '.join(some)} ({reason})" for reason, some in why.items())
+
+
+def _placing(engine: str) -> Iterator[Need]:
+    if engine == "ray":
+        for stage in STAGES[:-1]:  # a report is written here
+            yield Need("ray", "ray", "work is done on a Ray cluster", stage)
 
 
 def _sources(loaded: Loaded) -> Iterator[Need]:

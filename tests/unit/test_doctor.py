@@ -92,6 +92,7 @@ LACKS = [
     ("compute: {profile: gpu}\ntrain: {attention: flash_attention_2}\n", "train,gpu"),
     ("compute: {profile: gpu, strategy: zero2, gpus: 2}\ntrain: {effective_batch: 4}\n", "train deepspeed"),
     ("track: {tensorboard: true}\n", "train tensorboard"),
+    ("compute: {engine: ray}\n", "train,ray"),
 ]
 
 
@@ -129,6 +130,16 @@ def test_a_run_says_all_that_is_missing_before_its_first_step(bare: None) -> Non
     assert not list(Path().glob(".mirepoix/artifacts/*"))
     said = json.loads(recipe("run", "r.yaml", "--json", code=3).stdout)
     assert "install it with: pip install" in said["errors"][0]["what"]
+
+
+def test_ray_is_needed_where_it_is_asked_for(bare: None) -> None:
+    """By the recipe or on the command line, which has the last word; before the first step."""
+    said = "ray (work is done on a Ray cluster)"
+    assert said in recipe("run", "r.yaml", "--engine", "ray", code=3).stderr
+    assert said not in recipe("run", "r.yaml", code=3).stderr
+    Path("r.yaml").write_text(RECIPE + "compute: {engine: ray}\n")
+    assert said in recipe("run", "r.yaml", code=3).stderr
+    assert said not in recipe("run", "r.yaml", "--engine", "local", code=3).stderr
 
 
 def test_no_line_that_installs_is_written_by_hand() -> None:
