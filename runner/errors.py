@@ -69,6 +69,9 @@ class RecipeError(MirepoixError):
         self.problems = sorted(problems, key=lambda p: (p.file, p.line, p.column, p.where, p.what))
         super().__init__("\n".join(str(p) for p in self.problems))
 
+    def __reduce__(self) -> tuple[type[RecipeError], tuple[list[Problem]]]:
+        return RecipeError, (self.problems,)  # it may come from a process of ours
+
 
 class UsageError(MirepoixError):
     """The command line asks for something that is not there."""

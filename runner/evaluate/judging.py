@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -51,6 +52,7 @@ def judge(m: Making) -> None:
         if recipe.model
         else next((a.model for a in recipe.evaluate.arms.values()), None),
         progress=m.progress,
+        mapped=_mapped(m),
     )
     m.progress(0, 0, "judging")
     verdict = plugin.call(context, **plugin.bind(suite.judge.options))
@@ -73,6 +75,17 @@ def judge(m: Making) -> None:
     if failed:
         whole["failed"] = {arm: sum(a.arm == arm for a in failed) for arm in steps}
     write_json(m.out / "suite.json", whole)
+
+
+def _mapped(m: Making) -> Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]:
+    """The step's own `mapped`; but one piece alone is worked on here, rather than a cluster started for it."""
+
+    def mapped(work: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterable[Any]:
+        left = iter(pieces)
+        first = list(islice(left, 2))
+        return map(work, first) if len(first) < 2 else m.mapped(work, chain(first, left))
+
+    return mapped
 
 
 def _trained(m: Making) -> Callable[[], Iterator[Record]] | None:

@@ -10,8 +10,8 @@ judged, nor whether a sky called clear is clear.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,7 +23,7 @@ from runner.judges.groundedness.names import small_words
 from runner.judges.groundedness.telling import Told, told, words_in
 from runner.record import Answer, FunctionCall, Message, Metric, Probe, Score, ToolCall, Verdict
 from runner.recorded import World
-from runner.registry import JudgeContext, Wanted, judge, wants_of
+from runner.registry import Given, JudgeContext, Wanted, judge, wants_of
 
 LONGEST = 6_000  # characters; an answer on the weather has some hundreds
 
@@ -81,39 +81,77 @@ def groundedness(
     only a tool said; where the probe names fields, those), after_error (nothing told where tools only failed), and
     truncated. Wrong and truncated answers count as 0, missing ones as missing."""
     expected = wants_of(context.probes, wants)
-    worlds = {p.id: told(foreseen(p), context.system) for p in context.probes}
     common = small_words(
         [a.text for a in context.answers] + [m.content or "" for p in context.probes for m in p.messages]
     )
-    allowed = words_in(" ".join(names))
+    work = Checking(expected, context.system, common, words_in(" ".join(names)))
     scores: list[Score] = []
-    faults = 0
-    for probe, arm, answer in context.said("groundedness"):
-        world = worlds[probe.id]
-        metrics = [m for m in METRICS if m != "truncated" and expected[probe.id].counts(m)]
+    faults, after_an_error = 0, set[str]()
+    for found in context.mapped(work, context.pieces("groundedness")):
+        scores += found.scores
+        faults += found.faults
+        after_an_error |= found.after_an_error
+    facts = {"probes_after_an_error": float(len(after_an_error)), "inventions": float(faults)}
+    return Verdict(scores, facts, METRICS)
+
+
+class Checked(NamedTuple):
+    """What came of some answers: their scores, how many things they invented, and to which probes tools only failed."""
+
+    scores: list[Score]
+    faults: int
+    after_an_error: set[str]
+
+
+class Checking:
+    """The work of one process: answers → what is found in them. `common` are words that are no names, `allowed` those
+    that may always be said."""
+
+    def __init__(
+        self, expected: Mapping[str, Wanted], system: str | None, common: frozenset[str], allowed: set[str]
+    ) -> None:
+        self.expected, self.system, self.common, self.allowed = expected, system, common, allowed
+        self.worlds: dict[str, Told] = {}  # by probe, which every arm has
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"worlds": {}}
+
+    def __call__(self, given: list[Given]) -> Checked:
+        scores: list[Score] = []
+        faults, after_an_error = 0, set[str]()
+        for probe, arm, answer in given:
+            if probe.id not in self.worlds:
+                self.worlds[probe.id] = told(foreseen(probe), self.system)
+            if self.worlds[probe.id].failed:
+                after_an_error.add(probe.id)
+            some, invented = self._checked(probe, arm, answer)
+            scores += some
+            faults += invented
+        return Checked(scores, faults, after_an_error)
+
+    def _checked(self, probe: Probe, arm: str, answer: Answer | None) -> tuple[list[Score], int]:
+        wanted = self.expected[probe.id]
+        metrics = [m for m in METRICS if m != "truncated" and wanted.counts(m)]
         missing = "no answer" if answer is None else answer.failed or ""
         if answer is None or missing:
-            scores += [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")]
-            continue
+            return [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")], 0
         cut = answer.finish == "length"
         unfit = _unfit(answer)
         found = Findings()
-        for heard, text in () if unfit else _said(probe, answer, world, context.system):
-            one = Check(heard).answer(text, common, heard.words | allowed)
+        for heard, text in () if unfit else _said(probe, answer, self.worlds[probe.id], self.system):
+            one = Check(heard).answer(text, self.common, heard.words | self.allowed)
             found = Findings([*found.faults, *one.faults], [*found.used, *one.used])
-        faults += len(found.faults)
         reasons = {
             "grounded": unfit or "; ".join(found.faults),
-            "used_output": unfit or _unused(found, expected[probe.id].expect),
+            "used_output": unfit or _unused(found, wanted.expect),
             "after_error": unfit or "; ".join(found.faults) or claimed(answer.text),
         }
-        for metric in metrics:
-            reason = _writable(reasons[metric])
-            scores.append(Score(probe.id, arm, metric, 0.0 if reason else 1.0, reason))
+        why = {metric: _writable(reasons[metric]) for metric in metrics}
+        scores = [
+            Score(probe.id, arm, metric, 0.0 if why[metric] else 1.0, why[metric]) for metric in metrics
+        ]
         scores.append(Score(probe.id, arm, "truncated", float(cut), "no end within its limit" if cut else ""))
-    failed = sum(w.failed for w in worlds.values())
-    facts = {"probes_after_an_error": float(failed), "inventions": float(faults)}
-    return Verdict(scores, facts, METRICS)
+        return scores, len(found.faults)
 
 
 def foreseen(probe: Probe) -> Probe:

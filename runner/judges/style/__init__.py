@@ -130,7 +130,7 @@ def style(
             "style", f"{name}: no piece of {length} words in the works of the persona, or of others"
         )
     context.progress(0, 0, "training the style classifier")
-    classifier = Classifier(pieces, length, name)
+    classifier = Classifier(pieces, length, name, context.mapped)
     facts = measure(classifier, context.seed, threshold)
     about = p.of_works({OTHER: p.works(context.files.get("about_works", ()), by)}, length)
     if about:

@@ -8,7 +8,7 @@ what was held out, not off what was trained on. Nothing is drawn at random; the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from runner.judges.style.features import SETS, Numbers, Reader, Rows, Weighing
 from runner.judges.style.kinds import KINDS, OTHER, PERSONA
 from runner.judges.style.pieces import Piece
 
+Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 FOLDS = 10
 SLACK = 300.0
 """Inverse strength of the regularisation: many weak features, hardly any held back, meet unseen authors best."""
@@ -76,6 +77,18 @@ class Members:
             columns += [seen @ line + offset for line, offset in self.lines[n * each : (n + 1) * each]]
         margins: Numbers = np.stack(columns, axis=1)
         return margins
+
+
+class Training:
+    """The work of one process: rows → the members that were trained on them."""
+
+    modules = ("sklearn.linear_model",)
+
+    def __init__(self, counts: Sequence[Any], labels: Labels) -> None:
+        self.counts, self.labels = counts, labels
+
+    def __call__(self, rows: Rows) -> Members:
+        return Members(self.counts, self.labels, rows)
 
 
 def _platt(values: Numbers, mine: Any, weights: Numbers) -> Numbers:
@@ -148,16 +161,17 @@ class Curves:
 class Classifier:
     """Trained on all pieces; and once without each fold, so that each piece has a judge that never saw its group."""
 
-    def __init__(self, pieces: Sequence[Piece], words: int, name: str) -> None:
-        """`words`: of a piece. Raises StepError, in the name of the files, where there are too few groups."""
+    def __init__(self, pieces: Sequence[Piece], words: int, name: str, mapped: Mapped = map) -> None:
+        """`words`: of a piece; `mapped`: map, on whatever cores there are. Raises StepError, in the name of the files,
+        where there are too few groups."""
         self.words = words
         self.texts = [p.text for p in pieces]
         self.labels = Labels(_kinds(pieces), [p.group for p in pieces])
         self.reader = Reader(self.texts, self.labels.groups)
         self.splits = folds(self.labels, name)
         counts = self.reader.counts(self.texts)
-        self._folds = [Members(counts, self.labels, train) for train, _ in self.splits]
-        self._all = Members(counts, self.labels, np.arange(len(pieces)))
+        rows = [*(train for train, _ in self.splits), np.arange(len(pieces))]
+        *self._folds, self._all = mapped(Training(counts, self.labels), rows)
         self._fit(counts)
 
     def _fit(self, counts: Sequence[Any]) -> None:

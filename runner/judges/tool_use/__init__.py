@@ -13,7 +13,7 @@ whatever else was tried on the way (`reached`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from runner.judges.tool_use.bfcl import ExpectedCall, clip, match_fault, missing
 from runner.judges.tool_use.schema import schema_fault
 from runner.judges.tool_use.sound import faulty_call
 from runner.record import Answer, FunctionCall, Metric, Probe, Score, Verdict
-from runner.registry import JudgeContext, Wanted, judge, wants_of
+from runner.registry import Given, JudgeContext, Wanted, judge, wants_of
 
 __all__ = [
     "CALL_METRICS",
@@ -92,22 +92,33 @@ def tool_use(context: JudgeContext) -> Verdict:
     where the probe wants a call, irrelevance_ok where it wants none, and truncated for both. Wrong and truncated
     answers count as 0, missing ones as missing."""
     expected = wants_of(context.probes, wants)
-    scores: list[Score] = []
-    for probe, arm, answer in context.said("tool_use"):
-        turns = expected[probe.id].expect
-        metrics = [m for m in METRICS if m != "truncated" and expected[probe.id].counts(m)]
-        missing = "no answer" if answer is None else answer.failed or ""
-        if answer is None or missing:
-            scores += [Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated")]
-            continue
-        faults = _faults(probe, answer, turns)
-        for metric, fault in zip(metrics, faults, strict=True):
-            scores.append(Score(probe.id, arm, metric, 0.0 if fault else 1.0, _writable(fault)))
-        cut = answer.finish == "length"
-        scores.append(Score(probe.id, arm, "truncated", float(cut), "no end within its limit" if cut else ""))
+    pieces = context.mapped(Scoring(expected), context.pieces("tool_use"))
+    scores = [score for some in pieces for score in some]
     calls = sum(one.group == "call" for one in expected.values())
     facts = {"call_probes": float(calls), "no_call_probes": float(len(expected) - calls)}
     return Verdict(scores, facts, METRICS)
+
+
+class Scoring:
+    """The work of one process: answers → their scores."""
+
+    def __init__(self, expected: Mapping[str, Wanted]) -> None:
+        self.expected = expected
+
+    def __call__(self, given: list[Given]) -> list[Score]:
+        return [score for one in given for score in self._scores(*one)]
+
+    def _scores(self, probe: Probe, arm: str, answer: Answer | None) -> Iterator[Score]:
+        wanted = self.expected[probe.id]
+        metrics = [m for m in METRICS if m != "truncated" and wanted.counts(m)]
+        missing = "no answer" if answer is None else answer.failed or ""
+        if answer is None or missing:
+            yield from (Score(probe.id, arm, m, None, missing) for m in (*metrics, "truncated"))
+            return
+        for metric, fault in zip(metrics, _faults(probe, answer, wanted.expect), strict=True):
+            yield Score(probe.id, arm, metric, 0.0 if fault else 1.0, _writable(fault))
+        cut = answer.finish == "length"
+        yield Score(probe.id, arm, "truncated", float(cut), "no end within its limit" if cut else "")
 
 
 def _faults(probe: Probe, answer: Answer, turns: list[list[ExpectedCall]]) -> tuple[str, ...]:
