@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import shingles
+from runner.dedup.buckets import repeated
 from runner.dedup.groups import Groups
 from runner.hashes import final64
 
@@ -47,7 +48,7 @@ def find(finder: Finder, read: Reader, better: Better | None, mapped: Mapped = m
     """See Finder.find."""
     rows = finder.whole.rows
     same = Groups(rows)  # exact copies
-    _exact(finder, read, same)
+    _exact(finder, read, same, mapped)
     copy = same.parent != np.arange(rows, dtype=np.uint32)
     groups = Groups(rows)
     links = _Links(finder, Comparing(read, finder.shingler), groups, mapped)
@@ -59,18 +60,28 @@ def find(finder: Finder, read: Reader, better: Better | None, mapped: Mapped = m
     return _found(finder, groups, same, links, better)
 
 
-def _exact(finder: Finder, read: Reader, same: Groups) -> None:
+def _exact(finder: Finder, read: Reader, same: Groups, mapped: Mapped) -> None:
     """Join the rows whose texts are equal. Equal hashes alone are not believed."""
-    for rows, ends in finder.whole.repeated():
+    chunks: list[tuple[Rows, Rows]] = []
+    for _, rows, ends in repeated([finder.whole], None, mapped):
         first = np.repeat(rows[np.append(0, ends[:-1])], np.diff(ends, prepend=0)) if len(ends) else rows
         one, other = first[first != rows], rows[first != rows]
-        for n in range(0, len(one), _PAIRS):
-            i, j = one[n : n + _PAIRS], other[n : n + _PAIRS]
-            both, place = np.unique(np.concatenate((i, j)), return_inverse=True)
-            texts = read(both.astype(np.int64))
-            one_at, other_at = place[: len(i)].tolist(), place[len(i) :].tolist()
-            equal = np.array([_equal(texts[a], texts[b]) for a, b in zip(one_at, other_at, strict=True)])
-            same.join(i[equal], j[equal])
+        chunks += [(one[n : n + _PAIRS], other[n : n + _PAIRS]) for n in range(0, len(one), _PAIRS)]
+    for (one, other), equal in zip(chunks, mapped(Equal(read), chunks), strict=True):
+        same.join(one[equal], other[equal])
+
+
+class Equal:
+    """Whether the rows of each pair say the same: (first rows, second rows) → bools."""
+
+    def __init__(self, read: Reader) -> None:
+        self.read = read
+
+    def __call__(self, pairs: tuple[Rows, Rows]) -> Rows:
+        both, place = np.unique(np.concatenate(pairs), return_inverse=True)
+        texts = self.read(both.astype(np.int64))
+        one, other = (some.tolist() for some in np.split(place, 2))
+        return np.array([_equal(texts[a], texts[b]) for a, b in zip(one, other, strict=True)])
 
 
 def _equal(one: str, other: str) -> bool:
@@ -92,19 +103,18 @@ class _Links:
         pairs = np.zeros(0, np.uint64)
         seen = np.zeros(0, np.uint64)
         larger: list[tuple[int, Rows, Rows]] = []
-        for n, band in enumerate(self.finder.bands):
-            for rows, ends in band.repeated(skip):
-                if not len(ends):
-                    continue
-                begins = np.append(0, ends[:-1])
-                size = ends - begins
-                first = np.repeat(rows[begins], size)
-                pairs = np.union1d(pairs, _pair(first[first != rows], rows[first != rows]))
-                # Near-identical rows meet in every band: one of their equal buckets is enough.
-                sums = _sums(rows, begins)
-                new = (size > 2) & ~np.isin(sums, seen)
-                seen = np.union1d(seen, sums[new])
-                larger.append((n, rows[np.repeat(new, size)], np.cumsum(size[new])))
+        for n, rows, ends in repeated(self.finder.bands, skip, self.mapped):
+            if not len(ends):
+                continue
+            begins = np.append(0, ends[:-1])
+            size = ends - begins
+            first = np.repeat(rows[begins], size)
+            pairs = np.union1d(pairs, _pair(first[first != rows], rows[first != rows]))
+            # Near-identical rows meet in every band: one of their equal buckets is enough.
+            sums = _sums(rows, begins)
+            new = (size > 2) & ~np.isin(sums, seen)
+            seen = np.union1d(seen, sums[new])
+            larger.append((n, rows[np.repeat(new, size)], np.cumsum(size[new])))
         # All of them, whatever others come to: so they can be looked at anywhere, in any order.
         chunks = [_rows(pairs[n : n + _PAIRS]) for n in range(0, len(pairs), _PAIRS)]
         for (one, other), alike in zip(chunks, self.mapped(self.compare, chunks), strict=True):

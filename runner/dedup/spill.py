@@ -46,9 +46,7 @@ class Column:
 
         Rows that `skip` marks are left out. At most about AT_ONCE values are in memory at a time.
         """
-        parts = 1
-        while self.rows > parts * AT_ONCE:
-            parts *= 2
+        parts = ranges(self.rows)
         shift = np.uint64(65 - parts.bit_length())
         for part in range(parts):
             keys, rows = [], []
@@ -60,11 +58,22 @@ class Column:
                     wanted &= (values >> shift) == np.uint64(part)
                 rows.append((np.flatnonzero(wanted) + begin).astype(np.uint32))
                 keys.append(values[wanted])
-            yield _buckets(np.concatenate(keys or [np.zeros(0, self.dtype)]), rows)
+            yield buckets(
+                np.concatenate(keys or [np.zeros(0, self.dtype)]),
+                np.concatenate(rows or [np.zeros(0, np.uint32)]),
+            )
 
 
-def _buckets(keys: NDArray[Any], parts: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    rows = np.concatenate(parts or [np.zeros(0, np.uint32)])
+def ranges(rows: int) -> int:
+    """Into how many ranges of its values a column of so many is cut: a power of two."""
+    parts = 1
+    while rows > parts * AT_ONCE:
+        parts *= 2
+    return parts
+
+
+def buckets(keys: NDArray[Any], rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The rows that share their key with others, as (rows, ends), by key and then by number."""
     order = np.argsort(keys)
     keys = keys[order]
     same = keys[1:] == keys[:-1]
