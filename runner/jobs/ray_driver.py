@@ -22,9 +22,9 @@ from runner.jobs import ray_fetch
 from runner.jobs.ray_node import Needs, do, installed, unfit
 
 RETRIES = 8  # of a piece whose worker or node died
-STORE = 256 << 20  # bytes of memory for pieces and what comes of them; more goes to the disk
+STORE = 256 << 20  # bytes of memory for what comes of pieces and waits to be taken; more goes to the disk
 SPILL = 4 << 30  # bytes of the disk
-
+GUESS = 16 << 20  # bytes that come of a piece, until one has come
 ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 LOOK = 60.0  # seconds that a node has to say what it has
 LISTEN = 0.2  # seconds between looks whether anybody still waits for a piece
@@ -95,6 +95,8 @@ class Cluster:
         import ray
 
         self.ray, self.waiting, self.address = ray, deque[Any](), wanted["address"]
+        self.held = deque[bytes]()
+        self.largest, self.came, self.space = GUESS, False, 0
         self.work: Any = None
         self.do: Any = None
         self.needs = Needs(installed(wanted["libraries"]), *wanted["seen"])
@@ -127,14 +129,26 @@ class Cluster:
         self.work = self.ray.put((work, self.needs))
         wanted = {"num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
         self.do = self.ray.remote(**wanted)(do)
+        self.largest, self.came, self.space = GUESS, False, STORE + SPILL
+        if self.address:  # of a cluster that is not ours, what its nodes keep in memory
+            self.space = int(self.ray.cluster_resources().get("object_store_memory", STORE))
 
     def add(self, piece: bytes) -> None:
-        self.waiting.append(self.do.remote(self.work, piece))
+        self.held.append(piece)
+        self._submit()
+
+    def _submit(self) -> None:
+        """Hand out pieces while there is room for what may come of those under way. Ray itself spills to the disk until
+        that is nearly full, so it is never given more: the next piece waits until something is taken. One is always
+        under way."""
+        while self.held and (not self.waiting or (len(self.waiting) + 1) * self.largest <= self.space):
+            self.waiting.append(self.do.remote(self.work, self.held.popleft()))
 
     def forget(self) -> None:
         for one in self.waiting:
             self.ray.cancel(one, force=False)
         self.waiting.clear()
+        self.held.clear()
 
     def come(self, first: bool, wanted: Callable[[], bool]) -> tuple[str, bytes] | None:
         """What came of the oldest piece, or of the one that is done first, and how. None once nobody waits for it."""
@@ -147,6 +161,9 @@ class Cluster:
             came: tuple[str, bytes] = self.ray.get(done[0])
         except self.ray.exceptions.RayError as e:
             return "lost", self._lost(e).encode()
+        self.largest = max(len(came[1]), self.largest if self.came else 0)
+        self.came = True
+        self._submit()
         return came
 
     def _lost(self, error: Exception) -> str:

@@ -1,0 +1,91 @@
+"""The process that talks to Ray hands out no more than there is room for: of a Ray that is played here."""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runner.jobs import ray_driver
+
+MB = 1 << 20
+
+
+class Played:
+    """A Ray with one worker: what comes of a piece is so many bytes, which stay until they are taken."""
+
+    exceptions = SimpleNamespace(RayError=RuntimeError)
+
+    def __init__(self) -> None:
+        self.under_way: list[bytes] = []
+        self.most = 0
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0, "object_store_memory": 100.0 * MB}
+
+    def remote(self, **wanted: Any) -> Any:
+        return lambda do: SimpleNamespace(remote=self._begun)
+
+    def _begun(self, work: Any, piece: bytes) -> bytes:
+        self.under_way.append(piece)
+        self.most = max(self.most, len(self.under_way))
+        return piece
+
+    def wait(self, refs: list[bytes], **how: Any) -> tuple[list[bytes], list[bytes]]:
+        return refs[:1], refs[1:]
+
+    def get(self, piece: bytes) -> tuple[str, bytes]:
+        self.under_way.remove(piece)
+        return "done", bytes(int(piece) * MB)
+
+    def cancel(self, piece: bytes, **how: Any) -> None:
+        self.under_way.remove(piece)
+
+
+def cluster(address: str = "") -> Any:
+    made = ray_driver.Cluster.__new__(ray_driver.Cluster)
+    vars(made).update(
+        ray=Played(), address=address, waiting=deque(), held=deque(), needs=None, largest=0, came=False
+    )
+    return made
+
+
+def through(one: Any, sizes: list[int]) -> list[int]:
+    """Pieces handed over at once; what comes of them, in megabytes."""
+    one.take(pickle.dumps((b"", 0)))
+    for size in sizes:
+        one.add(str(size).encode())
+    came = []
+    while one.waiting:
+        came.append(len(one.come(False, lambda: True)[1]) // MB)
+    assert not one.held
+    return came
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most"), [([0] * 40, 39), ([40] * 9, 2), ([30, 500, 1, 30, 30], 3), ([1000] * 5, 2)]
+)
+def test_no_more_is_under_way_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], most: int
+) -> None:
+    monkeypatch.setattr(ray_driver, "STORE", 40 * MB)
+    monkeypatch.setattr(ray_driver, "SPILL", 60 * MB)
+    monkeypatch.setattr(ray_driver, "GUESS", 50 * MB)
+    for one in (cluster(), cluster("ray-head:6379")):
+        assert through(one, sizes) == sizes
+        assert one.ray.most == most
+    one = cluster()
+    one.take(pickle.dumps((b"", 0)))
+    for _ in range(5):
+        one.add(b"60")
+    assert len(one.waiting) == 2 and len(one.held) == 3
+    one.come(False, lambda: True)
+    assert len(one.waiting) == 1  # two of them would not have room
+    one.forget()
+    assert not one.waiting and not one.held and not one.ray.under_way
