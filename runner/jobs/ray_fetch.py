@@ -23,8 +23,9 @@ A_NODE = 4
 """Actors on one node, at most; no more than it has cores."""
 THREADS = 64
 """Requests that an actor sends at once."""
-RESTARTS = 8
-"""Of an actor whose process died."""
+DEATHS = 32
+"""Of actors, for one line: then those that are left have to do, or who asks sends by itself."""
+END = ("done", "raised")
 
 
 class Sender:
@@ -46,7 +47,7 @@ class Sender:
         self._worker.take(number)
         self._pool.submit(self._worker.send, number, errand, tell)
         what = ""
-        while what not in ("done", "raised"):
+        while what not in END:
             what, more = await said.get()
             yield what, more
 
@@ -74,7 +75,10 @@ class _Line:
     def __init__(self, line: Connection, ray: Any, needs: Needs) -> None:
         self._line, self._ray, self._needs = line, ray, needs
         self._setup = b""
-        self._actors: dict[Any, int] = {}
+        self._busy: dict[Any, int] = {}
+        """What each actor has to do."""
+        self._node: dict[Any, str] = {}
+        self._deaths = 0
         self._has: dict[int, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,55 +98,53 @@ class _Line:
             pass
         finally:
             if self._ray.is_initialized():  # else they are gone with all that is ours
-                for actor in self._actors:
+                for actor in self._busy:
                     self._ray.kill(actor)
 
     async def _send(self, number: int, errand: bytes) -> None:
-        errors = self._ray.exceptions
         actor = self._idlest()
         if actor is None:
-            self._tell(number, "none", b"")  # no node has a core by now
+            self._tell(number, "none", b"")  # no node has a core by now, or none lets an actor live
             return
         self._has[number] = actor
-        self._actors[actor] += 1
-        end = "lost"
+        self._busy[actor] += 1
+        what = ""
         try:
             async for ref in actor.send.options(num_returns="streaming").remote(number, errand):
                 what, more = await ref
-                end = what
                 self._tell(number, what, more)
-        except errors.ActorDiedError:
-            self._actors.pop(actor, None)  # for good: its node is gone
-            end = "lost"
-        except errors.RayError:
-            end = "lost"
+        except self._ray.exceptions.RayError:
+            self._replace(actor)
         finally:
             del self._has[number]
-            if actor in self._actors:
-                self._actors[actor] -= 1
-        if end not in ("done", "raised"):
+            if actor in self._busy:
+                self._busy[actor] -= 1
+        if what not in END:
             self._tell(number, "lost", b"")
 
     def _idlest(self) -> Any:
         """The actor with least to do; they are made when there is none."""
-        if not self._actors:
-            self._actors = dict.fromkeys(self._made(), 0)
-        return min(self._actors, key=self._actors.__getitem__, default=None)
+        if not self._busy:
+            for node in self._ray.nodes():
+                if node["Alive"] and self._deaths <= DEATHS:
+                    for _ in range(min(A_NODE, int(node["Resources"].get("CPU", 0)))):
+                        self._make(node["NodeID"])
+        return min(self._busy, key=self._busy.__getitem__, default=None)
 
-    def _made(self) -> list[Any]:
-        here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-        found = []
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                for _ in range(min(A_NODE, int(node["Resources"].get("CPU", 0)))):
-                    options = {
-                        "num_cpus": 0,
-                        "max_restarts": RESTARTS,
-                        "max_concurrency": 2 * THREADS,
-                        "scheduling_strategy": here(node["NodeID"], soft=False),
-                    }
-                    found.append(self._ray.remote(**options)(Sender).remote(self._setup, self._needs))
-        return found
+    def _make(self, node: str) -> None:
+        """An actor on a node, or on another one where that is gone by then."""
+        there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=True)
+        options = {"num_cpus": 0, "max_concurrency": 2 * THREADS, "scheduling_strategy": there}
+        actor = self._ray.remote(**options)(Sender).remote(self._setup, self._needs)
+        self._busy[actor], self._node[actor] = 0, node
+
+    def _replace(self, actor: Any) -> None:
+        """Another one instead of one that died. Ray could start it anew, but lets nobody wait for that."""
+        if self._busy.pop(actor, None) is not None:
+            self._deaths += 1
+            self._ray.kill(actor)  # if it was only not to be reached
+            if self._deaths <= DEATHS:
+                self._make(self._node.pop(actor))
 
     def _tell(self, number: int, what: str, more: bytes) -> None:
         with suppress(OSError):  # nobody listens any more: `run` sees it, too
