@@ -6,6 +6,8 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +66,21 @@ fields = AxolotlInputConfig.model_fields
 known, rows = set(fields) | {f.alias for f in fields.values() if f.alias}, set(SFTDataset.model_fields)
 optimizers = {o.value for o in OptimizerNames} | {o.value for o in CustomSupportedOptimizers}
 out = []
-for path, gpus in json.load(open(sys.argv[1])):
+for path, gpus, nodes in json.load(open(sys.argv[1])):
     config = yaml.safe_load(open(path, encoding="utf-8"))
     unknown = sorted(set(config) - known)
     for dataset in config["datasets"] + config.get("test_datasets", []):
         unknown += sorted(set(dataset) - rows)
-    profile = {"bf16": True, "n_gpu": gpus, "n_node": 1, "compute_capability": "sm_90" if gpus else ""}
+    profile = {"bf16": True, "n_gpu": gpus, "n_node": nodes, "compute_capability": "sm_90" if gpus else ""}
     try:
         if config["optimizer"] not in optimizers:
             raise ValueError("no such optimizer: " + config["optimizer"])
         get_scheduler(config["lr_scheduler"], torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), 5, 100,
                       config.get("lr_scheduler_kwargs"))
-        done = validate_config(DictDefault(config), capabilities=profile, env_capabilities={"torch_version": "2.13.0"})
+        given = DictDefault(config)
+        if config.get("use_ray"):  # looked at where it is launched, and again by each process that trains
+            given = DictDefault(validate_config(given, capabilities=None, env_capabilities=None).to_dict())
+        done = validate_config(given, capabilities=profile, env_capabilities={"torch_version": "2.13.0"})
         done = json.loads(json.dumps(done.to_dict(), default=str))
         changed = {k: [v, done.get(k)] for k, v in config.items() if k not in ("datasets", "test_datasets") and done.get(k) != v}
         out.append([unknown, "", changed])
@@ -99,7 +104,7 @@ def compiled(base: str, tmp_path: Path, extra: str = "") -> dict[str, Any]:
 
 
 Case = tuple[str, dict[str, Any], int]
-"""A name, a config, and how many GPUs there are."""
+"""A name, a config, and how many GPUs there are: eight a node."""
 
 
 def model_folder(tmp_path: Path, base: str) -> str:
@@ -118,7 +123,7 @@ def judged(tmp_path: Path, cases: list[Case]) -> dict[str, Any]:
     for n, (_, config, gpus) in enumerate(cases):
         path = tmp_path / f"case-{n}.yml"
         path.write_text(yaml.safe_dump(config))
-        paths.append([str(path), gpus])
+        paths.append([str(path), gpus, max(1, gpus // 8)])
     (tmp_path / "cases.json").write_text(json.dumps(paths))
     argv = [sys.executable, "-c", JUDGE, str(tmp_path / "cases.json")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
@@ -152,6 +157,8 @@ OPTIONS: dict[str, list[Any]] = {
     "train.best": ["none", "keep", "early"],
     "train.max_steps": [None, 100],
     "compute.profile": ["cpu", "gpu"],
+    "compute.engine": ["local", "ray"],
+    "compute.resources": [None, {"CPU": 4}],
     "compute.gpus": [1, 4],
     "compute.strategy": ["ddp", "zero2", "zero3", "fsdp2"],
     "track.wandb": [None, {"project": "p", "mode": "offline", "entity": "e"}],
@@ -198,6 +205,23 @@ def parts_of(choice: dict[str, Any]) -> str:
     if choice.get("train.schedule") == "cosine_with_restarts":
         parts["train"]["cycles"] = 3
     return yaml.safe_dump(parts)
+
+
+def clusters() -> Iterator[tuple[dict[str, Any], int]]:
+    """Every way to train on a Ray cluster that the check allows: of one GPU, of one node, of two."""
+    for strategy, kind, gpus in product(
+        ("ddp", "zero2", "zero3", "fsdp2"), ("qlora", "lora", "full"), (1, 2, 8, 16)
+    ):
+        if not (strategy != "ddp" and gpus == 1) and (strategy, kind) != ("zero3", "qlora"):
+            compute = {
+                "profile": "gpu",
+                "engine": "ray",
+                "gpus": gpus,
+                "strategy": strategy,
+                "resources": {"CPU": 4},
+            }
+            train = {"optimizer": "adamw_torch", "micro_batch": 2, "effective_batch": 32, "attention": "sdpa"}
+            yield {"adapter": {"type": kind}, "train": train, "compute": compute}, gpus
 
 
 def matrix(tmp_path: Path, tries: int = 1500, most: int = 60) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -267,6 +291,11 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Case], dict
         config["base_model"] = model_folder(tmp_path, "smollm2-135m")
         gpus = choice["compute.gpus"] if choice["compute.profile"] == "gpu" else 0
         cases.append((f"matrix {choice}", config, gpus))
+    for parts, gpus in clusters():
+        config = compiled("smollm2-135m", tmp_path, yaml.safe_dump(parts))
+        assert config["ray_num_workers"] == gpus and config["gradient_accumulation_steps"] == 16 // gpus
+        config["base_model"] = model_folder(tmp_path, "smollm2-135m")
+        cases.append((f"cluster {parts}", config, gpus))
     for key, value in SAMPLES.items():
         beside = {BESIDE[key]: SAMPLES[BESIDE[key]]} if key in BESIDE else {}
         extra = {"axolotl": beside | {key: value}, "compute": {"profile": "gpu", "gpus": 2}}
