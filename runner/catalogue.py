@@ -10,9 +10,10 @@ from runner.errors import NeedsTrust, RecipeError, UsageError
 from runner.load import load_suite, suite_names
 from runner.registry import Kind, plugins
 from runner.schema import recipe_schema, suite_schema
+from runner.shown import size
 from runner.store import Store
 from runner.store.garbage import use
-from runner.wording import nearest, size_of
+from runner.wording import nearest
 from runner.workspace import Workspace
 
 NO_REPORT = "no report yet"
@@ -79,8 +80,8 @@ def _model(path: Path) -> dict[str, Any]:
 
 
 def _held(name: str, held: tuple[int, int]) -> dict[str, Any]:
-    count, size = held
-    return {"name": name, "about": f"{count:,}, {size_of(size)}", "count": count, "bytes": size}
+    count, total = held
+    return {"name": name, "about": f"{count:,}, {size(total)}", "count": count, "bytes": total}
 
 
 def _run(folder: Path) -> dict[str, Any]:

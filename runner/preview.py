@@ -14,6 +14,7 @@ from runner.errors import StepError
 from runner.fetching import Item, Unfetched
 from runner.record import Record, Rejected
 from runner.settings import Settings
+from runner.shown import cut
 from runner.steps import Fetch, Plan
 from runner.store import Store
 
@@ -90,5 +91,4 @@ def text(found: dict[str, Any]) -> str:
 
 def _line(message: dict[str, Any]) -> str:
     calls = (f"{c['function']['name']}({c['function']['arguments']})" for c in message.get("tool_calls", ()))
-    said = " ".join(chain((message.get("content") or "").split(), calls))
-    return said if len(said) <= LINE else said[: LINE - 1] + "…"
+    return cut(" ".join(chain((message.get("content") or "").split(), calls)), LINE)

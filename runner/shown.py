@@ -1,4 +1,8 @@
-"""How numbers and untrusted text are written on a page: units, signs, and nothing hidden."""
+"""How numbers and untrusted text are shown, on a page and on a terminal: units, signs, and nothing hidden.
+
+What lies on a disk or comes through a network is told in powers of ten (kB, MB, GB: `size`), as disks and hubs tell it;
+memory in powers of two (MiB, GiB: `memory`), as drivers and PyTorch do.
+"""
 
 from __future__ import annotations
 
@@ -134,29 +138,55 @@ def chance(p: Any) -> str:
     return "p < 0.0001" if found < 1e-4 else f"p = {found:.2g}"
 
 
-def size(value: Any) -> str:
-    """Bytes in powers of ten: 19.0 MB."""
+def size(value: Any, about: bool = False) -> str:
+    """Bytes on a disk or from a network: 12 bytes, 19.0 MB; `about` of what is only foretold: 19 MB."""
+    return _bytes(value, 1000, ("kB", "MB", "GB", "TB"), about)
+
+
+def memory(value: Any) -> str:
+    """Bytes of memory: 23.5 GiB."""
+    return _bytes(value, 1024, ("KiB", "MiB", "GiB", "TiB"), False)
+
+
+def _bytes(value: Any, step: int, units: tuple[str, ...], about: bool) -> str:
     found = finite(value)
     if found is None:
         return NONE
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(found) < 1000:
-            return f"{found:.0f} B" if unit == "B" else f"{found:.1f} {unit}"
-        found /= 1000
-    return f"{found:.1f} TB"
+    if found < step:
+        return f"{found:,.0f} byte{'' if found == 1 else 's'}"
+    for unit in units:
+        found /= step
+        digits = 0 if about and found >= 9.95 else 1
+        if round(found, digits) < step or unit == units[-1]:
+            break
+    return f"{found:,.{digits}f} {unit}"
 
 
-def duration(value: Any) -> str:
-    """Seconds as people say them: 48 s, 4 min 41 s, 3 h 20 min."""
+def duration(value: Any, about: bool = False) -> str:
+    """Seconds as people say them: 0.8 s, 48 s, 4 min 41 s, 3 h 20 min; `about` of what is foretold: 5 min, 3.3 h."""
     found = finite(value)
     if found is None:
         return NONE
+    if about:
+        if found < 90:
+            return f"{found:.0f} s"
+        return f"{found / 60:.0f} min" if found < 5400 else f"{found / 3600:.1f} h"
     whole = round(found)
     if whole < 60:
-        return f"{whole} s"
+        return f"{found:.1f} s" if found < 9.95 else f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def cut(text: str, most: int) -> str:
+    """The first `most` characters of a text; the last of them says that there are more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def one_line(text: str, most: int) -> str:
+    """The same of a text on one line."""
+    return cut(" ".join(text.split()), most)
 
 
 def _signs(text: str) -> str:

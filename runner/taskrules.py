@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner import linear
+from runner.shown import cut
 
 MOST = {"repeats": 64, "num_fewshot": 100}
 GENERATION: dict[str, tuple[type, ...]] = {
@@ -39,8 +40,7 @@ def wrong(task: Mapping[str, Any]) -> Iterator[str]:
         try:
             linear.compiled(pattern)
         except ValueError as e:
-            shown = pattern if len(pattern) <= 40 else pattern[:39] + "…"
-            yield f"{where}: the pattern {shown!r} cannot be used: {e}"
+            yield f"{where}: the pattern {cut(pattern, 40)!r} cannot be used: {e}"
 
 
 def _whole(value: object) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import linear
 from runner.errors import StepError
+from runner.shown import cut
 from runner.templates import Capped, TooMuch, compiled, review
 from runner.templates.metering import environment
 from runner.templates.review import Fault
@@ -85,8 +86,7 @@ class Template:
             return from_string(self.text).render(**document)
         except TooMuch as e:
             shown = json.dumps(document, ensure_ascii=False, default=str)
-            shown = shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + "…"
-            what = f"the template {self.whose} {e}, with the document {shown}"
+            what = f"the template {self.whose} {e}, with the document {cut(shown, SHOWN)}"
             raise StepError("lm_eval", f"{what}; correct the task") from None
 
 

@@ -14,6 +14,7 @@ from runner.errors import Problem
 from runner.saying import meanings
 from runner.saying.meanings import allowed
 from runner.saying.misplaced import keys_at, place_of, resolved
+from runner.shown import cut
 from runner.yaml12 import Path, Yaml, dotted, scalar
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def show(value: Any) -> str:
     else:
         text = json.dumps(value, ensure_ascii=True, default=str)
         text = _covered(text) if len(text) > 60 else text
-    return text if len(text) <= 60 else text[:57] + "…"
+    return cut(text, 60)
 
 
 def _kind(value: Any) -> str:
@@ -181,7 +182,7 @@ def _sentence(error: ValidationError) -> str:
         case "pattern":
             form = _form(hint) or f"it must match {is_}"
             return f"{show(value)} is not allowed here: {form}{allowed(value, is_)}"
-    return error.message if len(error.message) < 200 else error.message[:197] + "…"
+    return cut(error.message, 200)
 
 
 def unknown_key(key: str, path: Path, known: Mapping[str, Any], doc: Yaml, root: Any) -> str:
@@ -306,14 +307,3 @@ def causes(found: list[Problem]) -> list[Problem]:
         return nothing or bool(missing and f"{p.where}.{missing[1]}".lstrip(".") in meant)
 
     return [p for p in found if not follows(p)]
-
-
-def size_of(size: float) -> str:
-    """Bytes, for people: 512 bytes, 1.5 KiB, 12.0 MiB."""
-    if size < 1024:
-        return f"{size:,.0f} byte{'' if size == 1 else 's'}"
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:,.1f} {unit}"
-    return f"{size / 1024:,.1f} TiB"

@@ -82,6 +82,13 @@ def nearest(said: str, known: Iterable[str]) -> str:
     return found(said, known)
 
 
+def one_line(text: str, most: int) -> str:
+    """A text on one line, of so many characters at most."""
+    from runner.shown import one_line as said
+
+    return said(text, most)
+
+
 def unworded(error: BaseException) -> str:
     """What an error of the machine means, in words: a full disk, no memory, no thread. "" where it is a defect."""
     return no_memory(error) or (os_error(error) if isinstance(error, OSError) else "")

@@ -117,6 +117,6 @@ def lines(pack: Opened) -> list[str]:
 
 def size(many: int) -> str:
     """Bytes for people."""
-    from runner.results import folder
+    from runner import shown
 
-    return folder.size(many)
+    return shown.size(many)

@@ -119,8 +119,9 @@ class Recipe:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 160 else f"{text[:159]}…"
+    from runner.shown import cut
+
+    return cut(str(value), 160)
 
 
 @told

@@ -95,6 +95,6 @@ def push(
 
 def size(many: int) -> str:
     """Bytes in words."""
-    from runner.results.folder import size as said
+    from runner import shown
 
-    return said(many)
+    return shown.size(many)

@@ -39,6 +39,6 @@ def collect(workspace: Name = ".", *, days: float = 0, dry: bool = False) -> Col
 
 def size_of(many: int) -> str:
     """Bytes in words."""
-    from runner.wording import size_of as said
+    from runner import shown
 
-    return said(many)
+    return shown.size(many)

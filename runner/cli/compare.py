@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import api
+from runner.api.common import one_line
 from runner.cli.common import command, emit
 from runner.errors import safe
 
@@ -71,19 +72,14 @@ def _show_prompt(one: dict[str, Any]) -> None:
     asked = [m.get("content") or "" for m in one["prompt"] if m.get("role") == "user"]
     click.echo(
         safe(
-            f"\n{one['suite']}  {one['id']}  {one['change']:+.2f}  {_cut(asked[-1] if asked else '', PROMPT)}"
+            f"\n{one['suite']}  {one['id']}  {one['change']:+.2f}  {one_line(asked[-1] if asked else '', PROMPT)}"
         )
     )
     for label, answer in one["answers"].items():
         marks = [f"{name} {value:.3g}" for name, value in one["scores"][label].items() if value is not None]
         why = next(iter(one["reasons"][label].values()), "")
-        click.echo(safe(f"  {label}: {_cut(answer or '(no answer)', ANSWER)}"))
+        click.echo(safe(f"  {label}: {one_line(answer or '(no answer)', ANSWER)}"))
         click.echo(safe(f"    {', '.join(marks)}{f' ({why})' if why else ''}"))
-
-
-def _cut(text: str, most: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 
 def _number(cell: Estimate) -> str:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
+from runner import shown
 from runner.diffing import Diff
 from runner.diffing.ahead import Anew, Row
 from runner.diffing.changes import GROUPS, Change
 from runner.diffing.files import FileChange, Held
 from runner.diffing.values import between, written
-from runner.forecast.memory import GIB
-from runner.forecast.text import time
 
 Style = Literal["", "head", "added", "removed", "changed", "moved", "dim"]
 _MARKS: dict[str, tuple[str, Style]] = {
@@ -21,7 +20,6 @@ _MARKS: dict[str, tuple[str, Style]] = {
     "moved": ("^", "moved"),
 }  # fmt: skip
 _WIDE = 100
-MIB = 1 << 20
 _LISTED = 6  # reasons of a stage, each with its steps
 _REASON = 120  # characters of one
 _WORDS = {
@@ -182,7 +180,7 @@ def _version(kind: str, value: Any) -> str:
     text = f"version {value}" if kind in ("steps", "plugins") else str(value)
     if kind == "fetched" and len(text) == 64:
         return f"sha256 {text[:12]}"
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return shown.cut(text, 80)
 
 
 def _ahead(of: Diff) -> Iterator[Line]:
@@ -221,8 +219,7 @@ def _stage(stage: str, some: list[Anew]) -> Iterator[Line]:
             rest = [name for names in list(by_reason.values())[n:] for name in names]
             yield (Piece(f"    {stage:<9} {_some(rest)}"),)
             break
-        said = why if len(why) <= _REASON else f"{why[: _REASON - 1]}…"
-        yield Piece(f"    {stage:<9} {_some(names)}"), Piece(f": {said}", "dim")
+        yield Piece(f"    {stage:<9} {_some(names)}"), Piece(f": {shown.cut(why, _REASON)}", "dim")
     if after:
         yield (Piece(f"    {stage:<9} {'and after these ' if by_reason else ''}{_some(after)}"),)
 
@@ -259,11 +256,11 @@ def _figure(of: Row, value: float | None) -> str:
     if value is None:
         return "not known"
     if of.unit == "seconds":
-        return time(value)
+        return shown.duration(value, about=True)
     if of.unit == "US$":
         return f"US$ {value:.2f}"
     if of.unit == "bytes":
-        return f"{value / GIB:,.1f} GiB" if value >= GIB / 10 else f"{value / MIB:,.1f} MiB"
+        return shown.memory(value) if of.name.startswith("memory") else shown.size(value, about=True)
     return f"{value:,.3g}" if of.unit == "epochs" else f"{value:,.0f}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from runner.shown import cut
+
 MOST = 400
 """Characters of a value that are shown."""
 _AROUND = 40
@@ -13,8 +15,7 @@ _TEXT = 70  # characters from which a text is cut to where it differs
 
 def written(value: Any) -> str:
     """A value on one line, as YAML would have it."""
-    text = _flow(value)
-    return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
+    return cut(_flow(value), MOST)
 
 
 def between(a: Any, b: Any) -> tuple[str, str]:
@@ -68,9 +69,7 @@ def _apart(a: str, b: str) -> tuple[str, str]:
     out = []
     for text in (a, b):
         end = min(len(text) - tail + _AROUND, len(text))
-        middle = text[start:end]
-        if len(middle) > MOST:
-            middle = f"{middle[: MOST - 1]}…"
+        middle = cut(text[start:end], MOST)
         shown = json.dumps(middle, ensure_ascii=False)[1:-1]
         out.append(f'"{"…" if start else ""}{shown}{"…" if end < len(text) else ""}"')
     return out[0], out[1]

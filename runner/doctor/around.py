@@ -9,9 +9,9 @@ from pathlib import Path
 
 from runner.doctor.findings import Finding
 from runner.errors import NeedsTrust
+from runner.shown import size
 from runner.store import Store
 from runner.store.garbage import use
-from runner.wording import size_of
 
 
 def store(workspace: Path) -> Iterator[Finding]:
@@ -21,9 +21,9 @@ def store(workspace: Path) -> Iterator[Finding]:
         yield Finding("store", "store", "ok", "none yet: the first run makes .mirepoix/")
         return
     held = use(looked)
-    total = sum(size for _, size in held.values())
+    total = sum(n for _, n in held.values())
     yield Finding(
-        "store", "store", "ok", f"{held.get('artifacts', (0, 0))[0]:,} artifacts, {size_of(total)} in all"
+        "store", "store", "ok", f"{held.get('artifacts', (0, 0))[0]:,} artifacts, {size(total)} in all"
     )
     try:
         if not Store(workspace).root.is_dir():

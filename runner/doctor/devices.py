@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from runner import shown
 from runner.doctor.findings import Finding
 from runner.hardware import profile
 
@@ -23,11 +24,11 @@ def machine(workspace: Path) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding("machine", "cores", "ok", f"{cores}")
     if memory := _memory():
-        yield Finding("machine", "memory", "ok", f"{memory / 2**30:.1f} GiB")
+        yield Finding("machine", "memory", "ok", shown.memory(memory))
     free = shutil.disk_usage(workspace).free
     low = free < _LITTLE
     do = "make room, or put the workspace elsewhere: --workspace" if low else ""
-    yield Finding("machine", "disk", "warn" if low else "ok", f"{free / 1e9:,.1f} GB free here", do)
+    yield Finding("machine", "disk", "warn" if low else "ok", f"{shown.size(free)} free here", do)
     yield from _gpus()
 
 
@@ -74,9 +75,9 @@ def _gpus() -> Iterator[Finding]:
         yield Finding("machine", "gpu", "warn", f"nvidia-smi: {first[:200]}", "see to the NVIDIA driver")
         return
     for n, (name, memory, driver) in enumerate(rows):
-        size = f"{int(memory) / 1024:.0f} GiB" if memory.isdecimal() else memory
+        said = shown.memory(int(memory) << 20) if memory.isdecimal() else memory
         yield Finding(
-            "machine", "gpu" if len(rows) == 1 else f"gpu {n}", "ok", f"{name}, {size}, driver {driver}"
+            "machine", "gpu" if len(rows) == 1 else f"gpu {n}", "ok", f"{name}, {said}, driver {driver}"
         )
     yield from _cuda(program)
 

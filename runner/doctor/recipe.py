@@ -16,10 +16,10 @@ from runner.load import Loaded, load_recipe, located
 from runner.modelchecks import EMBEDDED
 from runner.plan import plan
 from runner.settings import Settings
+from runner.shown import size
 from runner.steps import Plan
 from runner.store import Store
 from runner.unset import of_recipe
-from runner.wording import size_of
 from runner.workspace import Workspace
 
 
@@ -96,10 +96,10 @@ def _room(planned: Plan) -> Iterator[Finding]:
     if planned.loaded.recipe.model is None:
         return
     foreseen = forecast(planned, None)
-    wanted = sum(size for name, size in foreseen.disk.items() if name != "merged") if foreseen else 0
+    wanted = sum(n for name, n in foreseen.disk.items() if name != "merged") if foreseen else 0
     if wanted:
         free = shutil.disk_usage(planned.workspace.root).free
-        what = f"it writes about {size_of(wanted)}, of {size_of(free)} that are free"
+        what = f"it writes about {size(wanted, about=True)}, of {size(free)} that are free"
         do = "make room, lower train.keep_checkpoints, or put the workspace elsewhere: --workspace"
         short = wanted > free
         yield Finding("recipe", "disk", "missing" if short else "ok", what, do if short else "")

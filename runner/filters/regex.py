@@ -17,6 +17,7 @@ from msgspec import Meta
 from runner.linear import compiled as _compiled
 from runner.record import Edited, Message, Record
 from runner.registry import Said, filter
+from runner.shown import cut
 
 Pattern = Annotated[
     str, Meta(min_length=1, max_length=1000, description="A pattern for RE2.", examples=["(?i)lorem ipsum"])
@@ -137,7 +138,7 @@ def _all_at_once(patterns: Sequence[str], ignore_case: bool) -> Any:
 
 
 def _short(pattern: str) -> str:
-    return repr(pattern if len(pattern) <= 40 else pattern[:39] + "…")
+    return repr(cut(pattern, 40))
 
 
 def _turns(record: Record, roles: frozenset[str]) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from runner import shown
 from runner.forecast import Forecast, On, machines
 from runner.forecast.memory import GIB
+from runner.shown import duration, size
 
 _PARTS = {
     "weights": "weights",
@@ -81,38 +83,30 @@ def _memory(of: Forecast) -> str:
     if memory is None:
         return ""
     great = sorted(memory.parts.items(), key=lambda p: -p[1])[:4]
-    parts = ", ".join(f"{_PARTS[name]} {size / GIB:,.1f}" for name, size in great if size)
+    parts = ", ".join(f"{_PARTS[name]} {n / GIB:,.1f}" for name, n in great if n)
     where = "" if of.made.profile == "cpu" else " a GPU"
-    return f"{memory.total / GIB:,.1f} GiB{where} at its peak: {parts}"
+    return f"{shown.memory(memory.total)}{where} at its peak: {parts}"
 
 
 def _disk(of: Forecast) -> str:
     if not of.disk:
         return ""
-    parts = ", ".join(f"{name} {_size(n)}" for name, n in of.disk.items() if name != "merged")
-    merged = f"; merged model {_size(of.disk['merged'])} more" if "merged" in of.disk else ""
+    parts = ", ".join(f"{name} {size(n, about=True)}" for name, n in of.disk.items() if name != "merged")
+    merged = f"; merged model {size(of.disk['merged'], about=True)} more" if "merged" in of.disk else ""
     return f"{parts}{merged}"
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 999.5:
-            return f"{n:.0f} {unit}" if n >= 10 or unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
 
 
 def _on(on: On) -> str:
     said = []
     if on.duration is not None:
-        said.append(f"{time(on.duration.total):>9}")
+        said.append(f"{duration(on.duration.total, about=True):>9}")
     if on.cost is not None:
         said.append(f"US$ {on.cost:.2f}")
     if on.memory is not None and on.limit is not None:
         if on.fits:
             said.append("fits")
         else:
-            said.append(f"does not fit: {on.memory / GIB:,.1f} of {on.limit / GIB:,.1f} GiB; {_remedy(on)}")
+            said.append(f"does not fit: {shown.memory(on.memory)} of {shown.memory(on.limit)}; {_remedy(on)}")
     return "  ".join(said) or "not known yet"
 
 
@@ -120,11 +114,4 @@ def _remedy(on: On) -> str:
     if on.remedy is None:
         return "no setting makes it fit: take a smaller base model or more memory"
     each = " and ".join(f"{c.setting}: {str(c.after).lower()}" for c in on.remedy.changes)
-    return f"{each} would make it fit ({on.remedy.bytes / GIB:.1f} GiB)"
-
-
-def time(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{each} would make it fit ({shown.memory(on.remedy.bytes)})"

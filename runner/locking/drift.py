@@ -14,6 +14,7 @@ from runner.fetching import Item
 from runner.locking.facts import facts
 from runner.locking.written import RecipeLock
 from runner.plan import plan as make_plan
+from runner.shown import cut
 from runner.steps import STAGES, Plan, Stage
 from runner.store import Store, digest, file_digest
 from runner.workspace import Workspace
@@ -203,7 +204,7 @@ def _words(value: Any, kind: str) -> str:
         return f"version {text}"
     if len(text) == 64 and set(text) <= set("0123456789abcdef"):
         return f"sha256 {text[:16]}…"
-    return text if len(text) <= 160 else text[:159] + "…"
+    return cut(text, 160)
 
 
 @dataclass(frozen=True)

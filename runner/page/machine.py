@@ -13,7 +13,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("tokens", "Tokens", shown.count),
     ("steps", "Steps", shown.count),
     ("parameters", "Trained parameters", shown.count),
-    ("memory", "Memory at its peak", shown.size),
+    ("memory", "Memory at its peak", shown.memory),
     ("seconds", "Time of the training", shown.duration),
 )
 

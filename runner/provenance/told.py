@@ -48,7 +48,7 @@ def _thing(kind: str, it: Mapping[str, Any]) -> Iterator[str]:
     elif kind == "answer":
         for one in it["answers"]:
             said = one["raw"] if not one.get("failed") else f"no answer: {one['failed']}"
-            yield f"{it['id']} answered by {it['arm']} (suite {one['suite']}): {_cut(said)}"
+            yield f"{it['id']} answered by {it['arm']} (suite {one['suite']}): {shown.one_line(said, _LONG)}"
     elif kind == "row":
         row, raw = it["row"], it["raw"]
         why = f" by {row['by']}: {row['reason']}" if row.get("by") else ""
@@ -102,7 +102,8 @@ def _options(options: Any) -> str:
         }
     if options in (None, {}):
         return ""
-    return _cut(json.dumps(options, ensure_ascii=False, sort_keys=True).replace('"', "").strip("{}"))
+    said = json.dumps(options, ensure_ascii=False, sort_keys=True).replace('"', "").strip("{}")
+    return shown.one_line(said, _LONG)
 
 
 def _read(one: Mapping[str, Any], known: Mapping[str, Any], told: set[str]) -> Iterator[str]:
@@ -139,8 +140,3 @@ def _fetched(items: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{item.get('url') or item['key']}  {had}"
     if items["items"] > LISTED:
         yield f"and {items['items'] - LISTED:,} fetched items more (recipe.lock has all)"
-
-
-def _cut(said: str) -> str:
-    line = " ".join(said.split())
-    return line if len(line) <= _LONG else line[: _LONG - 1] + "…"

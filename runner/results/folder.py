@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import StepError, UsageError
+from runner.shown import size
 from runner.store import file_digest, fsync
 
 MARK = "export.json"
@@ -61,16 +62,6 @@ def room(target: Path, needed: int, step: str = "export") -> int:
         what = f"{size(needed)} are needed at {str(place)!r}, {size(free)} are free; free some, or name another disk"
         raise StepError(step, what)
     return free
-
-
-def size(many: int) -> str:
-    """Bytes for people."""
-    value, unit = float(many), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{many} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from runner.making import write_json
 from runner.modelcard import Form
 from runner.results import folder
 from runner.results.found import Run
+from runner.shown import size
 from runner.steps import version
 from runner.store import file_digest
 
@@ -51,7 +52,7 @@ def export(run: Run, to: Path, form: Form, kind: str = "bf16", tell: Tell = lamb
     folder.refuse(to)
     needed = need(run, form, kind)
     free = folder.room(to, needed)
-    tell(f"needs {folder.size(needed)} of disk; {folder.size(free)} are free")
+    tell(f"needs {size(needed)} of disk; {size(free)} are free")
     about = {"as": form, "run": run.name, "step": run.facts.step}
     with folder.whole(to, about) as out:
         proof = fill(run, out, form, kind, tell)

@@ -58,7 +58,7 @@ def _templates() -> Environment:
     from markupsafe import Markup
 
     env = environment(HERE)
-    env.filters |= {"when": when, "iso": iso, "took": took, "cut": cut}
+    env.filters |= {"when": when, "iso": iso, "cut": shown.cut}
     env.globals |= {
         "style_sheet": Markup(style_sheet()),
         "watch_script": Markup(script()),
@@ -83,22 +83,6 @@ def iso(seconds: float) -> str:
         return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):
         return ""
-
-
-def took(seconds: float) -> str:
-    """A time that something took: 0.8 s, 3 min 20 s, 1 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def reach(metric: dict[str, Any]) -> str:

@@ -179,8 +179,8 @@ def test_gpus_as_their_driver_tells_them(monkeypatch: pytest.MonkeyPatch, home: 
     _smi(home, "NVIDIA H100 80GB HBM3, 81559, 550.54.15\\nNVIDIA L4, 23034, 550.54.15\\n")
     monkeypatch.setattr(devices, "torch_cuda", lambda: "12.8")
     found = findings()
-    assert found["machine.gpu 0"]["said"] == "NVIDIA H100 80GB HBM3, 80 GiB, driver 550.54.15"
-    assert found["machine.gpu 1"]["said"] == "NVIDIA L4, 22 GiB, driver 550.54.15"
+    assert found["machine.gpu 0"]["said"] == "NVIDIA H100 80GB HBM3, 79.6 GiB, driver 550.54.15"
+    assert found["machine.gpu 1"]["said"] == "NVIDIA L4, 22.5 GiB, driver 550.54.15"
     assert found["machine.cuda"]["said"] == "torch's 12.8, the driver's 12.4"  # of one major version: it runs
     monkeypatch.setattr(devices, "torch_cuda", lambda: "13.0")
     assert findings()["machine.cuda"]["do"].startswith("update the NVIDIA driver")

@@ -517,7 +517,7 @@ def test_what_a_tool_judge_saw_is_counted() -> None:
 
 def test_forecast_and_fact() -> None:
     text = read(full()).text
-    assert "Steps4140+2.5%" in text and "Memory at its peak2.0 GBnot measured–" in text
+    assert "Steps4140+2.5%" in text and "Memory at its peak1.9 GiBnot measured–" in text
 
 
 def test_what_to_do_next() -> None:
@@ -604,7 +604,29 @@ def test_curves_keep_what_matters() -> None:
         (shown.chance(1e-9), "p < 0.0001"),
         (shown.chance(0.0312), "p = 0.031"),
         (shown.size(19_000_000), "19.0 MB"),
-        (shown.size(12), "12 B"),
+        (shown.size(1), "1 byte"),
+        (shown.size(999), "999 bytes"),
+        (shown.size(999_940), "999.9 kB"),
+        (shown.size(999_960), "1.0 MB"),
+        (shown.size(5e15), "5,000.0 TB"),
+        (shown.size(19_400_000, about=True), "19 MB"),
+        (shown.size(1_940_000, about=True), "1.9 MB"),
+        (shown.size(9_960_000, about=True), "10 MB"),
+        (shown.size(None), "–"),
+        (shown.memory(1023), "1,023 bytes"),
+        (shown.memory((1 << 30) - 1), "1.0 GiB"),
+        (shown.memory(23.5 * (1 << 30)), "23.5 GiB"),
+        (shown.duration(0.84), "0.8 s"),
+        (shown.duration(9.96), "10 s"),
+        (shown.duration(59.7), "1 min 0 s"),
+        (shown.duration(281), "4 min 41 s"),
+        (shown.duration(12_000), "3 h 20 min"),
+        (shown.duration(89, about=True), "89 s"),
+        (shown.duration(281, about=True), "5 min"),
+        (shown.duration(12_000, about=True), "3.3 h"),
+        (shown.cut("four", 4), "four"),
+        (shown.cut("fives", 4), "fiv…"),
+        (shown.one_line(" a\n b ", 3), "a b"),
         (shown.part(1, 0), "–"),
         (shown.share(None), "–"),
         (shown.number(True), "–"),

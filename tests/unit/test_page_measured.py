@@ -63,6 +63,6 @@ def test_what_is_served_has_it_and_the_file_does_not(tmp_path: Path) -> None:
     )
     made: Any = SimpleNamespace(file=lambda name: tmp_path / name)
     served = (answering._measured(tmp_path, "t", made) or b"").decode()
-    assert "4 min 41 s" in served and "2.7 GB" in served and "Tokens a second over 4 logged steps" in served
+    assert "4 min 41 s" in served and "2.5 GiB" in served and "Tokens a second over 4 logged steps" in served
     (logs / "train.log").unlink()
     assert answering._measured(tmp_path, "t", made) is None
