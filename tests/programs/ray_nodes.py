@@ -29,7 +29,13 @@ except PackageNotFoundError:
 DEAR = pytest.mark.skipif(
     os.environ.get("MIREPOIX_RAY", "") in ("", "0"), reason="takes minutes: MIREPOIX_RAY=1 runs it"
 )
-QUIET = HERE | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+QUIET = HERE | {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_health_check_period_ms": "1000",  # how soon a dead node is one
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_initial_delay_ms": "1000",
+}
 RECIPE = """
 recipe: 1
 name: r
@@ -99,7 +105,7 @@ class Nodes:
         return {
             pid: name
             for pid in descendants(raylet or self._process.pid)
-            if (name := said(pid)).startswith("ray::")
+            if (name := said(pid)).startswith(("ray::do", "ray::IDLE"))
         }
 
     def end(self) -> None:

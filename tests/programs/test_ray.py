@@ -118,7 +118,7 @@ class Killer:
                 self._thread.join()
 
     def _kill(self) -> None:
-        wanted = "ray::do" if self.step in SPREAD else "ray::"
+        wanted = ("ray::do",) if self.step in SPREAD else ("ray::do", "ray::IDLE")
         until = time.monotonic() + 60
         while not self.killed and time.monotonic() < until:
             workers = list(descendants(self.raylet))
