@@ -6,8 +6,9 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from multiprocessing.connection import Connection
@@ -25,6 +26,7 @@ from runner.net.cache import Cache, Entry
 from runner.net.failures import Again, Lost, Refused, TooMuch
 from runner.net.guard import Guard
 from runner.net.hop import Ask, Errand, Exchange, Sender
+from runner.net.lanes import Lanes
 from runner.net.pace import Pace, Stop, number
 from runner.net.remote import Remote
 from runner.net.robots import GOOD_FOR, Robots, absent
@@ -39,7 +41,8 @@ WORKERS = 16
 AHEAD = 32
 WORKERS_AWAY = 256
 """Threads where others send the requests: they do nothing but wait."""
-AHEAD_AWAY = 1024
+AHEAD_AWAY = 4096
+"""Of lists that go host by host, many hosts are to be asked at once."""
 PROGRESS = 1 << 20
 """A cut connection that brought so many bytes is gone on with at once, and counts for no attempt."""
 _OURS = {
@@ -74,9 +77,9 @@ class Client:
         set_on_retry_hooks(())  # else stamina logs each retry, on stdout where structlog is installed
         self._limits = limits or Limits()
         guard = Guard(settings)
-        pace, at_once = number(settings, "pace"), number(settings, "at_once")
+        pace, self._at_once = number(settings, "pace"), max(1, int(number(settings, "at_once")))
         say = progress or (lambda _: None)
-        self._pace = Pace(pace, max(1, int(at_once)), self._limits.longest_closed, say)
+        self._pace = Pace(pace, self._at_once, self._limits.longest_closed, say)
         self._robots = Robots(self._robots_txt, self._pace)
         wire = Wire(guard, self._limits, settings["proxy"], tls)
         self._cache = Cache(root)
@@ -152,15 +155,17 @@ class Client:
                 return e
 
         waiting: deque[tuple[str, Future[Got | Unfetched]]] = deque()
-        threads, ahead = (
-            (WORKERS_AWAY, AHEAD_AWAY) if away is not None else (min(WORKERS, self._ahead), self._ahead)
-        )
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+        threads, ahead = min(WORKERS, self._ahead), self._ahead
+        each = threads
+        if away is not None:  # more than the host lets in: some are on their way to where redirects led them
+            threads, ahead, each = WORKERS_AWAY, AHEAD_AWAY, self._at_once + 1
+        lanes = Lanes(threads, each)
         try:
             for url in urls:
                 if away is not None and not away.started and self._missing(url, accept, most, keep):
                     away.start()  # not in a thread: what it starts ends by signals that we alone hear
-                waiting.append((url, pool.submit(one, url, next(self._ranks))))
+                lane = _lane(url) if away is not None else ""
+                waiting.append((url, lanes.submit(lane, partial(one, url, next(self._ranks)))))
                 if len(waiting) >= ahead:
                     done, future = waiting.popleft()
                     yield done, future.result()
@@ -169,7 +174,7 @@ class Client:
                 yield done, future.result()
         finally:
             stop.set()
-            pool.shutdown(cancel_futures=True)
+            lanes.end()
 
     def forget(self, got: Got) -> None:
         """As `Fetcher.forget`. The bytes stay; another request may have brought the same. A recording that was there
@@ -304,6 +309,14 @@ def agent(settings: Settings) -> str:
     """The one user agent: who asks, and where to complain."""
     contact = re.sub(r"[^\x21-\x7e]|[()\\]", "", settings["contact"])
     return f"mirepoix/{version('mirepoix')}" + (f" (+{contact})" if contact else "")
+
+
+def _lane(url: str) -> str:
+    """What an address waits with; it may be none at all."""
+    try:
+        return urls.parse(url).place
+    except Unfetched:
+        return ""
 
 
 def _ask(

@@ -78,8 +78,9 @@ def _long(seconds: float) -> str:
 
 
 class _Host:
-    def __init__(self, gap: float) -> None:
+    def __init__(self, gap: float, lock: threading.Lock) -> None:
         self.gap = gap
+        self.changed = threading.Condition(lock)
         self.busy = 0
         self.leaving = 0
         """Requests that others send, and have not said yet that they are out: until then nobody else starts."""
@@ -107,11 +108,11 @@ class Pace:
     def __init__(self, pace: float, at_once: int, longest: float, say: Callable[[str], None]) -> None:
         self._gap, self._at_once, self._longest, self._say = 1 / pace, at_once, longest, say
         self._hosts: dict[str, _Host] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._came = count()
 
     def _host(self, place: str) -> _Host:
-        return self._hosts.setdefault(place, _Host(self._gap))
+        return self._hosts.setdefault(place, _Host(self._gap, self._lock))
 
     @contextmanager
     def turn(self, place: str, stop: Stop, rank: int = 0, *, apart: bool = False) -> Iterator[Turn]:
@@ -121,7 +122,7 @@ class Pace:
         `apart`: another process sends the request, some time after its turn has come. The gap to the next one then
         begins when it says that the request is out (`Turn.sent`), whatever way it has to go until then.
         """
-        with self._changed:
+        with self._lock:
             host = self._host(place)
             mine = (rank, next(self._came))
             host.line.append(mine)
@@ -129,27 +130,27 @@ class Pace:
                 self._wait(place, host, mine, stop)
             finally:
                 host.line.remove(mine)
-                self._changed.notify_all()
+                host.changed.notify_all()
             host.busy += 1
             host.leaving += apart
             host.next = time.monotonic() + host.gap
         left = {"sent": apart, "over": True}
 
         def sent() -> None:
-            with self._changed:
+            with self._lock:
                 if left["sent"]:
                     left["sent"] = False
                     host.leaving -= 1
                     host.next = time.monotonic() + host.gap
-                    self._changed.notify_all()
+                    host.changed.notify_all()
 
         def over() -> None:
             sent()  # or it may be: who is cut off cannot tell
-            with self._changed:
+            with self._lock:
                 if left["over"]:
                     left["over"] = False
                     host.busy -= 1
-                    self._changed.notify_all()
+                    host.changed.notify_all()
 
         try:
             yield Turn(sent, over)
@@ -169,11 +170,11 @@ class Pace:
             if wait > 2 and not told:
                 told = True
                 self._say(f"waiting {wait:.0f} s for {place}")
-            self._changed.wait(min(wait, SLICE) if wait > 0 else SLICE)
+            host.changed.wait(min(wait, SLICE) if wait > 0 else SLICE)
 
     def close(self, place: str, seconds: float) -> None:
         """The host asked to be left alone for so long."""
-        with self._changed:
+        with self._lock:
             host, until = self._host(place), time.monotonic() + seconds
             if until > host.closed:
                 host.closed, host.asked = until, seconds
@@ -189,7 +190,7 @@ class Pace:
         """The host asks for at least so many seconds between requests. Raises Unfetched where that is too much."""
         if gap > self._longest:
             raise Unfetched(f"robots.txt of {place} asks for {gap:.0f} s between requests")
-        with self._changed:
+        with self._lock:
             host = self._host(place)
             host.next += max(0.0, gap - host.gap)
             host.gap = max(host.gap, gap)

@@ -1,8 +1,8 @@
 """Sends requests by way of other processes: those say what comes of them, and turns are given here.
 
 What goes over the line: `("setup", 0, setup)`, then `("send", N, errand)` and `("drop", N, b"")`; back come `(N, what,
-more)` as `runner.net.away.Tell` has it, `(N, "lost", b"")` where the worker has ended that had it, or `(N, "none", b"")`
-where there is no worker by now: then it is sent from here.
+more)` as `runner.net.away.Tell` has it, `(N, "lost", b"")` where the worker has ended that had it, or
+`(N, "none", b"")` where there is no worker by now: then it is sent from here.
 """
 
 from __future__ import annotations

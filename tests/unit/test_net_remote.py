@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from runner.net.client import Client
 from runner.net.failures import Again, Lost, NotHere, NotPublic, Refused, Stopped, TooMuch
 from runner.net.guard import Guard
 from runner.net.hop import Ask, Errand
+from runner.net.lanes import Lanes
 from runner.net.pace import Pace, Stop, Turn
 from runner.net.remote import Remote
 from runner.net.urls import Secrets, parse
@@ -420,3 +422,59 @@ def test_with_a_proxy_all_is_sent_from_here(
         [(_, got)] = client.get_all([f"{one.base}/0"])
     assert isinstance(got, Got) and got.bytes() == b"by the proxy"
     assert two.had == []
+
+
+# ---- who goes first
+
+
+def test_a_host_keeps_no_other_waiting(
+    two: Workers, hosts: tuple[Upstream, Upstream], tmp_path: Path
+) -> None:
+    """Though all of its addresses come first, and are more than there are threads."""
+    one, other = hosts
+    held, seen = threading.Event(), threading.Event()
+
+    def first(request: Request) -> bytes:
+        held.wait(20)
+        return numbered(request)
+
+    def second(request: Request) -> bytes:
+        seen.set()
+        return numbered(request)
+
+    urls = [*pages(one, 400, first), *pages(other, 1, second)]
+    with Client(settings(one, other), tmp_path, limits=replace(PATIENT, read=20), away=two.connect) as client:
+        with closing(client.get_all(urls)) as answers:
+            thread = threading.Thread(target=lambda: seen.wait(15) and held.set())
+            thread.start()
+            assert next(answers)[0] == urls[0]
+            assert seen.is_set()
+        thread.join()
+
+
+def test_lanes() -> None:
+    lanes, order, gate = Lanes(4, 2), list[str](), threading.Event()
+
+    def work(name: str) -> str:
+        gate.wait(5)
+        order.append(name)
+        if name == "a1":
+            raise ValueError(name)
+        return name
+
+    futures = [lanes.submit(name[0], partial(work, name)) for name in ("a0", "a1", "a2", "a3", "b0", "c0")]
+    time.sleep(0.1)
+    assert {lane: lanes._going[lane] for lane in "abc"} == {"a": 2, "b": 1, "c": 1}
+    gate.set()
+    with pytest.raises(ValueError, match="a1"):
+        futures[1].result(5)
+    assert [f.result(5) for n, f in enumerate(futures) if n != 1] == ["a0", "a2", "a3", "b0", "c0"]
+    assert order.index("a3") > order.index("a0")
+    lanes.end()
+    assert not lanes._going and not lanes._waiting
+    ended, gate = Lanes(1, 1), threading.Event()
+    going = ended.submit("a", lambda: gate.wait(5))
+    never = ended.submit("a", lambda: order.append("never"))
+    threading.Timer(0.1, gate.set).start()
+    ended.end()
+    assert going.done() and not never.done() and "never" not in order
