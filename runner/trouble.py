@@ -224,6 +224,13 @@ def _driver(about: About, match: re.Match[str]) -> str | None:
     )
 
 
+def _ended(about: About, match: re.Match[str]) -> str:
+    return (
+        "a process that trained on the cluster was ended from outside, or its node was (is memory short there?); run "
+        "it again to go on from the last checkpoint"
+    )
+
+
 def _flash(about: About, match: re.Match[str]) -> str:
     return (
         "attention flash_attention_2 needs the package flash-attn and a GPU that it supports: install it "
@@ -264,6 +271,7 @@ _PATTERNS: list[tuple[str, Say]] = [
     (r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED", _gpu_memory),
     (r"exitcode\s*: -9\b|Signal 9 \(SIGKILL\)|<Signals\.SIGKILL: 9>|Received Signals\.SIGKILL",
      lambda about, match: _killed(about)),
+    (r"\bActorDiedError\b|\bActorUnavailableError\b|\bNodeDiedError\b", _ended),
     (r"DefaultCPUAllocator: can't allocate memory|DefaultCPUAllocator: not enough memory|^MemoryError\b"
      r"|Cannot allocate memory|std::bad_alloc", _no_memory),
     (r"NVIDIA driver on your system is too old|no kernel image is available for execution|Found no NVIDIA driver"
