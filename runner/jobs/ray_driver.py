@@ -24,6 +24,7 @@ from runner.jobs.ray_node import Needs, do, installed, unfit
 RETRIES = 8  # of a piece whose worker or node died
 STORE = 256 << 20  # bytes of memory for what comes of pieces and waits to be taken; more goes to the disk
 SPILL = 4 << 30  # bytes of the disk
+APART = {"max_fused_object_count": 1}  # each in a file of its own, which goes when that is taken
 GUESS = 16 << 20  # bytes that come of a piece, until one has come
 ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 LOOK = 60.0  # seconds that a node has to say what it has
@@ -110,6 +111,7 @@ class Cluster:
                     num_gpus=wanted["gpus"],
                     include_dashboard=False,
                     object_store_memory=STORE,
+                    _system_config=APART,
                     logging_level=logging.ERROR,
                     _temp_dir=str(Path(wanted["place"]) / "r"),
                 )
@@ -129,7 +131,7 @@ class Cluster:
         self.work = self.ray.put((work, self.needs))
         wanted = {"num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
         self.do = self.ray.remote(**wanted)(do)
-        self.largest, self.came, self.space = GUESS, False, STORE + SPILL
+        self.largest, self.came, self.space = GUESS, False, SPILL
         if self.address:  # of a cluster that is not ours, what its nodes keep in memory
             self.space = int(self.ray.cluster_resources().get("object_store_memory", STORE))
 

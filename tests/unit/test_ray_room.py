@@ -74,8 +74,7 @@ def through(one: Any, sizes: list[int]) -> list[int]:
 def test_no_more_is_under_way_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch, sizes: list[int], most: int
 ) -> None:
-    monkeypatch.setattr(ray_driver, "STORE", 40 * MB)
-    monkeypatch.setattr(ray_driver, "SPILL", 60 * MB)
+    monkeypatch.setattr(ray_driver, "SPILL", 100 * MB)
     monkeypatch.setattr(ray_driver, "GUESS", 50 * MB)
     for one in (cluster(), cluster("ray-head:6379")):
         assert through(one, sizes) == sizes
