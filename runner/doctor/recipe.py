@@ -44,7 +44,8 @@ def _looked(
         return
     profile = hardware.profile(loaded.recipe.compute.profile)
     yield Finding("recipe", "recipe", "ok", f"{loaded.recipe.name}, for the {profile.upper()}")
-    if profile == "gpu" and hardware.profile() != "gpu":
+    elsewhere = loaded.recipe.compute.engine == "ray"
+    if profile == "gpu" and hardware.profile() != "gpu" and not elsewhere:
         do = "run it where there is one, or set compute.profile to cpu"
         yield Finding("recipe", "gpu", "missing", "it trains on a GPU, and there is none here", do)
     wanted = needs.needs(loaded, profile, settings)

@@ -213,6 +213,8 @@ def test_a_recipe_for_a_gpu_where_there_is_none(monkeypatch: pytest.MonkeyPatch)
     facts = json.loads(recipe("doctor", "r.yaml", "--json", code=3).stdout)
     found = {f["name"]: f for f in facts["findings"] if f["area"] == "recipe"}
     assert found["gpu"]["state"] == "missing"
+    Path("r.yaml").write_text(Path("r.yaml").read_text() + "compute: {engine: ray, profile: gpu}\n")
+    assert "recipe.gpu" not in findings("r.yaml", code=3)  # that is the cluster's
     assert found["model"] == {
         "area": "recipe",
         "name": "model",
