@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +12,7 @@ from runner import card, drops, ledger, mix
 from runner.drops import Drops, Why
 from runner.drops import write as write_drops
 from runner.making import Making, write_json
+from runner.prepare import written
 from runner.prepare.accounts import accounts
 from runner.prepare.selected import Selected, selected, shelf
 from runner.rows import Shelf, first, load, save
@@ -128,9 +128,11 @@ def split(m: Making) -> None:
         raise m.fail("nothing is left to train on")
     (m.out / "data").mkdir()
     for half, mine in (("train", ~side), ("validation", side)):
-        with (m.out / "data" / f"{half}.jsonl").open("wb", buffering=1 << 20) as file:
-            file.writelines(_lines(before, order[mine], copies[mine]))
-    del side, order, copies
+        place = order[mine]
+        tokens = before.tokens[place] if before.tokens is not None else None
+        wanted = written.Order(before.rows[place], copies[mine], tokens)
+        written.write(m, before.shelf, wanted, m.out / "data" / f"{half}.jsonl")
+    del side, order, copies, place, tokens, wanted
     shares = _shares(m, before, times)
     lengths = None if before.tokens is None else np.repeat(before.tokens, times)
     tally = accounts(m, shelf(m, edits=False), before.rows, times, held, before.tokens)
@@ -188,21 +190,3 @@ def _losses(m: Making, before: Selected) -> str:
                 count[found.whys[n].by, found.whys[n].reason] += many
     worst = "; ".join(f"{n} by {by}: {reason}" for (by, reason), n in count.most_common(3) if n)
     return worst or "no source gave any records"
-
-
-def _lines(before: Selected, place: NDArray[Any], copy: NDArray[Any]) -> Iterator[bytes]:
-    """Records as they are trained: with how many tokens they have, and which copy each is."""
-    tokens = before.tokens[place].tolist() if before.tokens is not None else None
-    copies = copy.tolist()
-    for n, line in enumerate(before.shelf.scattered(before.rows[place])):
-        parts = line.count(b"\n")  # those of a row in parts have been counted one by one
-        more = f',"tokens":"{tokens[n]}"' if tokens and parts == 1 else ""
-        if copies[n]:
-            more += f',"copy":"{copies[n]}"'
-        # A record's line ends with its meta, which is never empty: `…"meta":{…}}` and a line end.
-        if not more:
-            yield line
-        elif parts == 1:
-            yield line[:-3] + more.encode() + b"}}\n"
-        else:
-            yield b"".join([part[:-3] + more.encode() + b"}}\n" for part in line.splitlines(keepends=True)])
