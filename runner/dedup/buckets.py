@@ -54,8 +54,9 @@ def repeated(
     parts = spill.ranges(many)
     begins = list(range(0, many, spill.AT_ONCE)) if parts > 1 else []
     runs = [(n, begin, min(begin + spill.AT_ONCE, many)) for n in range(len(paths)) for begin in begins]
-    for _ in mapped(Sorting(paths, left_out), runs):
-        continue
+    if runs:
+        for _ in mapped(Sorting(paths, left_out), runs):
+            continue
     ranges = [(n, part) for n in range(len(paths)) for part in range(parts)]
     work = Finding(paths, left_out, many, parts, begins)
     for (n, _), place in zip(ranges, mapped(work, ranges), strict=True):

@@ -55,7 +55,7 @@ def pieces(m: Making, entries: Iterable[Entry]) -> list[Piece]:
         for e, size in zip(found, sizes, strict=True)
     ]
     ranges = [(e.path, *at) for e, cut in zip(found, cuts, strict=True) if isinstance(e, Unit) for at in cut]
-    counts = iter(list(m.mapped(count, ranges)))
+    counts = iter(list(m.mapped(count, ranges)) if ranges else ())  # no cluster is started for nothing
     out: list[Piece] = []
     some: list[Entry] = []
     held = 0

@@ -10,21 +10,25 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner import pool
+from runner import lock, pool, sourcing
+from runner import recipe as r
 from runner.datafiles import kinds, opened, spans
 from runner.datafiles.spans import Span
 from runner.errors import StepError
+from runner.fetching import Item
 from runner.load import load_recipe
 from runner.making import Making
 from runner.plan import plan
 from runner.prepare import parts
 from runner.prepare.source import source
+from runner.record import Rejected
 from runner.steps import Plan
 from runner.workspace import Workspace
 
@@ -244,3 +248,42 @@ def test_rows_of_a_limit_are_read_no_further(root: Path, monkeypatch: pytest.Mon
     found = laid(root, "jsonl", [rows(200)], limit=3)
     made(found, root / "some")
     assert not (root / "some/work/parts").exists()
+
+
+def test_what_was_fetched_is_cut_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what could not be had stands where it would: before the next that could."""
+    data = {
+        "https://example.org/a.jsonl": rows(90),
+        "https://example.org/b.csv": b"text\nOne row of it, long enough.\n",
+    }
+    places = {hashlib.sha256(raw).hexdigest(): raw for raw in data.values()}
+    store = root / ".mirepoix"
+    for sha256, raw in places.items():
+        (path := lock.raw(store, Item("", sha256))).parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
+    had = [
+        Item(url, sha, {"origin": url, "label": url[-6:-4]}) for url, sha in zip(data, places, strict=True)
+    ]
+    gone = [Item(f"https://example.org/{n}", error="404", left_out=n > 2) for n in range(4)]
+    spec = r.Source("files", "files", {"urls": list(data)}, r.SourceCommon(name="s"))
+    given = (spec, {}, (gone[0], had[0], gone[1], gone[2], had[1], gone[3]), store, 7)
+    whole = list(sourcing.rows(*given))
+    monkeypatch.setattr(spans, "RANGE", 3000)
+    cut: list[Any] = []
+    step = SimpleNamespace(mapped=lambda work, pieces: map(work, pieces))
+    for entry in (e for piece in parts.pieces(step, sourcing.entries(*given)) for e in piece):  # type: ignore[arg-type]
+        cut += (
+            [entry]
+            if isinstance(entry, Rejected)
+            else sourcing.unit_rows(spec, {}, entry, 7, kinds.Account())
+        )
+    assert cut == whole
+    assert [n for n, row in enumerate(whole) if "404" in getattr(row, "reason", "")] == [
+        0,
+        91,
+        92,
+        len(whole) - 1,
+    ]
+    (lock.raw(store, had[0])).write_bytes(b"other")
+    with pytest.raises(StepError, match="damaged"):
+        list(sourcing.entries(*given))
