@@ -84,6 +84,9 @@ def on_cluster(m: Making, config: str, more: Mapping[str, str]) -> process.Job:
     path, empty = (m.work / "job.json").absolute(), (m.work / "empty").absolute()
     empty.mkdir(exist_ok=True)
     names = {*process.QUIET, *process.WITHOUT, *process.NETWORK, *more} - {"PYTHONHASHSEED"}
+    names.add(
+        "RAY_ADDRESS"
+    )  # Ray Train asks who is alive, on a machine of several clusters the newest otherwise
     recipe = m.plan.loaded.recipe
     write_json(
         path,
