@@ -25,9 +25,10 @@ from runner.recipe.data import (
     Split,
     Use,
 )
+from runner.recipe.evaluation import GATE, Evaluate
 from runner.recipe.overrides import Overrides
 from runner.recipe.running import Compute, Track, Trackio, Wandb
-from runner.recipe.training import GATE, Adapter, Evaluate, Model, Train
+from runner.recipe.training import Adapter, Model, Train
 
 __all__ = [
     "GATE", "Adapter", "Arm", "Budget", "Chat", "Compute", "Count", "Decontaminate", "Dedup", "Evaluate",
