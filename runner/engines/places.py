@@ -28,7 +28,6 @@ class Place:
     """A folder that only we can enter; `end` removes it."""
 
     def __init__(self) -> None:
-        _sweep()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_temporary()))
         self._file = os.open(self.path / "new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -39,8 +38,8 @@ class Place:
         os.close(self._file)
 
 
-def _sweep() -> None:
-    """Remove folders of ours that nobody holds."""
+def sweep() -> None:
+    """Remove folders of killed runs: ours, and nobody holds them."""
     for folder in _temporary().glob(f"{_PREFIX}*"):
         with suppress(OSError):  # it is another user's, or is being removed by who has it
             file = os.open(folder / _HELD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner import ending, paths, process
+from runner.engines import places
 from runner.engines.places import Place
 from runner.errors import StepError
 from runner.hardware import gpus
@@ -39,8 +40,9 @@ _END: Any = object()
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray takes 127.0.0.1 for another name of an address that others can reach, unless told that there are no others."""
-PATIENT = {"RAY_task_oom_retries": "8", "RAY_gcs_server_request_timeout_seconds": "20"}
-"""Ray tries a piece for which memory is short again for ever, and asks a minute for a node on this machine."""
+PATIENT = {"RAY_task_oom_retries": "5", "RAY_gcs_server_request_timeout_seconds": "20"}
+"""Ray tries a piece for which memory is short again for ever, after pauses of twice the length of the one before; and
+asks a minute for a node on this machine."""
 NO_OTHER = {"RAY_ENABLE_AUTO_CONNECT": "0"}
 """Else Ray starts another cluster where a thread asks the first one for something when that has just ended."""
 LIBRARIES = (
@@ -90,6 +92,7 @@ class Ray:
 
     def __enter__(self) -> Ray:
         """Raises StepError where a cluster is said to be there, and is not, or would not do: before any work."""
+        places.sweep()
         if self.address:
             self._start()
         return self

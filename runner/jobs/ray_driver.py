@@ -197,7 +197,7 @@ class Cluster:
                 if "No module named 'runner" in str(e):
                     why = "has no mirepoix, or another; install the same as here: pip install 'mirepoix[ray]'"
                 elif isinstance(e, self.ray.exceptions.GetTimeoutError):
-                    why = f"does not answer within {LOOK:g} seconds; see `ray status`"
+                    why = f"does not answer within {LOOK:g} seconds (is memory short there?); see `ray status`"
                 else:
                     why = f"cannot be used: {_short(e)}"
             if why:

@@ -75,6 +75,18 @@ for line in sys.stdin:
 cluster.shutdown()
 """
 
+_NODE = """
+import sys, time
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+here = {"node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000, "num_cpus": 1, "include_log_monitor": False}
+params = RayParams(gcs_address=sys.argv[1], node_manager_port=0, min_worker_port=0, max_worker_port=0, **here)
+params.dashboard_agent_listen_port = None
+node = Node(params, head=False, shutdown_at_exit=False, spawn_reaper=False)
+print("it has joined", flush=True)
+time.sleep(1e6)
+"""
+
 
 class Nodes:
     """A cluster, in a process of its own: `head` and what `add` gives are pids by what they are (raylet, …)."""
@@ -142,24 +154,14 @@ def joined(
     address: str, log: Path, *, before: Sequence[str] = (), python: str = sys.executable, **more: str
 ) -> Iterator[None]:
     """A node of another kind joins a cluster: started by other words, another Python, in another environment."""
-    argv = [
-        *before,
-        python,
-        "-m",
-        "ray.scripts.scripts",
-        "start",
-        f"--address={address}",
-        "--num-cpus=1",
-        "--block",
-    ]
-    argv += ["--node-ip-address=127.0.0.1", "--object-store-memory=80000000", "--disable-usage-stats"]
+    argv = [*before, python, "-c", _NODE, address]
     with log.open("wb") as out:
         process = warded.start(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=os.environ | QUIET | more
         )
     try:
         until = time.monotonic() + 60
-        while "Ray runtime started" not in log.read_text():
+        while "it has joined" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.1)

@@ -28,7 +28,6 @@ from runner.store import marks
 ROOT = Path(__file__).parents[2]
 ROWS = 1500
 STEPS = ["source", "filter", "dedup", "decontaminate", "render", "mix", "split"]
-CHEAP = ["dedup"]  # in which somebody is killed, without MIREPOIX_RAY
 SPREAD = {"filter", "dedup", "decontaminate", "render"}  # whose pieces workers have
 
 
@@ -87,6 +86,7 @@ def run(root: Path, address: str, tell: Callable[[Any], None] | bool = False) ->
     return digests(root)
 
 
+@DEAR
 def test_a_cluster_that_is_started_for_the_run(alone: Alone, tmp_path: Path) -> None:
     """The same bytes, it is said where, and nothing of it is left."""
     root, same = alone.anew(tmp_path / "w")
@@ -135,8 +135,17 @@ class Killer:
         assert self.killed
 
 
-def each(cheap: list[str], *steps: str) -> list[Any]:
-    return [pytest.param(s, marks=() if s in cheap else DEAR) for s in steps]
+def test_whoever_dies(alone: Alone, cluster: Nodes, tmp_path: Path) -> None:
+    """A worker is killed, then a node: what they were at is done elsewhere, and the bytes are the same."""
+    root, same = alone.anew(tmp_path / "w")
+    node = cluster.add()["raylet"]
+    one, other = (
+        Killer("filter", cluster.head["raylet"], whole_node=False),
+        Killer("dedup", node, whole_node=True),
+    )
+    assert run(root, cluster.address, lambda event: (one.tell(event), other.tell(event))) == same
+    one.check()
+    other.check()
 
 
 def killed(alone: Alone, root: Path, cluster: Nodes, killer: Killer) -> None:
@@ -146,13 +155,15 @@ def killed(alone: Alone, root: Path, cluster: Nodes, killer: Killer) -> None:
     killer.check()
 
 
-@pytest.mark.parametrize("step", each(CHEAP, *STEPS))
+@DEAR
+@pytest.mark.parametrize("step", STEPS)
 def test_a_worker_that_dies(step: str, alone: Alone, cluster: Nodes, tmp_path: Path) -> None:
     """Killed while it works on a piece, or waits for one where the step works here: the same bytes."""
     killed(alone, tmp_path / "w", cluster, Killer(step, cluster.head["raylet"], whole_node=False))
 
 
-@pytest.mark.parametrize("step", each(CHEAP, *STEPS))
+@DEAR
+@pytest.mark.parametrize("step", STEPS)
 def test_a_node_that_dies(step: str, alone: Alone, cluster: Nodes, tmp_path: Path) -> None:
     """Killed with the piece that it works on: the same bytes."""
     killed(alone, tmp_path / "w", cluster, Killer(step, cluster.add()["raylet"], whole_node=True))

@@ -1,0 +1,138 @@
+"""Every example recipe: the same data on this machine's cores, and on Ray clusters of every shape."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from ray_nodes import DEAR, Nodes, digests, nodes
+
+from runner import api
+from runner.errors import StepError
+from runner.store import marks
+
+ROOT = Path(__file__).parents[2]
+VALID = ROOT / "tests/examples/valid"
+SHAPES = {
+    "1 worker": (1, 0),
+    "2 workers": (2, 0),
+    "4 workers": (4, 0),
+    "2 nodes": (1, 1),
+}  # cores, other nodes
+EXAMPLES = [
+    *sorted(VALID.glob("*.yaml")),
+    ROOT / "recipes/quickstart.yaml",
+    ROOT / "recipes/twain-books.yaml",
+]
+CHEAP = {("2 nodes", "plain-text")}
+
+
+class Came(NamedTuple):
+    """What a run came to: the digests of its data and artifacts, or the error that ended it."""
+
+    made: dict[str, str]
+    error: str
+
+
+def laid_out(root: Path, recipe: Path) -> Path:
+    """A workspace with what a recipe reads; its file in there."""
+    root.mkdir()
+    if recipe.parent == VALID:
+        shutil.copytree(VALID.parent / "data", root / "data")
+        shutil.copytree(VALID, root / "valid")
+        return root / "valid" / recipe.name
+    for folder in ("recipes", "datasets", "evals"):
+        shutil.copytree(ROOT / folder, root / folder)
+    if recipe.stem == "twain-books":  # books of our own
+        for name in ("books", "held-out/same-author", "held-out/other-authors"):
+            (root / name).mkdir(parents=True)
+        talk = [json.loads(x) for x in (ROOT / "datasets/river-town-a.jsonl").read_text().splitlines()]
+        said = [m["content"] for one in talk for m in one["messages"] if m["role"] == "assistant"]
+        third = len(said) // 3
+        (root / "books/a.txt").write_text("\n\n".join(said[:third]))
+        (root / "held-out/same-author/b.txt").write_text("\n\n".join(said[third : 2 * third]))
+        (root / "held-out/other-authors/c.txt").write_text("\n\n".join(said[2 * third :]))
+    return root / "recipes" / recipe.name
+
+
+def came(root: Path, recipe: Path, address: str | None = None) -> Came:
+    """Prepare its data; on this machine's cores, or on a cluster."""
+    name = api.load(recipe, root).name
+    try:
+        api.run(recipe, to="prepare", workspace=root, engine="ray" if address else "local", address=address)
+    except StepError as e:
+        return Came({}, str(e))
+    found = digests(root, name)
+    assert found
+    return Came(found, "")
+
+
+class Alone:
+    """What each recipe comes to on this machine's cores; made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.known: dict[Path, Came] = {}
+
+    def __call__(self, recipe: Path) -> Came:
+        root = self.folder / recipe.stem
+        if recipe not in self.known:
+            self.known[recipe] = came(root, laid_out(root, recipe))
+        return self.known[recipe]
+
+    def model(self, recipe: Path, root: Path) -> None:
+        """Take over what the base model is like: that takes longest, and is not done on a cluster."""
+        first = self.folder / recipe.stem
+        for manifest in first.glob(".mirepoix/artifacts/*/*/manifest.json"):
+            if json.loads(manifest.read_bytes())["step"] == "model":
+                shutil.copytree(manifest.parent, root / manifest.parent.relative_to(first))
+        (root / ".mirepoix").mkdir(exist_ok=True)
+        marks.make(root / ".mirepoix")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    return Alone(tmp_path_factory.mktemp("alone"))
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> Iterator[tuple[str, Nodes]]:
+    cores, others = SHAPES[request.param]
+    with nodes(cores) as cluster:
+        for _ in range(others):
+            cluster.add()
+        yield request.param, cluster
+
+
+@pytest.mark.parametrize(
+    ("shape", "recipe"),
+    [
+        pytest.param(
+            shape, recipe, marks=() if (shape, recipe.stem) in CHEAP else DEAR, id=f"{recipe.stem}-{shape}"
+        )
+        for shape in SHAPES
+        for recipe in EXAMPLES
+    ],
+    indirect=["shape"],
+    scope="module",
+)
+def test_the_same_data(recipe: Path, shape: tuple[str, Nodes], alone: Alone, tmp_path: Path) -> None:
+    """On a cluster as on this machine's cores; and where these cannot, for the same reason."""
+    here = alone(recipe)
+    root = tmp_path / "w"
+    file = laid_out(root, recipe)
+    alone.model(recipe, root)
+    assert came(root, file, shape[1].address) == here
+    log = next(root.glob("runs/*/logs/engine.log")).read_text()
+    assert "ray_driver" in log
+
+
+def test_examples_that_come_to_no_data(alone: Alone) -> None:
+    """Those whose error is compared, not their data; none of the others."""
+    assert {recipe.stem for recipe in EXAMPLES if recipe in alone.known and alone(recipe).error} <= {
+        "by-row-tag"
+    }
