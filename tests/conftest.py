@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any
 
 import canaries as birds
 import pytest
+
+sys.path.append(str(Path(__file__).parent / "line"))
+from forks import forked_jobs, forks
+
+__all__ = ("forked_jobs", "forks")
 
 # Tests talk to loopback only, whoever runs them. Libraries read this once, when they are imported.
 os.environ["HF_HUB_OFFLINE"] = "1"

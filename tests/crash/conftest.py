@@ -12,10 +12,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "line"))
-from forks import forks
-
-__all__ = ("forks",)
 RECIPE = """\
 recipe: 1
 name: t

@@ -1,14 +1,21 @@
-"""Starts `recipe`, and the jobs that it starts (Axolotl's, ours), by forking: their imports take 20 s and are done once.
+"""Starts `recipe`, jobs (Axolotl's, ours) and scripts by forking: their imports take 20 s and are done once for all tests.
 
-All else is as it is: the same command line, the same code, the same process groups, logs and signals. Reads one JSON
-line a request on stdin, {"argv": …, "out": FILE} to start `recipe`, the same with "cwd" to start `axolotl` by itself,
-{"wait": PID}, or {"import": MODULE}; answers each with a number.
+All else is as it is: the same command line, the same code, the same process groups, logs and signals. It is asked over
+the Unix socket whose listening end is its first argument, by every process that runs tests (`forks.py`): one JSON object
+a message, {"recipe": ARGV, "out": FILE, "cwd": …, "environ": …} to start `recipe`, the same with "axolotl" to start that
+by itself, {"python": ["-c", CODE, …], …} (or "-m", MODULE; or a file) for what Python would run so,
+{"job": ARGV, "cwd": …, "environ": …} with two descriptors, the warden's pipe and the log, {"wait": PID} for one that has
+ended, or {"import": MODULE}. It answers each with a number, and ends with the last who asks.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
+import select
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +27,22 @@ from pathlib import Path
 from typing import Any
 
 AXOLOTL = ["-m", "axolotl.cli.main"]
-JOBS = ("runner.jobs.generate", "runner.jobs.lm_eval")
+JOBS = tuple(f"runner.jobs.{name}" for name in ("generate", "lm_eval", "merge", "modules", "serve", "togguf"))
+LONGEST = 1 << 20  # bytes of a message
+MORE = {
+    "ACCELERATE_USE_CPU": "true",
+    "CUDA_VISIBLE_DEVICES": "",
+    "HF_HUB_OFFLINE": "1",
+    "WANDB_MODE": "disabled",
+    "AXOLOTL_DATASET_NUM_PROC": "1",
+}
+SOCKETS: list[socket.socket] = []
+"""That of the listener, then those of who asks. A fork of ours closes them."""
+
+
+def ours(argv: list[str]) -> bool:
+    """Whether a job is one that is forked here: `python -m MODULE …`."""
+    return argv[0] == sys.executable and (argv[1:3] == AXOLOTL or (argv[1] == "-m" and argv[2] in JOBS))
 
 
 def code_of(run: Callable[[], object]) -> int:
@@ -28,7 +50,10 @@ def code_of(run: Callable[[], object]) -> int:
     try:
         run()
     except SystemExit as e:
-        return e.code if isinstance(e.code, int) else int(e.code is not None)
+        if e.code is None or isinstance(e.code, int):
+            return e.code or 0
+        sys.stderr.write(f"{e.code}\n")
+        return 1
     except BaseException:
         traceback.print_exc()
         return 1
@@ -44,78 +69,127 @@ def over(code: int) -> None:
 def fork(run: Callable[[], object]) -> int:
     pid = os.fork()
     if pid == 0:
+        for one in SOCKETS:
+            one.close()
         over(code_of(run))
     return pid
 
 
-class Forked:
-    """As much of subprocess.Popen as `runner.warded` uses, for `python -m axolotl.cli.main …` and our own jobs, each
-    with its warden: that, too, is a fork."""
+def interpret(argv: list[str]) -> None:
+    """What `python ARGV` would do."""
+    how = argv[0]
+    sys.argv = argv[1:] if how == "-m" else ["-c", *argv[2:]] if how == "-c" else argv
+    if how == "-m":
+        runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
+    elif how == "-c":
+        exec(compile(argv[1], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_path(how, run_name="__main__")
 
-    def __init__(self, line: int, argv: list[str], **how: Any) -> None:
-        def run() -> None:
-            os.setsid()
-            for fd in list(Path("/proc/self/fd").iterdir()):  # Popen would close them
-                with suppress(OSError):
-                    if "/.mirepoix/locks/" in str(fd.readlink()):
-                        os.close(int(fd.name))
-            from runner.jobs.warden import Warden
 
-            Warden(line, lambda: over(code_of(job))).keep()
+def job(argv: list[str], cwd: str, environ: dict[str, str], line: int, log: int) -> int:
+    """The pid of the warden of `python -m axolotl.cli.main …`, or of one of our own jobs."""
 
-        def job() -> None:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            for number in (1, 2):
-                os.dup2(how["stdout"].fileno(), number)
-            os.chdir(how["cwd"])
-            os.environ.clear()
-            os.environ.update(how["env"])
-            if argv[2] in JOBS:
-                sys.argv = argv[2:]
-                from runner.jobs.job import command
-
-                command(argv[2].rpartition(".")[2], import_module(argv[2]).run)
-                return
-            sys.argv = ["axolotl", *argv[3:]]
+    def begin() -> None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number in (1, 2):
+            os.dup2(log, number)
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(environ)
+        if argv[1:3] == AXOLOTL:
             from axolotl.cli.main import main
 
+            sys.argv = ["axolotl", *argv[3:]]
             main()
+        else:
+            interpret(argv[1:])
 
+    def ward() -> None:
+        os.setsid()
+        for fd in list(Path("/proc/self/fd").iterdir()):  # Popen would close them
+            with suppress(OSError):
+                if "/.mirepoix/locks/" in str(fd.readlink()):
+                    os.close(int(fd.name))
+        from runner.jobs.warden import Warden
+
+        Warden(line, lambda: over(code_of(begin))).keep()
+
+    return fork(ward)
+
+
+class Forked:
+    """As much of subprocess.Popen as `runner.warded` uses."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self.returncode: int | None = None
-        self.pid = fork(run)
+
+    def reaped(self) -> int | None:
+        """The exit code of one that has ended."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
+            self.returncode = self.reaped()
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def wait(self, timeout: float | None = None) -> int:
         until = time.monotonic() + (timeout or 1e9)
         while self.poll() is None:
             if time.monotonic() > until:
-                raise subprocess.TimeoutExpired("axolotl", timeout or 0)
+                raise subprocess.TimeoutExpired("a fork", timeout or 0)
             time.sleep(0.005)
         assert self.returncode is not None
         return self.returncode
 
 
-def apart(out: str, err: str) -> None:
+def popen(start: Callable[[list[str], str, dict[str, str], int, int], Any]) -> Callable[..., Any]:
+    """subprocess.Popen for `runner.warded`: `start` starts those jobs that are forked here."""
+    from runner.warded import WARDEN
+
+    real: Any = subprocess.Popen
+
+    def begin(argv: list[str], **how: Any) -> Any:
+        own = len(WARDEN)
+        if argv[:own] == WARDEN and ours(argv[own + 1 :]):
+            environ = {k: v for k, v in how["env"].items() if k != "WARDEN_LOG"}
+            return start(argv[own + 1 :], str(how["cwd"]), environ, int(argv[own]), how["stdout"].fileno())
+        return real(argv, **how)
+
+    return begin
+
+
+def apart(out: str, err: str, cwd: str, environ: dict[str, str]) -> None:
     """A session of its own, what it says in files."""
+    from runner import process
+
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, out), (2, err)):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+    os.environ.update(process.environment(MORE))
 
 
-def by_itself(argv: list[str], out: str, cwd: str) -> int:
+def python(argv: list[str], out: str, **where: Any) -> int:
     def run() -> None:
-        apart(out, out)
-        os.chdir(cwd)
+        apart(out, f"{out}.err", **where)
+        interpret(argv)
+
+    return fork(run)
+
+
+def axolotl(argv: list[str], out: str, **where: Any) -> int:
+    def run() -> None:
+        apart(out, out, **where)
         sys.argv = ["axolotl", *argv]
         from axolotl.cli.main import main
 
@@ -124,69 +198,107 @@ def by_itself(argv: list[str], out: str, cwd: str) -> int:
     return fork(run)
 
 
-def recipe(argv: list[str], out: str) -> int:
+def recipe(argv: list[str], out: str, **where: Any) -> int:
     def run() -> None:
-        apart(out, f"{out}.err")
+        apart(out, f"{out}.err", **where)
         from runner import process
         from runner.cli import main
-        from runner.warded import WARDEN
 
-        popen: Any = subprocess.Popen
-
-        def start(argv: list[str], **how: Any) -> Any:
-            own = len(WARDEN)
-            if argv[:own] == WARDEN and argv[own + 2 : own + 4] in (AXOLOTL, *(["-m", job] for job in JOBS)):
-                return Forked(int(argv[own]), argv[own + 1 :], **how)
-            return popen(argv, **how)
-
-        process.subprocess.Popen = start  # type: ignore[attr-defined, misc, assignment]
+        process.subprocess.Popen = popen(lambda *what: Forked(job(*what)))  # type: ignore[attr-defined, misc, assignment]
         sys.argv = ["recipe", *argv]
         main()
 
     return fork(run)
 
 
+def answer(wanted: dict[str, Any], fds: list[int]) -> int:
+    if "wait" in wanted:
+        return os.waitstatus_to_exitcode(os.waitpid(wanted["wait"], 0)[1])
+    if "import" in wanted:
+        import_module(wanted["import"])
+        return 0
+    if "job" in wanted:
+        return job(wanted["job"], wanted["cwd"], wanted["environ"], *fds)
+    for verb in (axolotl, python, recipe):
+        if (argv := wanted.pop(verb.__name__, None)) is not None:
+            return verb(argv, **wanted)
+    raise ValueError(f"nothing is known of {sorted(wanted)}")
+
+
+def serve(listener: socket.socket) -> None:
+    """Until nobody is left who asks."""
+    SOCKETS.append(listener)
+    while True:
+        for one in select.select(SOCKETS, [], [])[0]:
+            if one is listener:
+                SOCKETS.append(listener.accept()[0])
+                continue
+            try:
+                raw, fds, _, _ = socket.recv_fds(one, LONGEST, 2)
+            except ConnectionError:
+                raw, fds = b"", []
+            if raw:
+                said = answer(json.loads(raw), fds)
+                with suppress(OSError):  # gone meanwhile: seen with the next look
+                    one.send(b"%d" % said)
+                for fd in fds:
+                    os.close(fd)
+                continue
+            SOCKETS.remove(one)
+            one.close()
+            if len(SOCKETS) == 1:
+                return
+
+
+# What those programs import, some of it only when they are at it, and each of them anew.
+HEAVY = (
+    "axolotl.cli.main", "axolotl.cli.preprocess", "axolotl.cli.train", "axolotl.core.builders.causal",
+    "axolotl.core.trainers", "axolotl.monkeypatch.attention.sdpa_varlen", "axolotl.prompt_strategies.chat_template",
+    "axolotl.train", "axolotl.utils.quantization", "bitsandbytes", "datasets", "lm_eval", "lm_eval.models.huggingface",
+    "peft.tuners.lora.bnb", "torch._dynamo", "transformers.models.gemma4.modeling_gemma4",
+    "transformers.models.llama.modeling_llama", "transformers.trainer", "trl",
+    "runner.cli.line", "runner.jobs.axolotl_cpu", "runner.run",
+)  # fmt: skip
+
+
+def warm() -> None:
+    """What each would work out anew: our schema, with all that is plugged in, and Numba's code of how Axolotl packs."""
+    from runner.schema import recipe_schema
+
+    recipe_schema()
+    with suppress(ImportError):
+        import numpy as np
+        from axolotl.utils.samplers.multipack import pack_parallel
+
+        assert pack_parallel(np.array([3, 2, 4], dtype=np.int32), 5, 100, 9, 1, mp_start_method=None)
+
+
+def bring() -> None:
+    """All that is imported and worked out once."""
+    for name in HEAVY:
+        with suppress(ImportError):  # another version's, or not installed: who needs it says so
+            import_module(name)
+    warm()
+
+
 def main() -> None:
     from runner import process
 
-    more = {
-        "ACCELERATE_USE_CPU": "true",
-        "CUDA_VISIBLE_DEVICES": "",
-        "HF_HUB_OFFLINE": "1",
-        "WANDB_MODE": "disabled",
-    }
-    os.environ.update(process.environment(more | {"AXOLOTL_DATASET_NUM_PROC": "1"}))
-    import axolotl.cli.main
-    import axolotl.cli.preprocess
-    import axolotl.cli.train
-    import axolotl.core.builders.causal
-    import axolotl.core.trainers
-    import axolotl.prompt_strategies.chat_template
-    import axolotl.train
-    import bitsandbytes
-    import peft
-    import torch._dynamo
-    import transformers.trainer
-    import trl
-
-    import runner.cli.line
-    import runner.jobs.axolotl_cpu
-    import runner.run
-
-    assert axolotl and bitsandbytes and peft and torch and transformers and trl and runner
-    for line in sys.stdin:
-        wanted = json.loads(line)
-        if "wait" in wanted:
-            answer = os.waitstatus_to_exitcode(os.waitpid(wanted["wait"], 0)[1])
-        elif "import" in wanted:
-            import_module(wanted["import"])
-            answer = 0
-        elif "cwd" in wanted:
-            answer = by_itself(**wanted)
-        else:
-            answer = recipe(**wanted)
-        sys.stdout.write(f"{answer}\n")
-        sys.stdout.flush()
+    os.environ.update(process.environment(MORE))
+    if sys.argv[1] == "compile":  # for what Python keeps of it
+        bring()
+        over(0)
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    folder = Path(listener.getsockname()).parent
+    os.environ["HF_HOME"] = str(
+        folder / "hf"
+    )  # what they keep goes with them; libraries read it when imported
+    bring()
+    try:
+        serve(listener)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    over(0)  # what was imported takes seconds to take leave
 
 
 if __name__ == "__main__":

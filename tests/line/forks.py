@@ -1,88 +1,173 @@
-"""`recipe` started in a moment, with Axolotl imported before: for the tests of the whole line and those that kill it."""
+"""`recipe` and its jobs started in a moment, with Axolotl and torch imported before, once for all that run tests."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import forked
 import pytest
 
-from runner import process
+from runner import process, warded
+
+
+def running(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"
 
 
 class Started:
-    """One `recipe` at work; `killed` ends its whole process group, and so the job that it started."""
+    """One program at work; `kill` ends its whole process group, and so the job that it started."""
 
     def __init__(self, forks: Forks, pid: int, out: Path) -> None:
         self.forks, self.pid, self.out = forks, pid, out
 
     @property
     def running(self) -> bool:
-        state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z"
+        return running(self.pid)
 
     def kill(self) -> None:
         os.killpg(self.pid, signal.SIGKILL)
-        self.forks.ask({"wait": self.pid})
+        self.forks.wait(self.pid)
+
+    def done(self) -> subprocess.CompletedProcess[str]:
+        """Once it has ended."""
+        code = self.forks.wait(self.pid)
+        said, errors = (p.read_text(errors="replace") for p in (self.out, self.out.with_suffix(".out.err")))
+        return subprocess.CompletedProcess([], code, said, errors)
 
     def end(self) -> tuple[int, dict[str, Any], str]:
         """Exit code, the JSON that it printed, and all that it printed."""
-        code = self.forks.ask({"wait": self.pid})
-        text = self.out.read_text()
-        data = json.loads(text) if text else {}
-        return code, data, text + self.out.with_suffix(".out.err").read_text(errors="replace")
+        done = self.done()
+        data = json.loads(done.stdout) if done.stdout else {}
+        return done.returncode, data, done.stdout + done.stderr
+
+
+class Job(forked.Forked):
+    """A job of ours, forked elsewhere: as much of subprocess.Popen as `runner.warded` uses."""
+
+    def __init__(self, forks: Forks, pid: int) -> None:
+        super().__init__(pid)
+        self.forks = forks
+
+    def reaped(self) -> int | None:
+        return None if running(self.pid) else self.forks.ask({"wait": self.pid})
 
 
 class Forks:
-    """The process that starts them (forked.py)."""
+    """Asks the process that starts them (forked.py), which `shared` is for all that run tests at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: Path) -> None:
         self.folder, self.count = folder, 0
-        self.log = (folder / "forks.log").open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("forked.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            # As jobs are started: an interpreter's hash seed cannot be set later.
-            env=os.environ | process.QUIET,
-        )
+        self.log = shared / "forks.log"
+        self.server: subprocess.Popen[bytes] | None = None  # where it was we who started it
+        with (shared / "forks").open("a+") as known:
+            fcntl.flock(known, fcntl.LOCK_EX)
+            known.seek(0)
+            self.socket = self._joined(known.read()) or self._begun()
+            known.truncate(0)
+            known.write(str(self.socket.getpeername()))
 
-    def ask(self, what: dict[str, Any]) -> int:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps(what) + "\n")
-        self.process.stdin.flush()
-        while not (line := self.process.stdout.readline().strip()).lstrip("-").isdigit():
-            assert self.process.poll() is None, (self.folder / "forks.log").read_text()[-2000:]
-        return int(line)
+    @staticmethod
+    def _joined(path: str) -> socket.socket | None:
+        """The way to the one that another has started, where it is still there."""
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            one.connect(path)
+            one.send(b'{"import": "runner"}')
+            if one.recv(99):
+                return one
+        except OSError:
+            pass
+        one.close()
+        return None
 
-    def start(self, *argv: str | Path) -> Started:
+    def _begun(self) -> socket.socket:
+        path = str(
+            Path(tempfile.mkdtemp(prefix="forks-")) / "socket"
+        )  # nobody else's, and short enough for a socket
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, self.log.open("ab") as log:
+            listener.bind(path)
+            listener.listen()
+            one.connect(path)
+            self.server = subprocess.Popen(
+                [sys.executable, forked.__file__, str(listener.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(listener.fileno(),),
+                start_new_session=True,
+                # As jobs are started: an interpreter's hash seed cannot be set later.
+                env=os.environ | process.QUIET,
+            )
+        return one
+
+    def ask(self, what: dict[str, Any], *fds: int) -> int:
+        said = b""
+        try:
+            socket.send_fds(self.socket, [json.dumps(what).encode()], fds)
+            said = self.socket.recv(99)
+        except ConnectionError:
+            pass
+        assert said, self.log.read_text()[-2000:]
+        return int(said)
+
+    def wait(self, pid: int) -> int:
+        while running(pid):  # others ask it, too, so it must not wait
+            time.sleep(0.005)
+        return self.ask({"wait": pid})
+
+    def _out(self, verb: str, argv: list[str], cwd: Path) -> tuple[int, Path]:
         self.count += 1
         out = self.folder / f"{self.count}.out"
-        return Started(self, self.ask({"argv": [str(a) for a in argv], "out": str(out)}), out)
+        where = {"out": str(out), "cwd": str(cwd), "environ": dict(os.environ)}
+        return self.ask({verb: argv} | where), out
+
+    def start(self, *argv: str | Path) -> Started:
+        return Started(self, *self._out("recipe", [str(a) for a in argv], Path.cwd()))
 
     def axolotl(self, cwd: Path, *argv: str) -> tuple[int, str]:
         """Axolotl by hand, to its end: exit code and all that it said."""
-        self.count += 1
-        out = self.folder / f"{self.count}.out"
-        pid = self.ask({"argv": [*argv], "out": str(out), "cwd": str(cwd)})
-        return self.ask({"wait": pid}), out.read_text(errors="replace")
+        pid, out = self._out("axolotl", [*argv], cwd)
+        return self.wait(pid), out.read_text(errors="replace")
+
+    def python(self, argv: list[str], cwd: Path | None = None) -> Started:
+        """`python -c CODE …`, `python -m MODULE …` or `python FILE …`."""
+        return Started(self, *self._out("python", argv, cwd or Path.cwd()))
+
+    def job(self, argv: list[str], cwd: str, environ: dict[str, str], line: int, log: int) -> Job:
+        return Job(self, self.ask({"job": argv, "cwd": cwd, "environ": environ}, line, log))
+
+    def close(self) -> None:
+        self.socket.close()
+        if self.server is not None:
+            self.server.wait(1200)  # the others may ask until they have no tests any more
 
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    pytest.importorskip("axolotl.common", reason="axolotl is not installed")
-    out = Forks(tmp_path_factory.mktemp("forks"))
+    base = tmp_path_factory.getbasetemp()
+    out = Forks(
+        tmp_path_factory.mktemp("forks"), base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    )
     yield out
-    assert out.process.stdin and out.process.stdout
-    out.process.stdin.close()
-    out.process.wait(20)
-    out.process.stdout.close()
-    out.log.close()
+    out.close()
+
+
+@pytest.fixture
+def forked_jobs(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that this very process starts (forked.JOBS, Axolotl) are forked, too."""
+    begin = forked.popen(forks.job)
+    monkeypatch.setattr(warded, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": begin}))
