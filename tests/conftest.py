@@ -20,6 +20,9 @@ from forks import forked_jobs, forks
 
 __all__ = ("forked_jobs", "forks")
 
+# Threads of several tests at once would wait for each other, which costs as much as work. Libraries read it when loaded.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 # Tests talk to loopback only, whoever runs them. Libraries read this once, when they are imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 # What is remembered of the stores that tests make is theirs, and goes with them; a fork of ours leaves it there.
