@@ -4,6 +4,8 @@ BIN := .venv/bin
 UV := 0.13.9
 # One more than cores, four at most: many tests wait for processes that they end.
 WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
+# Hundreds of processes import the same libraries: what Python has compiled is kept, though the environment say otherwise.
+export PYTHONDONTWRITEBYTECODE :=
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
