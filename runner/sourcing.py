@@ -53,6 +53,8 @@ def entries(
     for unit in plugin.units(context, **plugin.bind_for(plugin.units, spec.options)):
         yield from _drained(missing)
         yield unit
+    for _ in context.items:
+        continue
     yield from _drained(missing)
 
 
@@ -65,8 +67,9 @@ def unit_rows(
     assert plugin.read is not None
     context = _context(spec, files, (), None, seed)
     made = plugin.read(context, unit, **plugin.bind_for(plugin.read, spec.options))
-    told = accounted(unit.id, unit.origin, made) if unit.span is None else account.of(made)
-    yield from fit(told, spec, seed)
+    if unit.told:
+        made = accounted(unit.id, unit.origin, made) if unit.span is None else account.of(made)
+    yield from fit(made, spec, seed)
 
 
 def fit(

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from runner.datafiles.spans import Span
+from runner.datafiles.spans import Span, seek
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -94,7 +94,7 @@ def lines(stream: io.BufferedReader, span: Span | None = None) -> Iterator[tuple
     it."""
     number, left = 0, -1  # bytes until no more lines begin
     if span is not None:
-        number, left = span.line - 1, max(span.end - _to(stream, span.begin), 0)
+        number, left = span.line - 1, max(span.end - seek(stream, span.begin), 0)
     while left and (raw := stream.readline(LONGEST + 1)):
         number += 1
         size = len(raw)
@@ -107,18 +107,6 @@ def lines(stream: io.BufferedReader, span: Span | None = None) -> Iterator[tuple
             yield number, Overlong(size, quotes)
         if span is not None:
             left = max(left - size, 0)
-
-
-def _to(stream: io.BufferedReader, begin: int) -> int:
-    """Go to the first line that begins at a byte or after it; where that is."""
-    if not begin:
-        return 0
-    at = stream.seek(begin - 1)
-    while raw := stream.readline(1 << 20):
-        at += len(raw)
-        if raw.endswith(b"\n"):
-            break
-    return at
 
 
 def head(stream: io.BufferedReader) -> bytes:

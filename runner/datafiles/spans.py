@@ -7,7 +7,9 @@ which number its first line has, since that stands in the ids of rows: lines are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -53,3 +55,27 @@ def numbered(ranges: list[tuple[int, int]], counts: list[int]) -> list[Span]:
         spans.append(Span(begin, end, line))
         line += many
     return spans
+
+
+def seek(stream: BinaryIO, begin: int) -> int:
+    """Go to the first line that begins at a byte or after it; where that is."""
+    if not begin:
+        return 0
+    at = stream.seek(begin - 1)
+    while raw := stream.readline(1 << 20):
+        at += len(raw)
+        if raw.endswith(b"\n"):
+            break
+    return at
+
+
+def lines(stream: BinaryIO, span: Span | None) -> Iterator[tuple[int, bytes]]:
+    """(number, line) from 1, of a file of ours, or those that begin in a span: of any length. Strangers' files have
+    their lines by runner.datafiles.opened."""
+    if span is None:
+        yield from enumerate(stream, 1)
+        return
+    at, number = seek(stream, span.begin), span.line
+    while at < span.end and (raw := stream.readline()):
+        yield number, raw
+        at, number = at + len(raw), number + 1

@@ -145,9 +145,9 @@ def join(m: Making, out: Laid, work: Reading, line: Sequence[Piece]) -> None:
                 continue  # what lies behind it is not read, whoever could
             account.add(part.account)
             waiting.append((work.place(number, piece), part))
-            if not (_file(piece) and account.waiting):
+            if not (_told(piece) and account.waiting):
                 _append(m, out, waiting)
-        if _file(piece) and (told := account.told(piece[0].id, piece[0].origin)) is not None:
+        if _told(piece) and (told := account.told(piece[0].id, piece[0].origin)) is not None:
             out.add(told)
         _append(m, out, waiting)
 
@@ -155,6 +155,11 @@ def join(m: Making, out: Laid, work: Reading, line: Sequence[Piece]) -> None:
 def _file(piece: Piece) -> str:
     """The file of which it is a span; "" where it is whole ones."""
     return piece[0].id if isinstance(piece[0], Unit) and piece[0].span is not None else ""
+
+
+def _told(piece: Piece) -> bool:
+    """Whether what came of its file is told once all of it was read."""
+    return bool(_file(piece)) and isinstance(piece[0], Unit) and piece[0].told
 
 
 def _append(m: Making, out: Laid, waiting: list[tuple[Path, Part]]) -> None:

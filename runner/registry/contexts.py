@@ -49,7 +49,8 @@ class Unit:
     are from, `name` which kind of file it is; `meta` is for whoever reads it.
 
     `apart`: ranges of its lines may be read by themselves (runner.datafiles.kinds.apart). `span` is then the range
-    that is to be read; None: all of it.
+    that is to be read; None: all of it. `told`: a row names the file where it gives nothing, or cannot be read whole
+    (runner.datafiles.kinds.accounted).
     """
 
     id: str
@@ -59,6 +60,7 @@ class Unit:
     origin: str
     meta: Mapping[str, str] = field(default_factory=dict)
     apart: bool = False
+    told: bool = True
     span: Span | None = None
 
 

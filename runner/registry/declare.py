@@ -62,9 +62,9 @@ def source(
 
     A source whose files have nothing to do with one another says so, and many read them at once: `units(context, *,
     options…)` yields a Unit for each, in order, and `read(context, unit, *, options…)` the rows of one, or of the span
-    of it that is asked for. Both take those options that they need. What it yields itself must be what
-    `datafiles.kinds.accounted` makes of each unit's rows, one unit after the other. `read` is called elsewhere, where
-    `context` has neither items nor their bytes.
+    of it that is asked for. Both take those options that they need. What it yields itself must be the rows of one unit
+    after the other, as `datafiles.kinds.accounted` gives them where the unit is `told`. `read` is called elsewhere,
+    where `context` has neither items nor their bytes.
     """
     if (units is None) != (read is None):
         raise ValueError(f"source {name!r}: `units` and `read` go together")

@@ -19,7 +19,7 @@ from runner.gutendex.catalogue import Walk
 from runner.gutendex.mirror import texts
 from runner.gutendex.wanted import Wanted
 from runner.record import Document, Rejected
-from runner.registry import SourceContext, source
+from runner.registry import SourceContext, Unit, source
 
 _COPYRIGHTED = "copyrighted (see its Project Gutenberg header)"
 
@@ -155,7 +155,56 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (), "name authors, titles, ids or a topic; without any of them it would be all books"
 
 
-@source("gutenberg", version=4, fetch=fetch, check=_wrong, license="public domain (USA)")
+def _units(context: SourceContext) -> Iterator[Unit]:
+    for item in context.items:
+        id, path = f"{context.name}/{item.key}", context.raw(item)
+        yield Unit(id, item.key, path, item.sha256, item.key, item.meta, told=False)
+
+
+def _read(
+    context: SourceContext, unit: Unit, *, copyrighted: bool, chapters: bool
+) -> Iterator[Document | Rejected]:
+    from runner.booktext import Unusable, decode, header, read_book
+
+    try:
+        whole, charset = decode(unit.path.read_bytes())
+        head = header(whole)
+        if head.copyrighted and not copyrighted:
+            raise Unusable("its header says that it is copyrighted (take it with copyrighted: true)")
+        body = read_book(whole)
+    except Unusable as error:
+        yield Rejected(unit.id, str(error), raw=unit.name)
+        return
+    rights = {"license": _COPYRIGHTED} if head.copyrighted else {}
+    meta = {"title": head.title, "author": head.author, **unit.meta, **rights}
+    meta |= {"license": context.license} if context.license else {}
+    meta |= {
+        "source": context.name,
+        "group": f"gutenberg/{unit.name}",
+        "sha256": unit.sha256,
+        "attribution": _attribution(meta, unit.name),
+        "charset": charset,
+        "remark": body.remark,
+    }
+    meta = {key: value for key, value in meta.items() if value}
+    if not chapters or len(body.chapters) == 1:
+        yield Document(body.text, {"id": unit.id, **meta})
+        return
+    # The title page and preface, which stand before the first heading, are number 0.
+    for number, chapter in enumerate(body.chapters, start=1 if body.chapters[0].heading else 0):
+        named = {"chapter": chapter.heading} if chapter.heading else {}
+        yield Document(chapter.text, {"id": f"{unit.id}/{number}", **meta, **named})
+
+
+@source(
+    "gutenberg",
+    version=4,
+    fetch=fetch,
+    check=_wrong,
+    license="public domain (USA)",
+    units=_units,
+    read=_read,
+)
 def gutenberg(
     context: SourceContext,
     *,
@@ -175,35 +224,5 @@ def gutenberg(
     A book's chapters share its group, so that a split never tears it. What is no book is refused, and so is one
     whose own header says that it is copyrighted, whatever the catalogue said.
     """
-    from runner.booktext import Unusable, decode, header, read_book
-
-    for item in context.items:
-        book_id = f"{context.name}/{item.key}"
-        try:
-            whole, charset = decode(context.raw(item).read_bytes())
-            head = header(whole)
-            if head.copyrighted and not copyrighted:
-                raise Unusable("its header says that it is copyrighted (take it with copyrighted: true)")
-            body = read_book(whole)
-        except Unusable as error:
-            yield Rejected(book_id, str(error), raw=item.key)
-            continue
-        rights = {"license": _COPYRIGHTED} if head.copyrighted else {}
-        meta = {"title": head.title, "author": head.author, **item.meta, **rights}
-        meta |= {"license": context.license} if context.license else {}
-        meta |= {
-            "source": context.name,
-            "group": f"gutenberg/{item.key}",
-            "sha256": item.sha256,
-            "attribution": _attribution(meta, item.key),
-            "charset": charset,
-            "remark": body.remark,
-        }
-        meta = {key: value for key, value in meta.items() if value}
-        if not chapters or len(body.chapters) == 1:
-            yield Document(body.text, {"id": book_id, **meta})
-            continue
-        # The title page and preface, which stand before the first heading, are number 0.
-        for number, chapter in enumerate(body.chapters, start=1 if body.chapters[0].heading else 0):
-            named = {"chapter": chapter.heading} if chapter.heading else {}
-            yield Document(chapter.text, {"id": f"{book_id}/{number}", **meta, **named})
+    for unit in _units(context):
+        yield from _read(context, unit, copyrighted=copyrighted, chapters=chapters)

@@ -19,11 +19,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner import extras, hubenv, warded
+from runner.datafiles import spans
 from runner.datafiles.rows import Columns, record_of, shown
 from runner.errors import StepError
 from runner.fetching import Fetcher, Item
 from runner.record import Document, Record, Rejected
-from runner.registry import SourceContext, source
+from runner.registry import SourceContext, Unit, source
 from runner.scrub import Scrubber
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -116,7 +117,34 @@ class _Line(Struct, frozen=True):
     bad: str = ""
 
 
-@source("hub", version=2, fetch=fetch, check=_wrong)
+def _units(context: SourceContext) -> Iterator[Unit]:
+    for item in context.items:
+        path, id = context.raw(item), f"{context.name}/{item.key}"
+        apart = path.stat().st_size > spans.RANGE
+        yield Unit(id, item.key, path, item.sha256, item.key, item.meta, apart=apart, told=False)
+
+
+def _read(
+    context: SourceContext, unit: Unit, *, columns: Columns | None
+) -> Iterator[Record | Document | Rejected]:
+    about = {"source": context.name, "sha256": unit.sha256} | dict(unit.meta)
+    if context.license:
+        about["license"] = context.license
+    with unit.path.open("rb") as file:
+        for number, raw in spans.lines(file, unit.span):
+            id = f"{unit.id}/{number}"
+            line = msgspec.json.decode(raw, type=_Line)
+            if line.row is None:
+                yield Rejected(id, line.bad)
+            elif _filled(line.row):
+                yield Rejected(
+                    id, "arguments of a call hold nulls that a table may have put there", shown(line.row)
+                )
+            else:
+                yield record_of(line.row, columns, id=id, meta=about)
+
+
+@source("hub", version=2, fetch=fetch, check=_wrong, units=_units, read=_read)
 def hub(
     context: SourceContext,
     *,
@@ -149,22 +177,8 @@ def hub(
     columns: Annotated[Columns | None, Meta(description="Which column holds what.")] = None,
 ) -> Iterator[Record | Document | Rejected]:
     """A data set of a Hugging Face hub, streamed: JSON, CSV or Parquet files, no code of it ever run."""
-    for item in context.items:
-        about = {"source": context.name, "sha256": item.sha256} | item.meta
-        if context.license:
-            about["license"] = context.license
-        with context.raw(item).open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                id = f"{context.name}/{item.key}/{number}"
-                line = msgspec.json.decode(raw, type=_Line)
-                if line.row is None:
-                    yield Rejected(id, line.bad)
-                elif _filled(line.row):
-                    yield Rejected(
-                        id, "arguments of a call hold nulls that a table may have put there", shown(line.row)
-                    )
-                else:
-                    yield record_of(line.row, columns, id=id, meta=about)
+    for unit in _units(context):
+        yield from _read(context, unit, columns=columns)
 
 
 def _filled(row: dict[str, Any]) -> bool:

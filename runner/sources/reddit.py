@@ -16,7 +16,7 @@ from runner.fetching import Fetcher, Item, Unfetched, failed
 from runner.posts import KNOWN, Post, PostColumns, of_site, post_of
 from runner.posts.api import Listing, Period, posts
 from runner.record import Message, Record, Rejected
-from runner.registry import Files, SourceContext, source
+from runner.registry import Files, SourceContext, Unit, source
 
 Shape = Literal["headline", "satire", "post", "reply", "comment"]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_]{2,21}$")]
@@ -55,6 +55,34 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("period",), f"goes with the listing top, not with {options['listing']}"
 
 
+def _units(context: SourceContext) -> Iterator[Unit]:
+    if context.files.get("files"):
+        for label, file in context.labelled("files"):
+            yield Unit(f"{context.name}/{label}", file.name, file.path, file.sha256, file.name)
+    for item in context.items:
+        path, id = context.raw(item), f"{context.name}/{item.key}"
+        yield Unit(id, item.key, path, item.sha256, item.key, {"kind": "jsonl"})
+
+
+def _read(
+    context: SourceContext,
+    unit: Unit,
+    *,
+    shape: Shape,
+    columns: PostColumns | None,
+    where: dict[str, str] | None,
+    subreddits: list[str] | None,
+    domains: list[str] | None,
+    min_score: int | None,
+) -> Iterator[Record | Rejected]:
+    wanted = _Wanted(
+        shape, columns or PostColumns(), where or {}, subreddits or [], domains or [], min_score, context.seed
+    )
+    about = {"license": context.license or LICENSE, "sha256": unit.sha256}
+    kind: Kind = "jsonl" if unit.meta else _kind(unit.name)
+    yield from _records(_File(unit.id, unit.name, unit.path, about), kind, wanted)
+
+
 @source(
     "reddit",
     version=2,
@@ -62,6 +90,8 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     fetches=lambda o: o["subreddit"] is not None,
     check=_wrong,
     license=LICENSE,
+    units=_units,
+    read=_read,
 )
 def reddit(
     context: SourceContext,
@@ -130,18 +160,16 @@ def reddit(
     another charset than UTF-8, or of another width are rejected by their line. Where a quote is left open, its line
     is, and those after it are read as rows if they are such by themselves.
     """
-    wanted = _Wanted(
-        shape, columns or PostColumns(), where or {}, subreddits or [], domains or [], min_score, context.seed
-    )
-    meta = {"license": context.license or LICENSE}
-    if context.files.get("files"):
-        for label, file in context.labelled("files"):
-            one = _File(f"{context.name}/{label}", file.name, file.path, meta | {"sha256": file.sha256})
-            yield from accounted(one.id, one.name, _records(one, _kind(file.name), wanted))
-    for item in context.items:
-        about = meta | {"sha256": item.sha256}
-        one = _File(f"{context.name}/{item.key}", item.key, context.raw(item), about)
-        yield from accounted(one.id, one.name, _records(one, "jsonl", wanted))
+    wanted: dict[str, Any] = {
+        "shape": shape,
+        "columns": columns,
+        "where": where,
+        "subreddits": subreddits,
+        "domains": domains,
+        "min_score": min_score,
+    }
+    for unit in _units(context):
+        yield from accounted(unit.id, unit.origin, _read(context, unit, **wanted))
 
 
 @dataclass(frozen=True)
