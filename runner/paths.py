@@ -132,6 +132,19 @@ def leading_out(path: Path) -> list[Path]:
     return [link for link in _links(path) if not inside(link)]
 
 
+def walked(path: Path) -> Iterator[Path]:
+    """All below a folder that is no folder itself; links are not followed.
+
+    Raises OSError for a folder that cannot be read: it may hold anything.
+    """
+
+    def refused(error: OSError) -> None:
+        raise error
+
+    for here, folders, files in os.walk(path, onerror=refused):
+        yield from (Path(here, n) for n in (*files, *(f for f in folders if Path(here, f).is_symlink())))
+
+
 def _links(path: Path) -> Iterator[Path]:
     """Links below a folder; none of them is entered."""
     for here, folders, files in os.walk(path, followlinks=False):

@@ -14,18 +14,18 @@ import base64
 import binascii
 import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner import paths
 from runner.errors import StepError, UsageError
 from runner.oci import manifest
 from runner.oci.manifest import Contents
 from runner.settings import Settings
 from runner.store import Store, file_digest, fsync
+from runner.store.files import replacing
 
 PLACE = "packs"
 
@@ -60,10 +60,13 @@ def find(root: Path, digest: str) -> Kept | None:
     except (OSError, ValueError, StepError):
         return None
     known = {f.name: f.sha256 for f in contents.files}
-    for path in sorted(p for p in (place / "files").rglob("*") if not p.is_dir() or p.is_symlink()):
-        name = path.relative_to(place / "files").as_posix()
-        if path.is_symlink() or not path.is_file() or file_digest(path) != known.get(name):
-            return None
+    try:
+        for path in paths.walked(place / "files"):
+            name = path.relative_to(place / "files").as_posix()
+            if path.is_symlink() or not path.is_file() or file_digest(path) != known.get(name):
+                return None
+    except OSError:
+        return None
     recipe = place / "files" / config.recipe
     if not recipe.is_file():
         return None
@@ -82,10 +85,8 @@ def keep(
     """Keep the recipes `names` of a pack whose files lie in `folder`; where they now are. Raises NeedsTrust for a
     link in the way, and for a store that is not the user's."""
     store = Store(root)
-    home = store.folder(PLACE)
-    final, filling = home / contents.digest, home / f".{contents.digest}.{os.getpid()}.tmp"
-    shutil.rmtree(filling, ignore_errors=True)
-    try:
+    final = store.folder(PLACE) / contents.digest
+    with store.waiting(f"pack.{contents.digest}"), replacing(final, lambda: None) as filling:
         told = {"said": said, "signed_by": signed_by}
         small = {"manifest.json": contents.raw, "config.json": about, "about.json": json.dumps(told).encode()}
         for name in names:
@@ -94,12 +95,6 @@ def keep(
             (filling / name).parent.mkdir(parents=True, exist_ok=True)
             (filling / name).write_bytes(raw)
             fsync(filling / name)
-        with store.waiting(f"pack.{contents.digest}"):
-            shutil.rmtree(final, ignore_errors=True)
-            filling.rename(final)
-            fsync(home)
-    finally:
-        shutil.rmtree(filling, ignore_errors=True)
     return final
 
 

@@ -25,6 +25,7 @@ from runner.results.signing import Signer
 from runner.settings import Settings
 from runner.steps import Plan
 from runner.store import Store, file_digest, fsync
+from runner.store.files import replacing
 from runner.workspace import Workspace
 
 TAR = ".tar"
@@ -164,10 +165,7 @@ def write(pack: Pack, to: Path) -> None:
     to = to.absolute()
     refuse(to)
     folder.room(to, pack.contents.size + (1 << 20), "pack")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    filling, old = (to.with_name(f".{to.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
-    _gone(filling)
-    try:
+    with replacing(to, lambda: refuse(to)) as filling:  # it may have come meanwhile
         if to.suffix == TAR:
             with filling.open("xb") as file:
                 layout.write_tar(file, pack.contents, pack.config.name, pack.blobs)
@@ -181,16 +179,6 @@ def write(pack: Pack, to: Path) -> None:
                 else:
                     shutil.copyfile(content, filling / name)
                 fsync(filling / name)
-        refuse(to)  # it may have come meanwhile
-        if to.exists():
-            to.rename(old)
-        filling.rename(to)
-        fsync(to.parent)
-    finally:
-        if old.exists() and not to.exists():  # stopped between the two renames
-            old.rename(to)
-        _gone(filling)
-        _gone(old)
 
 
 def refuse(to: Path) -> None:
@@ -206,10 +194,3 @@ def refuse(to: Path) -> None:
         bringing.contents(layout.Archive(to) if to.suffix == TAR else layout.Folder(to))
     except StepError:
         raise UsageError(what) from None
-
-
-def _gone(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ where the user's settings want one, and the recipe itself as `recipe check` does
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner import paths
 from runner.errors import UsageError
 from runner.oci import bringing, kept, manifest, opening
 from runner.oci.bringing import Holder
@@ -25,6 +25,7 @@ from runner.packs.showing import Shown
 from runner.results import folder
 from runner.settings import Settings
 from runner.store import file_digest, fsync
+from runner.store.files import replacing
 from runner.workspace import Workspace
 
 Tell = Callable[[str], None]
@@ -129,13 +130,11 @@ def _there(to: Path, contents: Contents) -> bool:
     if not to.is_dir() or not any(to.iterdir()):
         return False
     wanted = {f.name: f.sha256 for f in contents.files}
-    for here, folders, names in os.walk(to):
-        for name in (*names, *(f for f in folders if Path(here, f).is_symlink())):
-            path = Path(here, name)
-            shown = path.relative_to(to).as_posix()
-            if shown not in wanted or path.is_symlink() or file_digest(path) != wanted.pop(shown):
-                what = f"{str(to)!r} holds {shown!r}, which is not of this pack; name a new folder with --to"
-                raise UsageError(what)
+    for path in paths.walked(to):
+        shown = path.relative_to(to).as_posix()
+        if shown not in wanted or path.is_symlink() or file_digest(path) != wanted.pop(shown):
+            what = f"{str(to)!r} holds {shown!r}, which is not of this pack; name a new folder with --to"
+            raise UsageError(what)
     if wanted:
         raise UsageError(f"{str(to)!r} lacks {min(wanted)!r} of this pack; name a new folder with --to")
     return True
@@ -143,20 +142,15 @@ def _there(to: Path, contents: Contents) -> bool:
 
 def _write(pack: Opened, to: Path, tell: Tell) -> None:
     """All files in a folder beside `to`, flushed, which then takes its name."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    filling = to.with_name(f".{to.name}.{os.getpid()}.tmp")
-    shutil.rmtree(filling, ignore_errors=True)
-    try:
+
+    def refuse() -> None:
+        empty = to.is_dir() and not any(to.iterdir())
+        if to.is_symlink() or (to.exists() and not empty):
+            raise UsageError(f"{str(to)!r} was filled meanwhile; name another folder with --to")
+
+    with replacing(to, refuse) as filling:
         shutil.copytree(pack.folder, filling)
         bringing.bring(pack.holder, pack.contents, filling, lambda file: file.weights, tell)
         for path in (*filling.rglob("*"), filling):
             path.chmod(0o755 if path.is_dir() else 0o644)
             fsync(path)
-        if to.is_dir() and not any(to.iterdir()):
-            to.rmdir()
-        if to.exists() or to.is_symlink():
-            raise UsageError(f"{str(to)!r} was filled meanwhile; name another folder with --to")
-        filling.rename(to)
-        fsync(to.parent)
-    finally:
-        shutil.rmtree(filling, ignore_errors=True)

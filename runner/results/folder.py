@@ -7,16 +7,17 @@ these changed, is left alone.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from runner import paths
 from runner.errors import StepError, UsageError
 from runner.shown import size
 from runner.store import file_digest, fsync
+from runner.store.files import replacing
 
 MARK = "export.json"
 VERSION = 1
@@ -33,7 +34,7 @@ def refuse(target: Path) -> None:
         raise UsageError(
             f"{str(target)!r} holds files that this did not write; name another folder with --to"
         )
-    for path in sorted(p for p in target.rglob("*") if not p.is_dir() or p.is_symlink()):
+    for path in sorted(paths.walked(target)):
         name = path.relative_to(target).as_posix()
         if name == MARK:
             continue
@@ -68,12 +69,8 @@ def room(target: Path, needed: int, step: str = "export") -> int:
 def whole(target: Path, about: dict[str, Any]) -> Iterator[Path]:
     """A folder to fill beside `target`; on leaving without an error it is `target`. `about` goes into export.json."""
     refuse(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    filling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    shutil.rmtree(filling, ignore_errors=True)
-    filling.mkdir()
-    try:
+    with replacing(target, lambda: refuse(target)) as filling:  # it may have been filled meanwhile
+        filling.mkdir()
         yield filling
         files = sorted(p for p in filling.rglob("*") if p.is_file())
         digests = {p.relative_to(filling).as_posix(): file_digest(p) for p in files}
@@ -84,13 +81,3 @@ def whole(target: Path, about: dict[str, Any]) -> Iterator[Path]:
             fsync(path)
         for path in {filling, *(p.parent for p in files)}:
             fsync(path)
-        refuse(target)  # it may have been filled meanwhile
-        if target.exists():
-            target.rename(old)
-        filling.rename(target)
-        fsync(target.parent)
-    finally:
-        if old.exists() and not target.exists():  # stopped between the two renames
-            old.rename(target)
-        shutil.rmtree(filling, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,37 @@ def write_atomic(path: Path, data: bytes, root: Path | None = None) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     fsync(path.parent)
+
+
+@contextmanager
+def replacing(target: Path, refuse: Callable[[], None]) -> Iterator[Path]:
+    """A path beside `target`, where a file or a folder is made, all of it flushed. On leaving without an error that
+    takes the place of what `target` was; else nothing of it is left.
+
+    `refuse` is asked just before: it raises where `target` may have become what must stay.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    filling, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    _remove(filling)
+    try:
+        yield filling
+        refuse()
+        if target.exists():
+            target.rename(old)
+        filling.rename(target)
+        fsync(target.parent)
+    finally:
+        if old.exists() and not target.exists():  # stopped between the two renames
+            old.rename(target)
+        _remove(filling)
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def place(source: Path, target: Path) -> None:

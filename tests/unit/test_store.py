@@ -15,6 +15,7 @@ import pytest
 from runner import store as stores
 from runner.errors import Locked
 from runner.store import Artifact, Store, canonical, digest, place, write_atomic
+from runner.store.files import replacing
 
 PRINT = "ab" + "0" * 62
 
@@ -187,6 +188,42 @@ def test_write_atomic_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert everything(tmp_path) == ["a/f"]
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_replacing_is_old_or_new(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file or a folder; what came in the way meanwhile stays, and so does the old one where the new one fails."""
+    target = tmp_path / "there/t"
+
+    def made(at: Path, text: str) -> None:
+        if kind == "folder":
+            at.mkdir()
+        (at / "a" if kind == "folder" else at).write_text(text)
+
+    def found() -> tuple[list[str], str]:
+        return everything(tmp_path), (target / "a" if kind == "folder" else target).read_text()
+
+    for text in ("old", "new"):
+        with replacing(target, lambda: None) as filling:
+            made(filling, text)
+        names = ["there/t/a" if kind == "folder" else "there/t"]
+        assert found() == (names, text)
+    with pytest.raises(ZeroDivisionError), replacing(target, lambda: 1 // 0) as filling:
+        made(filling, "not wanted")
+    with pytest.raises(KeyError), replacing(target, lambda: None) as filling:
+        made(filling, "half")
+        raise KeyError
+    rename = Path.rename
+
+    def stopped(self: Path, to: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt), replacing(target, lambda: None) as filling:
+        made(filling, "too late")
+    assert found() == (names, "new")
 
 
 def test_place_links_or_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
