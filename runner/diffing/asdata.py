@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from runner.diffing import Diff
+from runner.diffing.both import Diff
 from runner.diffing.changes import Change
 from runner.diffing.files import FileChange
 from runner.diffing.sides import Side

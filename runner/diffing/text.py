@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, Literal
 
 from runner import shown
-from runner.diffing import Diff
 from runner.diffing.ahead import Anew, Row
+from runner.diffing.both import Diff
 from runner.diffing.changes import GROUPS, Change
 from runner.diffing.files import FileChange, Held
 from runner.diffing.values import between, written

@@ -202,7 +202,7 @@ def test_a_reader_in_the_middle_of_a_write_waits(tmp_path: Path, monkeypatch: py
     path = tmp_path / ".mirepoix/runs/t.now"
     path.write_bytes(path.read_bytes().replace(b'"run":"t"', b'"run":"x"'))
     monkeypatch.setattr(
-        "runner.noting.time.sleep", lambda _: pytest.fail("nobody writes it, so there is no waiting")
+        "runner.noting.state.time.sleep", lambda _: pytest.fail("nobody writes it, so there is no waiting")
     )
     assert said(tmp_path) == (None, False)
     path.write_bytes(b"")
