@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import cli, wording
+from runner import cli
 from runner.errors import NeedsTrust, Problem, RecipeError
 from runner.saying import SHOWN, Lines, column_at, excerpt, report, summary, workflow_commands
 from runner.saying.excerpts import WIDTH, cells
+from runner.wording import searching
 from runner.yaml12 import decode, parse
 
 GOOD = "recipe: 1\nname: small\nsources:\n  - jsonl: {files: [a.jsonl]}\n"
@@ -271,17 +272,17 @@ def test_so_many_are_counted_and_few_are_looked_for(
     more: str, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = []
-    near = wording._near
-    monkeypatch.setattr(wording, "_near", lambda *a: looked.append(a) or near(*a))
+    closest = searching.closest
+    monkeypatch.setattr(searching, "closest", lambda *a: looked.append(a) or closest(*a))
     Path("r.yaml").write_text(GOOD + more)
     done = recipe("check", "r.yaml")
     said = done.stderr.splitlines()
     assert said[-1] == f"{many:,} errors in 1 file"
     assert said[-2] == f"… and {many - SHOWN:,} more"
     assert sum(line.startswith("r.yaml:") for line in said) == SHOWN
-    assert len(looked) <= 2 * wording.MOST_SEARCHES
+    assert len(looked) <= 2 * searching.MOST_SEARCHES
     wide = sum(len(choices) for _, choices, *_ in looked)
-    assert wide <= 2 * wording.MOST_COMPARED + max(len(choices) for _, choices, *_ in looked)
+    assert wide <= 2 * searching.MOST_COMPARED + max(len(choices) for _, choices, *_ in looked)
 
 
 def test_of_very_many_wrong_values_the_first_are_told() -> None:

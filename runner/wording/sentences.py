@@ -1,13 +1,9 @@
-"""Schema violations → sentences for the person who wrote the YAML, with the nearest right thing."""
+"""What a schema says is wrong → sentences, each at its place."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import Problem
@@ -15,12 +11,13 @@ from runner.saying import meanings
 from runner.saying.meanings import allowed
 from runner.saying.misplaced import keys_at, place_of, resolved
 from runner.shown import cut
+from runner.wording import searching
+from runner.wording.searching import nearest
+from runner.wording.values import show
 from runner.yaml12 import Path, Yaml, dotted, scalar
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
-
-    from runner.scrub import Scrubber
 
 _KINDS = {
     "integer": "a whole number",
@@ -31,81 +28,6 @@ _KINDS = {
     "object": "a map of keys",
     "null": "null",
 }
-
-
-MOST_SEARCHES = 200
-"""How many nearest names are looked for in one recipe: more than are shown (`saying.SHOWN`), in a blink. Of 40,000
-unknown keys the others are told and counted without a guess."""
-MOST_COMPARED = 20_000
-_covering: ContextVar[list[Scrubber] | None] = ContextVar("what covers secrets", default=None)
-_left: ContextVar[list[int] | None] = ContextVar("searches that are left", default=None)
-
-
-@contextmanager
-def few_searches() -> Iterator[None]:
-    """While a recipe is checked: `nearest` looks for so many names, and compares with so many, and then no more."""
-    token, covering = _left.set([MOST_SEARCHES, MOST_COMPARED]), _covering.set([])
-    try:
-        yield
-    finally:
-        _left.reset(token)
-        _covering.reset(covering)
-
-
-def _may_look() -> bool:
-    """Whether one more name may be looked for."""
-    left = _left.get()
-    if left is None:
-        return True
-    left[0] -= 1
-    return left[0] >= 0 and left[1] > 0
-
-
-def _compared(with_: int) -> None:
-    """Counts the names that one was compared with."""
-    if (left := _left.get()) is not None:
-        left[1] -= with_
-
-
-def _near(word: str, choices: list[str], cutoff: float = 0.6) -> str | None:
-    """The choice that is the same but for case and dashes, else the nearest one."""
-    plain = str(word)[:200].lower().replace("-", "_").replace(" ", "_")
-    same = next((c for c in choices if c.lower().replace("-", "_") == plain), None)
-    return same or next(iter(difflib.get_close_matches(str(word)[:200], choices, n=1, cutoff=cutoff)), None)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)`, or the choices where none is near and they are few, or nothing."""
-    if not _may_look():
-        return ""
-    choices = sorted(str(k) for k in known)
-    _compared(len(choices))
-    near = _near(word, choices)
-    if near:
-        return f" (did you mean {near}?)"
-    return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 30 else ""
-
-
-def _covered(text: str) -> str:
-    """A text with the user's secrets covered, before it is cut: of half a secret nobody would know what it is."""
-    from runner import scrub
-
-    held = _covering.get()
-    if held is None:
-        return scrub.known().text(text)
-    if not held:
-        held.append(scrub.known())
-    return held[0].text(text)
-
-
-def show(value: Any) -> str:
-    """A value as a short, one-line, terminal-safe text."""
-    if isinstance(value, str):
-        text = repr(_covered(value)[:61] if len(value) > 50 else value)
-    else:
-        text = json.dumps(value, ensure_ascii=True, default=str)
-        text = _covered(text) if len(text) > 60 else text
-    return cut(text, 60)
 
 
 def _kind(value: Any) -> str:
@@ -125,7 +47,7 @@ def _types(schema: Any) -> list[str]:
 
 def meant(value: Any, types: list[str], schema: Any) -> str:
     """` (did you mean …?)` for a value of the wrong type, or another hint, or nothing."""
-    return meanings.meant(value, types, schema, scalar) if _may_look() else ""
+    return meanings.meant(value, types, schema, scalar) if searching.may_look() else ""
 
 
 def listed(words: list[str]) -> str:
@@ -194,10 +116,10 @@ def unknown_key(key: str, path: Path, known: Mapping[str, Any], doc: Yaml, root:
         return f"a space is missing after the `:` (did you mean {head}: {tail}?)"
     if key.startswith("-") and key[1:] in known:
         return f"a space is missing after the `-` (did you mean - {key[1:]}?)"
-    if not _may_look():
+    if not searching.may_look():
         return "unknown key"
     choices = sorted(known)
-    if near := _near(key, choices, 0.8):
+    if near := searching.closest(key, choices, 0.8):
         return f"unknown key (did you mean {near}?)"
     if (place := place_of(key, path, doc.data, root)) is not None:
         if place[:-1] == path:
@@ -218,7 +140,7 @@ def _misspelt(instance: Mapping[str, Any], known: Mapping[str, Any]) -> set[str 
     """Keys that are there, but misspelt: that is said where they stand, not that they are missing."""
     others = [key for key in instance if key not in known][:20]
     absent = [key for key in known if key not in instance]
-    return {_near(key, absent) for key in others}
+    return {searching.closest(key, absent) for key in others}
 
 
 def _any_of(value: Any, named: list[str], types: list[str], options: list[Any]) -> str:

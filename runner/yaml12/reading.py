@@ -1,110 +1,26 @@
-"""YAML with the meaning of version 1.2, its places kept, and its dangers refused before construction.
-
-PyYAML speaks 1.1: `no` is False, `2e-4` is text, `on:` is a key True, dates are objects, the last of
-duplicate keys wins in silence. Here PyYAML only parses; scalars are resolved by the 1.2 core schema
-(with digit groups, `8_000_000`, kept as a convenience). Size, depth, aliases and tags are limited on
-the event stream, which is built iteratively, so that no document can exhaust the stack or memory.
-"""
+"""Text → a document. PyYAML parses; sizes and tags are looked at on its events, and each scalar is resolved here."""
 
 from __future__ import annotations
 
 import gc
 import math
-import re
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from runner.errors import Problem, RecipeError
 from runner.saying import faults
 from runner.saying.lines import Lines, column_at
+from runner.yaml12.places import Path, Place, Yaml
+from runner.yaml12.scalars import scalar
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MAX_EVENTS = 100_000
 MAX_ALIASED = 100_000  # nodes after aliases are expanded
 
-Path = tuple[str | int, ...]
-
-_INT = re.compile(r"[-+]?(0|[0-9](_?[0-9])*)$")
-_HEX, _OCT = re.compile(r"0x[0-9a-fA-F]+$"), re.compile(r"0o[0-7]+$")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-_NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$")
-_PLAIN = re.compile(r"[\w-]+\Z")
-_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 _CORE = "tag:yaml.org,2002:"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class Place(NamedTuple):
-    """Where a key or value stands; line and column count from 1. `end`: the column after it, 0 if on another line."""
-
-    file: str
-    line: int
-    column: int
-    end: int = 0
-
-
-@dataclass
-class Yaml:
-    """A document as plain data. `places` has, for each path, the place of its key (or list item)."""
-
-    data: Any
-    file: str
-    places: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
-    texts: dict[str, Lines] = field(default_factory=dict)
-    """The text of each file that places are in."""
-
-    def problem(self, path: Path, what: str, *, at_value: bool = False) -> Problem:
-        """A problem at `path`, or at the nearest parent whose place is known."""
-        where, table = path, self.values if at_value else self.places
-        while where and where not in table:
-            where = where[:-1]
-        place = table.get(where) or self.values.get(where) or Place(self.file, 1, 1)
-        return self.placed(place, path, what)
-
-    def own(self, *paths: Path) -> Path:
-        """Of keys that do not go together, the first that stands in the recipe's own file: its writer can change it."""
-        mine = (p for p in paths if p in self.places and self.places[p].file == self.file)
-        return next(mine, paths[0])
-
-    def placed(self, place: Place, path: Path, what: str) -> Problem:
-        """A problem at a place, with the line it is on."""
-        text = self.texts[place.file].at(place.line) if place.file in self.texts else None
-        return Problem(place.file, place.line, place.column, dotted(path), what, place.end, text)
-
-
-def dotted(path: Path) -> str:
-    """`("filters", 2, "words")` → `filters[2].words`; keys that are no plain words are quoted."""
-    out = ""
-    for part in path:
-        if isinstance(part, int):
-            out += f"[{part}]"
-            continue
-        plain = len(part) <= 64 and _PLAIN.match(part)
-        out += ("." if out else "") + (part if plain else repr(part[:40] + "…" * (len(part) > 40)))
-    return out
-
-
-def scalar(text: str) -> Any:
-    """The value of an unquoted scalar by the 1.2 core schema."""
-    if text in ("", "~", "null", "Null", "NULL"):
-        return None
-    if text in ("true", "True", "TRUE"):
-        return True
-    if text in ("false", "False", "FALSE"):
-        return False
-    if _INT.match(text) and len(text) <= 400:
-        return int(text.replace("_", ""))
-    if _HEX.match(text) or _OCT.match(text):
-        return int(text, 0) if len(text) <= 400 else math.inf  # Python says no number of over 4,300 digits
-    if _FLOAT.match(text):
-        return float(text.replace("_", ""))
-    if _NOT_FINITE.match(text):
-        return float(text.lower().replace(".", ""))
-    return text
 
 
 def _tag(event: Any) -> str | None:
@@ -306,26 +222,3 @@ def decode(raw: bytes, file: str) -> str:
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             what = "the file is UTF-16; save it as UTF-8"
         raise RecipeError([Problem(file, line, column, "", what)]) from None
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that PyYAML (1.1) would write bare but a 1.2 reader would take for a number."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    if _BREAKS.search(value):  # line ends of YAML 1.1 that are none in 1.2: only escapes are safe
-        style: str | None = '"'
-    else:
-        style = "|" if "\n" in value else None if scalar(value) == value else "'"
-    return dumper.represent_scalar(_CORE + "str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def dump(data: Any) -> str:
-    """YAML that means `data` to PyYAML's `safe_load` and to YAML 1.2 readers alike."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
