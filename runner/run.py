@@ -43,7 +43,8 @@ Hold = Callable[[Plan, Store], Plan]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `failed_gates` and `inconclusive_gates` are sentences, `executed` the steps made."""
+    """What a run came to. `failed_gates` and `inconclusive_gates` are sentences, `executed` the steps made,
+    `engine` says where: "local", or on what cluster, in words."""
 
     folder: Path
     executed: int
@@ -52,6 +53,7 @@ class Outcome:
     inconclusive_gates: list[str]
     report: Path | None
     paid: dict[str, dict[str, str]]  # source → tokens and cost of what a model wrote for it
+    engine: str = "local"
 
 
 class _Walk:
@@ -234,7 +236,8 @@ def run(
         )
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
-        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid)
+        where = note.now.engine or one.name
+        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid, where)
 
 
 def _pinned(plan: Plan, refresh: Refresh) -> Plan:

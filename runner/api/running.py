@@ -152,4 +152,5 @@ def result(planned: Planned, outcome: Outcome) -> Run:
         outcome.executed,
         outcome.kept,
         outcome.paid,
+        outcome.engine,
     )

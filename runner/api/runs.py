@@ -103,7 +103,8 @@ class Run:
     """A run: `folder` is `runs/NAME/` of its workspace, absolute.
 
     `report` is its page, None where the run did not come to its report. `executed` and `kept` count the steps that this
-    call made, and that it took from the store; `paid` is what a model wrote for each source, in tokens and cost.
+    call made, and that it took from the store; `paid` is what a model wrote for each source, in tokens and cost;
+    `engine` says where work was done: "local", or "ray" and on what cluster, in words ("" of a run that was opened).
     """
 
     name: str
@@ -113,6 +114,7 @@ class Run:
     executed: int = 0
     kept: int = 0
     paid: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    engine: str = ""
 
     @property
     def data(self) -> Data:

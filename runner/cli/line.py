@@ -182,6 +182,7 @@ def run(
                 "inconclusive_gates": outcome.inconclusive_gates,
                 "report": str(outcome.report) if outcome.report else None,
                 "paid": outcome.paid,
+                "engine": outcome.engine,
             }
         )
         return code

@@ -83,6 +83,8 @@ def run(root: Path, address: str, tell: Callable[[Any], None] | bool = False) ->
         root / "r.yaml", to="prepare", engine="ray", address=address, workspace=root, progress=tell
     )
     assert made.folder == root / "runs/r"
+    assert made.engine.startswith("ray: ")
+    assert made.engine.endswith(f", at {address}")
     return digests(root)
 
 

@@ -81,15 +81,17 @@ class Alone:
     def __call__(self, recipe: Path) -> Came:
         root = self.folder / recipe.stem
         if recipe not in self.known:
-            self.known[recipe] = came(root, laid_out(root, recipe))
+            file = laid_out(root, recipe)
+            self.models(root)
+            self.known[recipe] = came(root, file)
         return self.known[recipe]
 
-    def model(self, recipe: Path, root: Path) -> None:
-        """Take over what the base model is like: that takes longest, and is not done on a cluster."""
-        first = self.folder / recipe.stem
-        for manifest in first.glob(".mirepoix/artifacts/*/*/manifest.json"):
-            if json.loads(manifest.read_bytes())["step"] == "model":
-                shutil.copytree(manifest.parent, root / manifest.parent.relative_to(first))
+    def models(self, root: Path, of: str = "*") -> None:
+        """Take over what base models are like: that takes longest, and is not done on a cluster."""
+        for manifest in self.folder.glob(f"{of}/.mirepoix/artifacts/*/*/manifest.json"):
+            there = root / Path(*manifest.parent.parts[-4:])
+            if json.loads(manifest.read_bytes())["step"] == "model" and not there.exists():
+                shutil.copytree(manifest.parent, there)
         (root / ".mirepoix").mkdir(exist_ok=True)
         marks.make(root / ".mirepoix")
 
@@ -125,7 +127,7 @@ def test_the_same_data(recipe: Path, shape: tuple[str, Nodes], alone: Alone, tmp
     here = alone(recipe)
     root = tmp_path / "w"
     file = laid_out(root, recipe)
-    alone.model(recipe, root)
+    alone.models(root, recipe.stem)
     assert came(root, file, shape[1].address) == here
     log = next(root.glob("runs/*/logs/engine.log")).read_text()
     assert "ray_driver" in log

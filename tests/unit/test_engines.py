@@ -25,7 +25,7 @@ from runner.jobs.ray_node import Needs
 LOCAL = """
 import json, sys
 from runner.api import run
-run("r.yaml", to="prepare", engine="local")
+assert run("r.yaml", to="prepare", engine="local").engine == "local"
 print(json.dumps(sorted(m for m in sys.modules if m.partition(".")[0] == "ray" or m.startswith("runner."))))
 """
 
