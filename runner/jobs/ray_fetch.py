@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection, Listener
 from typing import Any
 
@@ -26,33 +26,46 @@ THREADS = 64
 DEATHS = 32
 """Of actors, for one line: then those that are left have to do, or who asks sends by itself."""
 END = ("done", "raised")
+GATHER = 0.005
+"""Seconds that the first word waits for others."""
 
 
 class Sender:
-    """An actor: sends requests in threads of its own."""
+    """An actor: sends requests in threads of its own. What is told of them is heard together, a moment later: Ray
+    takes as long for a call as a small request does."""
 
     def __init__(self, setup: bytes, needs: Needs) -> None:
         if why := unfit(needs):
             raise RuntimeError(f"this node {why}")
         self._worker = Worker(pickle.loads(setup))
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+        self._said: list[tuple[int, str, bytes]] = []
+        self._something = asyncio.Event()
 
-    async def send(self, number: int, errand: bytes) -> AsyncIterator[tuple[str, bytes]]:
-        """What is told of a request, as it happens."""
-        loop, said = asyncio.get_running_loop(), asyncio.Queue[tuple[str, bytes]]()
+    async def give(self, orders: list[tuple[str, int, bytes]]) -> None:
+        """Requests to be sent, or to be dropped."""
+        loop = asyncio.get_running_loop()
+        for what, number, errand in orders:
+            if what == "send":
+                self._worker.take(number)
+                self._pool.submit(self._worker.send, number, errand, partial(self._tell, loop, number))
+            else:
+                self._worker.drop(number)
 
-        def tell(what: str, more: bytes) -> None:
-            loop.call_soon_threadsafe(said.put_nowait, (what, more))
+    def _tell(self, loop: asyncio.AbstractEventLoop, number: int, what: str, more: bytes) -> None:
+        loop.call_soon_threadsafe(self._note, (number, what, more))
 
-        self._worker.take(number)
-        self._pool.submit(self._worker.send, number, errand, tell)
-        what = ""
-        while what not in END:
-            what, more = await said.get()
-            yield what, more
+    def _note(self, said: tuple[int, str, bytes]) -> None:
+        self._said.append(said)
+        self._something.set()
 
-    async def drop(self, number: int) -> None:
-        self._worker.drop(number)
+    async def hear(self) -> list[tuple[int, str, bytes]]:
+        """What has been told of requests since the last time, once there is something."""
+        await self._something.wait()
+        await asyncio.sleep(GATHER)
+        said, self._said = self._said, []
+        self._something.clear()
+        return said
 
 
 def listen(listener: Listener, ray: Any, needs: Needs) -> None:
@@ -70,81 +83,93 @@ def serve(line: Connection, ray: Any, needs: Needs) -> None:
 
 
 class _Line:
-    """What is under way for one line: its actors, and how much each of them has to do."""
+    """What is under way for one line: its actors, and what each of them has."""
 
     def __init__(self, line: Connection, ray: Any, needs: Needs) -> None:
         self._line, self._ray, self._needs = line, ray, needs
         self._setup = b""
-        self._busy: dict[Any, int] = {}
-        """What each actor has to do."""
+        self._has: dict[Any, set[int]] = {}
         self._node: dict[Any, str] = {}
         self._deaths = 0
-        self._has: dict[int, Any] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._of: dict[int, Any] = {}
+        """Which actor has a request."""
+        self._listening: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         try:
             while True:
-                what, number, more = await asyncio.to_thread(self._line.recv)
-                if what == "setup":
-                    self._setup = more
-                elif what == "send":
-                    task = asyncio.create_task(self._send(number, more))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-                elif (actor := self._has.get(number)) is not None:
-                    actor.drop.remote(number)
+                orders: dict[Any, list[tuple[str, int, bytes]]] = {}
+                for what, number, more in await asyncio.to_thread(self._read):
+                    if what == "setup":
+                        self._setup = more
+                    elif (actor := self._actor(what, number)) is not None:
+                        orders.setdefault(actor, []).append((what, number, more))
+                for actor, its in orders.items():
+                    actor.give.remote(its)
         except (EOFError, OSError):
             pass
         finally:
             if self._ray.is_initialized():  # else they are gone with all that is ours
-                for actor in self._busy:
+                for actor in self._has:
                     self._ray.kill(actor)
 
-    async def _send(self, number: int, errand: bytes) -> None:
-        actor = self._idlest()
-        if actor is None:
+    def _read(self) -> list[tuple[str, int, bytes]]:
+        """What there is to read, once there is something."""
+        read = [self._line.recv()]
+        while len(read) < THREADS and self._line.poll():
+            read.append(self._line.recv())
+        return read
+
+    def _actor(self, what: str, number: int) -> Any:
+        """Who is to get an order."""
+        if what != "send":
+            return self._of.get(number)
+        if (actor := self._idlest()) is None:
             self._tell(number, "none", b"")  # no node has a core by now, or none lets an actor live
-            return
-        self._has[number] = actor
-        self._busy[actor] += 1
-        what = ""
-        try:
-            async for ref in actor.send.options(num_returns="streaming").remote(number, errand):
-                what, more = await ref
-                self._tell(number, what, more)
-        except self._ray.exceptions.RayError:
-            self._replace(actor)
-        finally:
-            del self._has[number]
-            if actor in self._busy:
-                self._busy[actor] -= 1
-        if what not in END:
-            self._tell(number, "lost", b"")
+            return None
+        self._of[number] = actor
+        self._has[actor].add(number)
+        return actor
 
     def _idlest(self) -> Any:
         """The actor with least to do; they are made when there is none."""
-        if not self._busy:
+        if not self._has:
             for node in self._ray.nodes():
                 if node["Alive"] and self._deaths <= DEATHS:
                     for _ in range(min(A_NODE, int(node["Resources"].get("CPU", 0)))):
                         self._make(node["NodeID"])
-        return min(self._busy, key=self._busy.__getitem__, default=None)
+        return min(self._has, key=lambda actor: len(self._has[actor]), default=None)
 
     def _make(self, node: str) -> None:
         """An actor on a node, or on another one where that is gone by then."""
         there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=True)
-        options = {"num_cpus": 0, "max_concurrency": 2 * THREADS, "scheduling_strategy": there}
-        actor = self._ray.remote(**options)(Sender).remote(self._setup, self._needs)
-        self._busy[actor], self._node[actor] = 0, node
+        actor = self._ray.remote(num_cpus=0, scheduling_strategy=there)(Sender).remote(
+            self._setup, self._needs
+        )
+        self._has[actor], self._node[actor] = set(), node
+        task = asyncio.create_task(self._listen(actor))
+        self._listening.add(task)
+        task.add_done_callback(self._listening.discard)
 
-    def _replace(self, actor: Any) -> None:
-        """Another one instead of one that died. Ray could start it anew, but lets nobody wait for that."""
-        if self._busy.pop(actor, None) is not None:
+    async def _listen(self, actor: Any) -> None:
+        """Hand on what an actor tells, until it dies: then another one takes its place. Ray could start it anew, but
+        lets nobody wait for that."""
+        try:
+            while True:
+                for number, what, more in await actor.hear.remote():
+                    if what in END:
+                        self._has[actor].discard(number)
+                        self._of.pop(number, None)
+                    self._tell(number, what, more)
+        except self._ray.exceptions.RayError:
             self._deaths += 1
             self._ray.kill(actor)  # if it was only not to be reached
+            had, node = self._has.pop(actor), self._node.pop(actor)
             if self._deaths <= DEATHS:
-                self._make(self._node.pop(actor))
+                self._make(node)
+            for number in sorted(had):
+                del self._of[number]
+                self._tell(number, "lost", b"")
 
     def _tell(self, number: int, what: str, more: bytes) -> None:
         with suppress(OSError):  # nobody listens any more: `run` sees it, too
