@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,10 @@ from typing import Any
 
 import pytest
 from ray_nodes import DEAR, Nodes, digests, ended, joined, made, nodes, started, workspace
+
+from runner import api
+from runner.errors import StepError
+from runner.prepare import selected
 
 ROWS = 300
 
@@ -133,6 +137,31 @@ def test_a_node_with_other_versions(root: Path, cluster: Nodes, tmp_path: Path) 
     with joined(cluster.address, tmp_path / "log", PYTHONPATH=str(path)):
         why = "the node 127.0.0.1 has other versions, and would make other data: "
         refused(root, cluster.address, f"{why}numpy 1.0 instead of {version('numpy')}", 100)
+
+
+@DEAR
+def test_a_node_that_comes_later(cluster: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is given no work where it would make other data."""
+    root = workspace(tmp_path / "w", 6000)
+    path = fake(tmp_path / "p", "numpy", "1.0")
+    monkeypatch.setattr(selected, "PIECE", 64)
+    with ExitStack() as stack:
+
+        def tell(event: Any) -> None:
+            if (event.what, event.step) == ("starts", "filter"):
+                stack.enter_context(joined(cluster.address, tmp_path / "log", PYTHONPATH=str(path)))
+
+        with pytest.raises(StepError) as e:
+            api.run(
+                root / "r.yaml",
+                to="prepare",
+                engine="ray",
+                address=cluster.address,
+                workspace=root,
+                progress=tell,
+            )
+    why = f"has other versions, and would make other data: numpy 1.0 instead of {version('numpy')}"
+    assert str(e.value) == f"ray: the node 127.0.0.1 {why} (log: runs/r/logs/engine.log)"
 
 
 def python_without(folder: Path, *without: str) -> str:
