@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from runner.evaluate import asking, jobs
+from runner.evaluate import asking, jobs, shares
 from runner.evaluate.probes import asked, probes
 from runner.making import Making, write_rows
 from runner.steps import Step
@@ -60,34 +60,50 @@ def _to_make(m: Making, held: ExitStack) -> list[Step]:
 
 def _generate(m: Making, steps: list[Step]) -> None:
     store = Store(m.plan.workspace.root)
-    sets, total = [], 0
+    sets, counts = [], []
     for step in steps:
         work = store.work(step.fingerprint)
         one, count = _set(m, step, work)
         if not Path(one["out"]).is_file():
             sets.append(one)
-            total += count
+            counts.append(count)
+    shares.forget(sets)
     try:
         with unchanged(m.step.name, (), weights=m.plan.weights):
-            _ask(m, sets, total)
+            _ask(m, sets, counts)
     except Changed:  # what other steps find in their work folders, too, is of nobody knows which weights
         for one in sets:
             Path(one["out"]).unlink(missing_ok=True)
         raise
 
 
-def _ask(m: Making, sets: list[dict[str, Any]], total: int) -> None:
-    """Have the sets answered, by whoever the step says."""
+def _ask(m: Making, sets: shares.Sets, counts: list[int]) -> None:
+    """Have the sets answered, by whoever the step says. `counts`: how many answers each wants."""
     details = m.step.details
     if details["engine"] == "endpoint":
-        asking.of_endpoint(m, details["endpoint"], details["model"], sets, total)
+        asking.of_endpoint(m, details["endpoint"], details["model"], sets, sum(counts))
     elif details["engine"] == "vllm":
-        asking.of_vllm(m, details["weights"], sets, total)
+        asking.of_vllm(m, details["weights"], sets, counts)
     else:
-        only = ("arm", "probes", "out", "max_new_tokens", "temperature", "top_p", "repeats", "rounds")
-        local = [{key: one[key] for key in only} for one in sets]
-        job = {"sets": local, "batch": jobs.BATCH, "progress": str(m.work / "progress.jsonl")}
-        jobs.on_weights(m, "generate", job, total)
+        _by_transformers(m, sets, counts)
+
+
+def _by_transformers(m: Making, sets: shares.Sets, counts: list[int]) -> None:
+    only = ("arm", "probes", "out", "max_new_tokens", "temperature", "top_p", "repeats", "rounds")
+    local = [{key: one[key] for key in only} for one in sets]
+    job = {"sets": local, "batch": jobs.BATCH, "progress": str(jobs.progress_at(m))}
+    of = shares.many(m, counts, jobs.BATCH)
+    if of == 1:
+        jobs.on_weights(m, "generate", job, sum(counts))
+        return
+    m.progress(0, sum(counts), "loading the model")
+    job |= jobs.model_of(m, m.step.details["weights"])
+
+    def part(share: dict[str, int], name: str) -> jobs.Part:
+        mine = {"share": share, "progress": str(jobs.progress_at(m, name))}
+        return jobs.Part("runner.jobs.generate", job | mine, name)
+
+    shares.answered(m, sets, sum(counts), of, part)
 
 
 def _set(m: Making, step: Step, work: Path) -> tuple[dict[str, Any], int]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner import settings
 from runner.errors import StepError, UsageError
-from runner.evaluate import jobs
+from runner.evaluate import jobs, shares
 from runner.making import Making
-from runner.serving import engines, server
+from runner.serving import replica, server
 from runner.serving.found import Served
 from runner.store import Store
 from runner.wording import nearest
@@ -29,7 +31,11 @@ def of_endpoint(m: Making, name: str, model: str, sets: list[dict[str, Any]], to
     m.progress(0, total, "answers")
     job = {"url": urls[name].rstrip("/"), "model": model, "engine": f"endpoint {name}: {model}", "sets": sets}
     job |= {key: own[key] for key in ("pace", "at_once", "proxy", "contact")}
-    jobs.run(m, "ask", job | _common(m), {"MIREPOIX_ASK_KEY": keys[name]} if name in keys else None)
+    store = Store(m.plan.workspace.root).root.resolve()
+    job |= _common(m, store)
+    jobs.here(
+        m, jobs.Part("runner.jobs.ask", job), {"MIREPOIX_ASK_KEY": keys[name]} if name in keys else None
+    )
 
 
 def _pairs(m: Making, text: str, setting: str) -> dict[str, str]:
@@ -44,33 +50,92 @@ def _pairs(m: Making, text: str, setting: str) -> dict[str, str]:
     return out
 
 
-def _common(m: Making) -> dict[str, Any]:
+def _common(m: Making, store: Path, name: str = "") -> dict[str, Any]:
     return {
-        "store": str(Store(m.plan.workspace.root).root.resolve()),
+        "store": str(store),
         "seed": m.plan.loaded.recipe.seed,
-        "progress": str(m.work / "progress.jsonl"),
+        "progress": str(jobs.progress_at(m, name)),
     }
 
 
-def of_vllm(m: Making, weights: jobs.Weights, sets: list[dict[str, Any]], total: int) -> None:
-    """Start a vLLM on the weights that the step names, have it answer, end it. Raises StepError.
+def of_vllm(m: Making, weights: jobs.Weights, sets: shares.Sets, counts: list[int]) -> None:
+    """Start a vLLM on the weights that the step names, have it answer, end it; where there is room for several models,
+    several of them. Raises StepError.
 
     The base is served by itself, on its own weights: beside an adapter that was trained on four bits it would have
     these.
     """
-    own = m.settings or settings.load()
     served = served_of(m, weights)
     arms = ("base", "tuned") if served.adapter else (weights,)
-    m.progress(0, total, "starting vLLM")
+    job: dict[str, Any] = {"model": weights, "sets": sets, "pace": "1000", "at_once": str(AT_ONCE)}
+    if served.adapter:
+        job["without"] = "base"  # what is served as tuned must not say the same
+    of = shares.many(m, counts, AT_ONCE)
+    m.progress(0, sum(counts), "starting vLLM")
+    if of == 1:
+        store = Store(m.plan.workspace.root).root.resolve()
+        run(m, served, arms, [replica.Task("ask", job | _common(m, store))])
+        return
+
+    def part(share: dict[str, int], name: str) -> jobs.Part:
+        # A folder of its own for what the client keeps: on another node the same address is another server.
+        mine = job | {"share": share} | _common(m, m.work / f"asked.{name}", name)
+        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, [replica.Task("ask", mine)], name)
+
+    with failures(m):
+        server.ready(served)  # once, before several want it
+    shares.answered(m, sets, sum(counts), of, part)
+
+
+def run(
+    m: Making, served: Served, arms: Sequence[str], tasks: list[replica.Task], dtype: str = "bfloat16"
+) -> None:
+    """Have tasks ask a vLLM that is started for them: in a job of its own where the engine has other machines. Raises
+    StepError."""
+    if m.spread:
+        with failures(m):
+            server.ready(served)
+        jobs.place(m, part_of(m, served, arms, tasks, dtype=dtype))
+        return
+    with failures(m):
+        replica.serve(
+            _replica(m, served, arms, tasks, "", dtype),
+            lambda module, job: jobs.here(m, jobs.Part(f"runner.jobs.{module}", job)),
+        )
+
+
+def part_of(
+    m: Making,
+    served: Served,
+    arms: Sequence[str],
+    tasks: list[replica.Task],
+    name: str = "",
+    dtype: str = "bfloat16",
+) -> jobs.Part:
+    """The same, as a job."""
+    return jobs.Part("runner.serving.replica", _replica(m, served, arms, tasks, name, dtype).json(), name)
+
+
+def _replica(
+    m: Making, served: Served, arms: Sequence[str], tasks: list[replica.Task], name: str, dtype: str
+) -> replica.Replica:
+    return replica.Replica(
+        served=served,
+        arms=tuple(arms),
+        dtype=dtype,
+        gpu=m.plan.profile == "gpu",
+        vllm_python=(m.settings or settings.load())["vllm_python"],
+        tasks=tasks,
+        place=m.work / f"asked{name and '.' + name}",
+        log=jobs.log_of(m, name),
+    )
+
+
+@contextmanager
+def failures(m: Making) -> Iterator[None]:
+    """What a server's start raises, in the name of the step."""
     try:
-        engine = engines.choose("vllm", m.plan.profile == "gpu", own["vllm_python"])
-        with server.serving(served, engine, arms=arms) as running:
-            template = server.ready(served) / "chat_template.jinja"
-            job = {"url": running.url, "model": weights, "engine": engine.why, "sets": sets}
-            job["template_sha256"] = hashlib.sha256(template.read_bytes()).hexdigest()
-            if served.adapter:
-                job["without"] = "base"  # what is served as tuned must not say the same
-            jobs.run(m, "ask", job | {"pace": "1000", "at_once": str(AT_ONCE)} | _common(m))
+        yield
     except UsageError as e:
         raise m.fail(str(e)) from None
     except StepError as e:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from runner import basemodel, process
+from runner.errors import StepError
 from runner.making import Making, write_json
 from runner.store import digest
 
 BATCH = 64
+CACHES = ("HF_HOME", "HF_HUB_CACHE", "OMP_NUM_THREADS")
+"""What of our environment a job gets on another node: where the models of a hub are, and the user's own thrift."""
 Weights = Literal["base", "tuned"]
 
 
@@ -59,30 +65,80 @@ def _same_template(m: Making, trained: Path) -> None:
 
 
 def on_weights(m: Making, module: str, job: dict[str, Any], of: int = 0) -> None:
-    """Run one of runner/jobs/ on the model that the step names."""
+    """Run one of runner/jobs/ on the model that the step names, where there is room for it."""
     m.progress(0, of, "loading the model")
-    run(m, module, model_of(m, m.step.details["weights"]) | job)
+    place(m, Part(f"runner.jobs.{module}", model_of(m, m.step.details["weights"]) | job), of=of)
 
 
-def run(m: Making, module: str, job: dict[str, Any], more: dict[str, str] | None = None) -> None:
-    """Run one of runner/jobs/, with `more` in its environment; its progress file feeds ours."""
-    progress = m.work / "progress.jsonl"
-    progress.unlink(missing_ok=True)
-    path = m.work / "job.json"
-    write_json(path, job)
+@dataclass(frozen=True)
+class Part:
+    """A module to be run on a job file that holds `job`; `name` is that of a share, where several run at once."""
+
+    module: str
+    job: dict[str, Any]
+    name: str = ""
+
+    def written(self, m: Making, more: Mapping[str, str]) -> process.Job:
+        """The job, its job file written, and nothing known of its progress."""
+        write_json(path := m.work / f"job{self.name and '.' + self.name}.json", self.job)
+        progress_at(m, self.name).unlink(missing_ok=True)
+        where = ("-m", self.module, str(path))
+        return process.Job(where, log_of(m, self.name), m.plan.workspace.root, more)
+
+
+def log_of(m: Making, name: str = "") -> Path:
+    """What a part writes to: the step's own log, or where several run at once one beside it."""
+    return m.log.with_name(f"{m.log.stem}.{name}.log") if name else m.log
+
+
+def progress_at(m: Making, name: str = "") -> Path:
+    """The file to which a part says how far it is."""
+    return m.work / f"progress{name and '.' + name}.jsonl"
+
+
+def here(m: Making, part: Part, more: Mapping[str, str] | None = None) -> None:
+    """Run a job on this machine, with `more` in its environment; its progress file feeds ours. Raises StepError."""
+    job = part.written(m, more or {})
+    with _told(m):
+        job.run(_watching(m, [part]))
+
+
+def place(m: Making, *parts: Part, of: int = 0, also: Callable[[], None] = lambda: None) -> None:
+    """Run jobs that each hold a model, wherever there is room. Their progress is one number, of `of` where there are
+    several; `also` is called now and then. Raises StepError."""
+    more = {key: os.environ[key] for key in CACHES if key in os.environ} if m.spread else {}
+    jobs = [part.written(m, more) for part in parts]
+    told = _watching(m, parts, of)
 
     def watch() -> None:
-        if progress.exists():
-            lines = progress.read_bytes().splitlines()
-            if lines:
-                last = json.loads(lines[-1])
-                m.progress(last["done"], last["of"], "answers")
+        told()
+        also()
 
+    with _told(m):
+        m.run(*jobs, watch=watch)
+
+
+@contextmanager
+def _told(m: Making) -> Iterator[None]:
+    """A job that fails, in the name of the step, with its own log."""
     try:
-        argv = [sys.executable, "-m", f"runner.jobs.{module}", str(path)]
-        process.run(argv, log=m.log, cwd=m.plan.workspace.root, watch=watch, more=more)
+        yield
     except process.Failed as e:
-        raise m.fail(str(e), log=True) from None
+        kept = "; what was done is kept: run it again to go on" if e.code < 0 else ""
+        raise StepError(m.step.name, f"{e}{kept}", m.shown(e.log or m.log)) from None
+
+
+def _watching(m: Making, parts: Sequence[Part], of: int = 0) -> Callable[[], None]:
+    files = [progress_at(m, part.name) for part in parts]
+
+    def watch() -> None:
+        # What follows the last newline is half a line, which a shared folder may show.
+        whole = [f.read_bytes().split(b"\n")[:-1] for f in files if f.exists()]
+        if last := [json.loads(lines[-1]) for lines in whole if lines]:
+            total = sum(one["of"] for one in last) if len(last) == len(files) else of
+            m.progress(sum(one["done"] for one in last), total, "answers")
+
+    return watch
 
 
 def _absolute(m: Making, model: str) -> str | Path:

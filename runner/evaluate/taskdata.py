@@ -25,7 +25,8 @@ def task(m: Making) -> None:
     job = {name: wanted[name] for name in ("path", "subset", "revision", "splits")}
     job |= {"settings": hubenv.addresses(own.__getitem__), "cache": str(cache), "out": str(m.out)}
     try:
-        jobs.run(m, "task_rows", job, hubenv.environment(own.__getitem__, m.work) | ONLINE)
+        more = hubenv.environment(own.__getitem__, m.work) | ONLINE
+        jobs.here(m, jobs.Part("runner.jobs.task_rows", job), more)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(m.work / "hf", ignore_errors=True)

@@ -4,12 +4,14 @@ Written are the same files as by `runner.jobs.generate`. What cannot be had at t
 408, 429, 5xx after some tries that heed Retry-After) ends the job; a second start goes on with what is missing. What
 comes but is no answer (no JSON, a web page, nothing at all, far too much, a refusal of this one prompt) is an answer
 that *failed*: counted with its reason, never taken for something that the model said, and never kept in the journal.
+Where several jobs share the work, each has its own of the answers to ask for (`runner.jobs.share`).
 A wrong key, model or address (401, 404 …) ends the job, and so does a set of which no answer is good.
 The key is in the environment, so that no file holds it.
 """
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from runner.jobs.completion import AskJob, AskSet
 from runner.jobs.endpoint import Endpoint
 from runner.jobs.job import command, progress, read_rows
 from runner.jobs.journal import Journal, line_key
+from runner.jobs.share import failed_at, tell
 from runner.record import Probe
 from runner.settings import SETTINGS, Settings
 from runner.store import digest, file_digest, write_atomic
@@ -32,21 +35,27 @@ def ask(job: AskJob) -> None:
     from runner.net.watched import Limits
 
     probes = {s.out: read_rows(s.probes, Probe) for s in job.sets}
-    journals = {s.out: Journal(Path(s.out), _work(job, s)) for s in job.sets}
-    total = sum(len(probes[s.out]) * s.repeats for s in job.sets)
-
-    def done() -> int:
-        return sum(len(j.done) for j in journals.values())
-
+    works = {s.out: _work(job, s) for s in job.sets}
+    journals = {s.out: Journal(Path(s.out), works[s.out], job.share.name) for s in job.sets}
+    pieces, mine = count(), {}
+    for s in job.sets:
+        order = [(p, n) for p in probes[s.out] for n in range(s.repeats)]
+        mine[s.out] = [one for one in order if job.share.has(next(pieces))]
+    total = sum(map(len, mine.values()))
+    done = sum(line_key(p.id, n) in journals[out].done for out, some in mine.items() for p, n in some)
     with Client(_settings(job), Path(job.store), limits=Limits(**job.limits)) as client:
-        endpoint = Endpoint(job, client, heard=done() > 0)
+        endpoint = Endpoint(job, client, heard=done > 0)
         proof = endpoint.prove() if job.without else None
         for wanted in job.sets:
-            journal = journals[wanted.out]
-            order = [(p, n) for p in probes[wanted.out] for n in range(wanted.repeats)]
-            todo = [(p, n) for p, n in order if line_key(p.id, n) not in journal.done]
+            out = Path(wanted.out)
+            facts = {"arm": wanted.arm, "adapter_proof": proof, "template_sha256": job.template_sha256}
+            facts["decoding"] = decoding(job, wanted)
+            tell(out, facts, job.share, works[wanted.out], job.by)
+        for wanted in job.sets:
+            journal, out = journals[wanted.out], Path(wanted.out)
             failed: dict[str, bytes] = {}
             last = ""
+            todo = [(p, n) for p, n in mine[wanted.out] if line_key(p.id, n) not in journal.done]
             for a in endpoint.answers(wanted, todo):
                 line = {line_key(a.id, a.repeat): msgspec.json.encode(a)}
                 if a.failed is None:
@@ -54,14 +63,16 @@ def ask(job: AskJob) -> None:
                 else:
                     failed |= line
                     last = a.failed
-                progress(job.progress, done() + len(failed), total)
+                done += 1
+                progress(job.progress, done, total)
+            if job.share.name:  # whether any of the set is good can be seen once all is put together
+                write_atomic(failed_at(out, job.share), b"".join(line + b"\n" for line in failed.values()))
+                journal.close()
+                continue
             if failed and not journal.done:
                 raise endpoint.away(f"none of {len(failed)} answers could be had, the last for: {last}")
             journal.done |= failed
-            facts = {"arm": wanted.arm, "adapter_proof": proof, "template_sha256": job.template_sha256}
-            facts["decoding"] = decoding(job, wanted)
-            write_atomic(Path(wanted.out).with_name("facts.json"), msgspec.json.encode(facts) + b"\n")
-            journal.finish([line_key(p.id, n) for p, n in order])
+            journal.finish([line_key(p.id, n) for p, n in mine[wanted.out]])
 
 
 def decoding(job: AskJob, wanted: AskSet) -> dict[str, Any]:

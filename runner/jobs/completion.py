@@ -14,6 +14,7 @@ from runner.calls import CLOSE, OPEN
 from runner.errors import StepError, safe
 from runner.jobs.drawing import seed_of
 from runner.jobs.probeset import ProbeSet
+from runner.jobs.share import Share
 from runner.record import Answer, FunctionCall, Message, Probe, ToolCall
 
 _FINISHED: dict[str | None, Literal["stop", "length"]] = {
@@ -33,6 +34,7 @@ class AskJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `without` is the same model without its adapter, where it is to be proved that the adapter is in force. `store` is
     the folder for what the client keeps; `limits` are those of `runner.net.watched.Limits` that are other than usual.
+    `by` is what answers hang on besides, where several jobs have a `share` of them.
     """
 
     url: str
@@ -49,6 +51,8 @@ class AskJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     contact: str = ""
     limits: dict[str, Any] = {}
     progress: str | None = None
+    share: Share = Share()
+    by: dict[str, str] = {}
 
 
 class _Function(Struct):

@@ -2,7 +2,8 @@
 
 The job file holds a `GenerateJob`, or with `"kind": "perplexity"` a `PerplexityJob`. Written are, for each set of
 probes, `facts.json` and then `out` beside it (one Answer a line, in the order of the probes, repeats together). A
-second start goes on where a kill left off: batches are the same whatever was finished, so the bytes are too.
+second start goes on where a kill left off: batches are the same whatever was finished, so the bytes are too. Where
+several jobs share the work, each answers some of the batches (`runner.jobs.share`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from runner import templates
+from runner import installed, templates
 from runner.calls import MARKS, form_of, parse_answer
 from runner.chat import for_template
 from runner.errors import StepError
@@ -25,9 +27,12 @@ from runner.jobs.job import Job, command, progress, read_rows
 from runner.jobs.journal import Journal, line_key
 from runner.jobs.loading import Loaded, load
 from runner.jobs.probeset import ProbeSet
+from runner.jobs.share import Share, tell
 from runner.jobs.talking import Talk, rehearsed
 from runner.record import Answer, Probe
-from runner.store import write_atomic
+
+DECIDES = ("torch", "transformers", "tokenizers", "peft")
+"""Distributions whose versions decide an answer."""
 
 
 class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,30 +41,42 @@ class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sets: Annotated[list[ProbeSet], Meta(min_length=1)]
     progress: str | None = None
     batch: Annotated[int, Meta(ge=1)] = 16
+    share: Share = Share()
 
 
 def generate(job: GenerateJob) -> None:
     """Write the answers of `job`. Raises StepError where probes, model or adapter are unfit."""
     probes = {s.out: read_rows(s.probes, Probe) for s in job.sets}
-    journals = {
-        s.out: Journal(Path(s.out), work_digest(job, s.probes, **msgspec.to_builtins(s))) for s in job.sets
-    }
-    total = sum(len(probes[s.out]) * s.repeats for s in job.sets)
+    works = {s.out: work_digest(job, s.probes, **msgspec.to_builtins(s)) for s in job.sets}
+    journals = {s.out: Journal(Path(s.out), works[s.out], job.share.name) for s in job.sets}
     loaded = load(job)
     # All of them before the first is answered: what is too long is said at once.
     prompts = {s.out: encoded(loaded, s, probes[s.out]) for s in job.sets}
+    drawn = {
+        s.out: {line_key(p.id, n): (p, n) for p in probes[s.out] for n in range(s.repeats)} for s in job.sets
+    }
+    pieces, mine, by = count(), {}, made_by(loaded)
+    for s in job.sets:
+        lengths = {key: len(prompts[s.out][p.id]) for key, (p, _) in drawn[s.out].items()}
+        mine[s.out] = [keys for keys in batches(lengths, job.batch) if job.share.has(next(pieces))]
+        facts = facts_of(s.arm, loaded, decoding(s, job.seed))
+        tell(Path(s.out), facts, job.share, works[s.out], by)
+    total = sum(len(keys) for some in mine.values() for keys in some)
+    done = sum(key in journals[out].done for out, some in mine.items() for keys in some for key in keys)
     for wanted in job.sets:
         journal, ids = journals[wanted.out], prompts[wanted.out]
-        drawn = {line_key(p.id, n): (p, n) for p in probes[wanted.out] for n in range(wanted.repeats)}
-        for keys in batches({key: len(ids[p.id]) for key, (p, _) in drawn.items()}, job.batch):
+        for keys in mine[wanted.out]:
             if all(key in journal.done for key in keys):
                 continue
-            asked = [drawn[key] for key in keys]
+            asked = [drawn[wanted.out][key] for key in keys]
+            done += sum(key not in journal.done for key in keys)
             answers = converse(loaded, wanted, asked, [ids[p.id] for p, _ in asked], job.seed)
             journal.append({k: msgspec.json.encode(a) for k, a in zip(keys, answers, strict=True)})
-            progress(job.progress, sum(len(j.done) for j in journals.values()), total)
-        write_facts(Path(wanted.out), wanted.arm, loaded, decoding(wanted, job.seed))
-        journal.finish(list(drawn))
+            progress(job.progress, done, total)
+        if job.share.name:
+            journal.close()
+        else:
+            journal.finish(list(drawn[wanted.out]))
 
 
 def converse(
@@ -198,23 +215,27 @@ def spoken(tokenizer: Any, ids: list[int], mark: str | None) -> str:
 def work_digest(job: Job, inputs: str, **more: Any) -> str:
     """Digest of all that decides the lines: the job, and the bytes of its inputs and template."""
     what = msgspec.to_builtins(job) | more
-    for field in ("out", "probes", "sets", "progress", "threads"):
+    for field in ("out", "probes", "sets", "progress", "threads", "share"):
         what.pop(field, None)
     for field, path in (("inputs", inputs), ("template", job.template)):
         what[field] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def write_facts(out: Path, arm: str, loaded: Loaded, decoding: dict[str, Any] | None = None) -> None:
-    """facts.json beside `out`: the adapter's proof (null for a base arm), the template's digest, the decode mode."""
+def facts_of(arm: str, loaded: Loaded, decoding: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What facts.json says: the adapter's proof (null for a base arm), the template's digest, the decode mode."""
     facts: dict[str, Any] = {
         "arm": arm,
         "adapter_proof": loaded.proof,
         "template_sha256": loaded.template_sha256,
     }
-    if decoding is not None:
-        facts["decoding"] = decoding
-    write_atomic(out.parent / "facts.json", msgspec.json.encode(facts) + b"\n")
+    return facts if decoding is None else facts | {"decoding": decoding}
+
+
+def made_by(loaded: Loaded) -> dict[str, str]:
+    """What else decides the answers: the same on every node that answers a share."""
+    by = {name: installed.version(name) or "absent" for name in DECIDES}
+    return by | {"processor": str(loaded.model.device.type)}
 
 
 def run(raw: bytes) -> None:

@@ -14,10 +14,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from runner.jobs.generate import batches, work_digest, write_facts
+from runner.jobs.generate import batches, facts_of, work_digest
 from runner.jobs.job import Job, progress, read_rows
 from runner.jobs.journal import Journal
 from runner.jobs.loading import Loaded, load
+from runner.jobs.share import Share, tell
 
 
 class PerplexityJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +48,8 @@ class Loss(Struct, frozen=True):
 def measure(job: PerplexityJob) -> None:
     """Write one Loss a line to `out`, in the order of the texts. Raises StepError."""
     texts = read_rows(job.texts, Text)
-    journal = Journal(Path(job.out), work_digest(job, job.texts))
+    work = work_digest(job, job.texts)
+    journal = Journal(Path(job.out), work)
     loaded = load(job)
     ids = {t.id: list(loaded.tokenizer(t.text)["input_ids"])[: loaded.limit] for t in texts}
     for keys in batches({key: len(row) for key, row in ids.items()}, job.batch):
@@ -56,7 +58,7 @@ def measure(job: PerplexityJob) -> None:
         found = losses(loaded, {key: ids[key] for key in keys})
         journal.append({loss.id: msgspec.json.encode(loss) for loss in found})
         progress(job.progress, len(journal.done), len(texts))
-    write_facts(Path(job.out), job.arm, loaded)
+    tell(Path(job.out), facts_of(job.arm, loaded), Share(), work, {})
     journal.finish([t.id for t in texts])
 
 

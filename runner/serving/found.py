@@ -39,6 +39,8 @@ class Served:
     sources: dict[str, str | None]
     step: str = ""
     """The fingerprint that stands for it: of its training, or of the step that asks."""
+    log: str = "serve.log"
+    """The file in `logs/` that its server writes to."""
 
 
 def find(run: str, workspace: Path) -> Served:

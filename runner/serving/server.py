@@ -118,7 +118,7 @@ def _running(
 
 def log_of(served: Served) -> Path:
     """Where what a server of this run says is written down."""
-    return served.folder / "logs" / "serve.log"
+    return served.folder / "logs" / served.log
 
 
 def _arms(served: Served, arms: tuple[str, ...]) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def test_the_quickstarts_adapter_calls_tools_and_its_base_does_not(
     if not (ROOT / "runs/quickstart/adapter/adapter_model.safetensors").is_file():
         pytest.skip("there is no quickstart adapter to judge: make quickstart")
     sys.stderr.write(f"answers come from {engine.why}\n")
-    monkeypatch.setattr(asking.engines, "choose", lambda *_: engine)
+    monkeypatch.setattr(asking.replica.engines, "choose", lambda *_: engine)
     lay_out(tmp_path)
     (tmp_path / "evals/suites").mkdir(parents=True)
     (tmp_path / "evals/suites/calls.yaml").write_text(

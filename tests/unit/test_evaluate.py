@@ -102,6 +102,7 @@ def test_what_an_arm_is_asked() -> None:
     assert systems(r.Evaluate(arms=arms), "prompted")[0] == "Be a captain."
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_the_same_weights_are_loaded_once_for_all_suites_and_arms(
     home: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,12 +319,13 @@ def served_run(home: Path, tiny: Path, lora: Any) -> tuple[Plan, dict[str, Any]]
     return made, {"train": Artifact(trained, None)}  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_a_server_is_started_on_each_models_own_weights(
     home: Path, tiny: Path, lora: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With the server of this package, as vLLM is seldom installed: all but vLLM's own command line is the same.
     monkeypatch.setattr(
-        asking.engines, "choose", lambda *a: Engine("transformers", sys.executable, False, "ours")
+        asking.replica.engines, "choose", lambda *a: Engine("transformers", sys.executable, False, "ours")
     )
     made, inputs = served_run(home, tiny, lora)
     said = {}
