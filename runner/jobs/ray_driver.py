@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 import socket
 import sys
 import threading
@@ -26,6 +27,7 @@ STORE = 256 << 20  # bytes of memory for what comes of pieces and waits to be ta
 SPILL = 4 << 30  # bytes of the disk
 APART = {"max_fused_object_count": 1}  # each in a file of its own, which goes when that is taken
 GUESS = 16 << 20  # bytes that come of a piece, until one has come
+ROOM = 64 << 20  # bytes of the disk without which none is started
 ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 LOOK = 60.0  # seconds that a node has to say what it has
 LISTEN = 0.2  # seconds between looks whether anybody still waits for a piece
@@ -93,6 +95,11 @@ class Cluster:
                 reachable(wanted["address"])
             except (OSError, ValueError) as e:
                 raise _Refused(_why(e, wanted["address"])) from None
+        elif (free := shutil.disk_usage(wanted["place"]).free) < ROOM:
+            raise _Refused(
+                f"Ray keeps its files in {Path(wanted['place']).parent}, where {free >> 20} MiB are free: make room there, "
+                "or name another folder (TMPDIR)"
+            )
         import ray
 
         self.ray, self.waiting, self.address = ray, deque[Any](), wanted["address"]
@@ -115,7 +122,7 @@ class Cluster:
                     logging_level=logging.ERROR,
                     _temp_dir=str(Path(wanted["place"]) / "r"),
                 )
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
+        except Exception as e:  # Ray raises all kinds
             raise _Refused(_why(e, self.address)) from None
 
     def room(self) -> dict[str, int]:
@@ -197,7 +204,9 @@ class Cluster:
                 if "No module named 'runner" in str(e):
                     why = "has no mirepoix, or another; install the same as here: pip install 'mirepoix[ray]'"
                 elif isinstance(e, self.ray.exceptions.GetTimeoutError):
-                    why = f"does not answer within {LOOK:g} seconds (is memory short there?); see `ray status`"
+                    why = (
+                        f"does not answer within {LOOK:g} seconds (is memory short there?); see `ray status`"
+                    )
                 else:
                     why = f"cannot be used: {_short(e)}"
             if why:

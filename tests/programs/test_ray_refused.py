@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -210,6 +211,16 @@ def test_another_ray(root: Path, tmp_path: Path) -> None:
             f"there, Ray: {ours}, Python: {python} here; have the same on all",
             100,
         )
+
+
+def test_no_room_for_temporary_files(root: Path, tmp_path: Path) -> None:
+    """It is said before Ray is started."""
+    with tempfile.TemporaryDirectory(prefix="t-") as short:
+        before = [*apart("-m"), "sh", "-c", 'mount -t tmpfs -o size=8m none "$0" && exec "$@"', short]
+        code, told = ended(root, "--engine", "ray", before=before, TMPDIR=short)
+    why = f"Ray keeps its files in {short}, where 7 MiB are free: make room there, or name another folder (TMPDIR)"
+    assert told.endswith(f"error: ray: {why} (log: runs/r/logs/engine.log)\n"), told
+    assert code == 3
 
 
 @DEAR
