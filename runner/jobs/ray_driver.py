@@ -96,10 +96,8 @@ class Cluster:
             except (OSError, ValueError) as e:
                 raise _Refused(_why(e, wanted["address"])) from None
         elif (free := shutil.disk_usage(wanted["place"]).free) < ROOM:
-            raise _Refused(
-                f"Ray keeps its files in {Path(wanted['place']).parent}, where {free >> 20} MiB are free: make room there, "
-                "or name another folder (TMPDIR)"
-            )
+            where = f"Ray keeps its files in {Path(wanted['place']).parent}, where {free >> 20} MiB are free"
+            raise _Refused(f"{where}: make room there, or name another folder (TMPDIR)")
         import ray
 
         self.ray, self.waiting, self.address = ray, deque[Any](), wanted["address"]
