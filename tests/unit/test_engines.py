@@ -9,8 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -214,3 +217,51 @@ def test_what_is_wrong_with_a_cluster() -> None:
         "the cluster at head:1 has another Ray or Python than this machine: Ray: 2.1.0, Python: 3.9.9 there, "
         "Ray: 2.2.0, Python: 3.11.1 here; have the same on all"
     )
+
+
+# -- the line between the two -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[tuple[Ray, Connection]]:
+    """An engine, and the other end of its line."""
+    engine = Ray("", 1, tmp_path, tmp_path / "engine.log")
+    ours, theirs = Pipe()
+    engine._line = ours
+    yield engine, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_an_answer_that_nobody_waited_for_in_the_end_is_none(line: tuple[Ray, Connection]) -> None:
+    engine, theirs = line
+    theirs.send(("done", b"old", b"1"))
+    theirs.send(("done", b"new", b"2"))
+    assert engine._heard(b"2") == ("done", b"new")
+
+
+def test_a_cluster_that_says_nothing_and_one_that_is_gone(line: tuple[Ray, Connection]) -> None:
+    engine, theirs = line
+    with pytest.raises(StepError, match=r"no answer from a Ray cluster on this machine within 0\.1 seconds"):
+        engine._heard(patience=0.1)
+    theirs.close()
+    with pytest.raises(StepError, match=r"has ended; run this again to go on \(log: engine\.log\)"):
+        engine._heard()
+
+
+class Busy:
+    """Ray, while a piece takes its time."""
+
+    def wait(self, of: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
+        return [], of
+
+
+def test_nobody_is_kept_waiting_for_a_piece_that_nobody_wants() -> None:
+    """Who asked has closed the line, or says something else: the driver hears it while it waits."""
+    cluster = ray_driver.Cluster.__new__(ray_driver.Cluster)
+    cluster.ray, cluster.waiting = Busy(), deque(["piece"])
+    ours, theirs = Pipe()
+    ours.send(("next", b"1"))
+    ours.close()
+    ray_driver.serve(theirs, cluster)  # comes back
+    assert list(cluster.waiting) == ["piece"]
