@@ -10,6 +10,7 @@ We are started in an empty folder: Ray lets its workers import from the one that
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from msgspec import Struct
 
 from runner.jobs.axolotl_node import differ, said
 
+CLEANER = "ray.train.v2._internal.execution.controller.placement_group_cleaner"
+"""Without a dashboard, Ray says every second that it cannot ask it whether the training is still there."""
 LOOK = 120.0  # seconds that a node has to say what is installed there
 
 
@@ -47,6 +50,7 @@ def beginning(root: str, wanted: Mapping[str, str | None]) -> Callable[[], None]
             else:
                 os.environ[name] = value
         os.chdir(root)
+        logging.getLogger(CLEANER).setLevel(logging.ERROR)
 
     return begin
 

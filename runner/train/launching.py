@@ -69,12 +69,13 @@ def enough(m: Making) -> None:
 def libraries(m: Making) -> Path:
     """A file that says what a node must have installed to train."""
     path = m.work / "libraries.json"
-    write_json(path, _libraries())
+    write_json(path, _libraries(m))
     return path.absolute()
 
 
-def _libraries() -> dict[str, str]:
-    return {name: version(name) for name in TRAINING if version(name) != "absent"}
+def _libraries(m: Making) -> dict[str, str]:
+    wanted = [*TRAINING, INSTALL.get(m.plan.loaded.recipe.compute.strategy, "torch")]
+    return {name: version(name) for name in wanted if version(name) != "absent"}
 
 
 def on_cluster(m: Making, config: str, more: Mapping[str, str]) -> process.Job:
@@ -94,7 +95,7 @@ def on_cluster(m: Making, config: str, more: Mapping[str, str]) -> process.Job:
             "root": str(m.plan.workspace.root.absolute()),
             "config": config,
             "names": sorted(names),
-            "libraries": _libraries(),
+            "libraries": _libraries(m),
             "resources": sharing.placed(recipe)["resources_per_worker"],
             "workers": recipe.compute.gpus,
         },

@@ -242,3 +242,11 @@ def test_what_a_process_begins_with(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_what_ray_says_in_words(said: str, words: str) -> None:
     assert words in (trouble.words(f"Traceback\n{said}\nmore", trouble.About("b", gpu=True)) or "")
+
+
+def test_nodes_need_what_shares_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "version", lambda name: "1.0")
+    for strategy, wanted in (("zero2", True), ("ddp", False)):
+        m = making(tmp_path, f"engine: ray, profile: gpu, gpus: 2, strategy: {strategy}", Cluster(2))
+        said = json.loads(launching.libraries(m).read_text())
+        assert ("deepspeed" in said) == wanted and {"torch", "axolotl", "transformers"} <= set(said)
