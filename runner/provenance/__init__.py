@@ -1,7 +1,7 @@
 """Why a thing of a run is what it is: the steps that it came of, back to raw inputs. For `recipe show why RUN WHAT`.
 
     left   what a run left: its folder, what its steps were made of, its artifacts, its lock
-    asked  what is asked for: a file, a number, an answer or a row, and where it came from first
+    asked  what is asked for, and where it came from first: a `file`, a `number`, an `answer` or a `row`, each a `thing`
     chain  the steps behind that, each with its statement (runner/store/statement.py)
     told   all of that for people
 
