@@ -155,8 +155,8 @@ def test_what_axolotl_does_in_one_process_runs_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, verb: str
 ) -> None:
     monkeypatch.setattr(jobs, "need", lambda *_: None)
-    monkeypatch.setattr(jobs.targets, "check", lambda m: None)
-    monkeypatch.setattr(jobs.basemodel, "model_at", lambda m: "tiny")
+    monkeypatch.setattr("runner.train.targets.check", lambda m: None)
+    monkeypatch.setattr("runner.basemodel.model_at", lambda m: "tiny")
     (tmp_path / "tiny").mkdir()
     monkeypatch.setenv("HF_HOME", "/share/hub")
     cluster = Cluster(1)
