@@ -47,8 +47,8 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# With EVERYTHING, those too that want a browser, a registry, an editor (`bash .ci/tools`) or real books.
-test: lint
+# With EVERYTHING, those too that want a browser, a registry, an editor (`bash .ci/tools`) or real books. LINTED: it is done.
+test: $(if $(LINTED),install,lint)
 	$(BIN)/python -m pytest tests $(if $(EVERYTHING),,--ignore tests/kit --ignore tests/programs) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 SECONDS ?= 600
