@@ -88,7 +88,8 @@ class Client:
         self._transfer = Transfer(self._here, guard, self._pace, self._robots, self._limits)
         self._away: Remote | None = None
         if away is not None and not settings["proxy"]:  # a proxy may have a password, and knows us
-            setup = Setup(root.absolute(), guard.named, self._limits, agent(settings), loopback())
+            there = root.parent.resolve() / root.name  # as the others see it, who need not have our links
+            setup = Setup(there, guard.named, self._limits, agent(settings), loopback())
             self._away = Remote(away, setup)
         self._refresh = refresh
         self._ahead = ahead
