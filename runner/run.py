@@ -65,7 +65,7 @@ class _Walk:
         store: Store,
         tell: Tell,
         settings: Settings,
-        engine: Engine | None,
+        engine: Engine | None = None,
         planned: Callable[[Plan, set[str]], None] = lambda plan, made: None,
     ) -> None:
         self.plan, self.store, self.tell, self.engine, self.planned = plan, store, tell, engine, planned

@@ -200,7 +200,7 @@ class Cluster:
                 why = self.ray.get(answer, timeout=LOOK)
             except self.ray.exceptions.RayError as e:
                 if "No module named 'runner" in str(e):
-                    why = "has no mirepoix, or another; install the same as here: pip install 'mirepoix[ray]'"
+                    why = "has no mirepoix, or another; install the same version as here, with its extra ray"
                 elif isinstance(e, self.ray.exceptions.GetTimeoutError):
                     why = (
                         f"does not answer within {LOOK:g} seconds (is memory short there?); see `ray status`"

@@ -180,7 +180,7 @@ def test_a_node_without_mirepoix(root: Path, cluster: Nodes, tmp_path: Path) -> 
     python = python_without(tmp_path / "v", "mirepoix")
     assert subprocess.run([python, "-c", "import runner"], cwd=tmp_path, capture_output=True).returncode
     with joined(cluster.address, tmp_path / "log", python=python):
-        why = "the node 127.0.0.1 has no mirepoix, or another; install the same as here: pip install 'mirepoix[ray]'"
+        why = "the node 127.0.0.1 has no mirepoix, or another; install the same version as here, with its extra ray"
         refused(root, cluster.address, why, 100)
 
 
