@@ -235,6 +235,11 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
         )
     },
     ("tutorial.md", "make install"): (MINUTES, ".ci/run"),
+    ("ray.md", "recipe run twain.yaml --engine ray"): ("needs Ray", "tests/programs/test_ray.py"),
+    ("ray.md", "recipe run twain.yaml --engine ray --address ray-head:6379"): (
+        "needs a Ray cluster",
+        "tests/programs/test_ray.py",
+    ),
     ("README.md", "recipe show twain-llama.yaml sources"): (NETWORK, "tests/kit/test_gutenberg.py"),
     ("README.md", "recipe run twain-llama.yaml --to prepare"): (NETWORK, "tests/kit/test_gutenberg.py"),
     (
