@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -51,12 +49,12 @@ def workspace(
     return root
 
 
-def argv(*more: str) -> list[str]:
-    return [sys.executable, "-c", "from runner.cli import main; main()", "run", "r.yaml", *more]
+def start(forks: Any, root: Path, *more: str) -> Any:
+    return forks.start("run", root / "r.yaml", "--workspace", root, "--json", *more)
 
 
 def run(forks: Any, root: Path, *more: str) -> None:
-    code, _, said = forks.start("run", root / "r.yaml", "--workspace", root, "--json", *more).end()
+    code, _, said = start(forks, root, *more).end()
     assert code == 0, said
 
 
@@ -141,7 +139,9 @@ def test_all_weights_make_a_model_that_is_judged(forks: Any, tiny: Path, tmp_pat
     assert said["raw"] != other["raw"]
 
 
-def test_stopped_early_it_keeps_the_best_checkpoint_and_trackers_are_told(tiny: Path, tmp_path: Path) -> None:
+def test_stopped_early_it_keeps_the_best_checkpoint_and_trackers_are_told(
+    forks: Any, tiny: Path, tmp_path: Path
+) -> None:
     # At such a rate the loss gets worse: the first checkpoint is the best.
     train = (
         PLAIN
@@ -150,10 +150,10 @@ def test_stopped_early_it_keeps_the_best_checkpoint_and_trackers_are_told(tiny: 
     track = "track: {tensorboard: true, wandb: {project: p}, trackio: {project: q}}\n"
     adapter = "type: lora, r: 4, alpha: 64, dropout: 0, targets: [q_proj, v_proj]"
     root = workspace(tmp_path, tiny, adapter, train + ", early_stopping: 2, precision: fp32", track, "0.3")
-    child = subprocess.Popen(argv("--to", "train"), cwd=root, stdout=subprocess.DEVNULL)
+    started = start(forks, root, "--to", "train")
     kept: dict[int, bytes] = {}
     until = time.monotonic() + 900
-    while child.poll() is None:
+    while started.running:
         assert time.monotonic() < until
         for state in (root / ".mirepoix/work").glob("*/out/checkpoint-*/trainer_state.json"):
             step = int(state.parent.name.partition("-")[2])
@@ -163,7 +163,8 @@ def test_stopped_early_it_keeps_the_best_checkpoint_and_trackers_are_told(tiny: 
                 except OSError:
                     continue
         time.sleep(0.02)
-    assert child.returncode == 0
+    code, _, said = started.end()
+    assert code == 0, said
     found = training(root)
     validation = {v["step"]: v["loss"] for v in found["validation"] if v["step"]}
     best = min(validation, key=lambda step: validation[step])
