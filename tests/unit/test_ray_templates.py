@@ -7,6 +7,7 @@ programs in place of Slurm's and Ray's.
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import os
 import re
@@ -214,6 +215,21 @@ def test_ray_up_opens_the_ports_that_it_says() -> None:
         ports = {int(port) for port in re.findall(r"-port=(\d+)", command)}
         assert ports - {one, first, last} == set(range(low, high + 1)) and {first, last} <= ports
     assert "--dashboard-host=127.0.0.1" in head and f":{one}" in workers
+
+
+def test_the_image_is_that_of_the_project_and_its_commands_are_a_shells() -> None:
+    parser = pytest.importorskip("dockerfile_parse").DockerfileParser(
+        fileobj=io.BytesIO((FOLDER / "Dockerfile").read_bytes())
+    )
+    made = [(one["instruction"], one["value"]) for one in parser.structure if one["instruction"] != "COMMENT"]
+    assert ("FROM", "${BASE}") in made and ("ARG", "BASE=mirepoix:cpu") in made
+    assert [value for word, value in made if word == "USER"] == ["root", "mirepoix"], (
+        "it does not run as root"
+    )
+    assert made[-1] == ("ENTRYPOINT", "[]"), "KubeRay says what is run"
+    for value in (value for word, value in made if word == "RUN"):
+        done = subprocess.run(["sh", "-n", "-c", value], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 STUBS = {
