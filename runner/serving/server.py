@@ -82,10 +82,7 @@ def serving(
     """
     arms = _arms(served, arms)
     port = free_port(port)
-    log = log_of(served)
-    root = served.folder.parent.parent
-    paths.folder(root, log.parent.relative_to(root))  # what is to be served is written there first
-    paths.check_all(root, log.parent)
+    log, root = _log(served), served.folder.parent.parent
     make = partial(_vllm, dtype=dtype) if engine.name == "vllm" else _transformers
     # What a server reads is not collected meanwhile.
     with Store(root).trying(f"serving.{os.getpid()}.{port}"):
@@ -119,6 +116,14 @@ def _running(
 def log_of(served: Served) -> Path:
     """Where what a server of this run says is written down."""
     return served.folder / "logs" / served.log
+
+
+def _log(served: Served) -> Path:
+    """The same, its folder made and looked at: what is to be served is written there, too."""
+    log, root = log_of(served), served.folder.parent.parent
+    paths.folder(root, log.parent.relative_to(root))
+    paths.check_all(root, log.parent)
+    return log
 
 
 def _arms(served: Served, arms: tuple[str, ...]) -> tuple[str, ...]:
@@ -242,7 +247,7 @@ def ready(served: Served, tell: Tell = lambda what: None) -> Path:
 
 
 def _make_ready(served: Served, folder: Path, job: dict[str, Any], tell: Tell) -> None:
-    log = log_of(served)
+    log = _log(served)
     tell(
         "writing the base as the adapter knows it, once"
         if served.four_bits
