@@ -29,7 +29,10 @@ from runner.store import marks
 ROOT = Path(__file__).parents[2]
 ROWS = 1500
 STEPS = ["source", "filter", "dedup", "decontaminate", "render", "mix", "split"]
-SPREAD = set(STEPS) - {"mix", "split"}  # whose pieces workers have; those of split are large
+SPREAD = set(STEPS) - {"mix"}  # whose pieces workers have
+MANY = (
+    RECIPE.partition("filters:")[0] + "dedup: {exact: false, near: null}\n"
+)  # three shards are written of it
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +41,10 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selected, "PIECE", 128)
     monkeypatch.setattr(spans, "RANGE", 20_000)
     monkeypatch.setenv("MIREPOIX_WORKERS", "2")
+
+
+def rows(recipe: str) -> int:
+    return 70_000 if recipe == MANY else ROWS
 
 
 class Alone:
@@ -50,7 +57,7 @@ class Alone:
     def root(self, recipe: str) -> Path:
         """The workspace of one that has run."""
         if recipe not in self.roots:
-            self.roots[recipe] = workspace(self.folder / str(len(self.roots)), ROWS, recipe)
+            self.roots[recipe] = workspace(self.folder / str(len(self.roots)), rows(recipe), recipe)
             assert made(self.roots[recipe])
         return self.roots[recipe]
 
@@ -58,7 +65,7 @@ class Alone:
         """Another workspace like it, in which nothing is made but what the base model is like (that takes longest, and
         is not done on a cluster); and what is to come of it."""
         first = self.root(recipe)
-        workspace(root, ROWS, recipe)
+        workspace(root, rows(recipe), recipe)
         for manifest in first.glob(".mirepoix/artifacts/*/*/manifest.json"):
             if json.loads(manifest.read_bytes())["step"] == "model":
                 shutil.copytree(manifest.parent, root / manifest.parent.relative_to(first))
@@ -153,7 +160,8 @@ def test_whoever_dies(alone: Alone, cluster: Nodes, tmp_path: Path) -> None:
 
 
 def killed(alone: Alone, root: Path, cluster: Nodes, killer: Killer) -> None:
-    recipe = RECIPE + (WHOLE if killer.step in ("decontaminate", "render") else "")
+    recipe = MANY if killer.step == "split" else RECIPE
+    recipe += WHOLE if killer.step in ("decontaminate", "render") else ""
     root, same = alone.anew(root, recipe)
     assert run(root, cluster.address, killer.tell) == same
     killer.check()
