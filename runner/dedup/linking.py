@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from runner import shingles
 from runner.dedup.buckets import repeated
+from runner.dedup.gathered import Gathered
 from runner.dedup.groups import Groups
 from runner.hashes import final64
 
@@ -100,7 +101,7 @@ class _Links:
     def find(self, skip: NDArray[np.bool_]) -> None:
         """All links. First each bucket's first row with the others; then, where that leaves a bucket in several
         groups, all pairs of rows from different groups, each in the first band in which the two meet."""
-        pairs = np.zeros(0, np.uint64)
+        gathered = Gathered()
         seen = np.zeros(0, np.uint64)
         larger: list[tuple[int, Rows, Rows]] = []
         for n, rows, ends in repeated(self.finder.bands, skip, self.mapped):
@@ -109,13 +110,14 @@ class _Links:
             begins = np.append(0, ends[:-1])
             size = ends - begins
             first = np.repeat(rows[begins], size)
-            pairs = np.union1d(pairs, _pair(first[first != rows], rows[first != rows]))
+            gathered.add(_pair(first[first != rows], rows[first != rows]))
             # Near-identical rows meet in every band: one of their equal buckets is enough.
             sums = _sums(rows, begins)
             new = (size > 2) & ~np.isin(sums, seen)
             seen = np.union1d(seen, sums[new])
             larger.append((n, rows[np.repeat(new, size)], np.cumsum(size[new])))
         # All of them, whatever others come to: so they can be looked at anywhere, in any order.
+        pairs = gathered.whole()
         chunks = [_rows(pairs[n : n + _PAIRS]) for n in range(0, len(pairs), _PAIRS)]
         for (one, other), alike in zip(chunks, self.mapped(self.compare, chunks), strict=True):
             self._link(one, other, alike)
