@@ -46,7 +46,8 @@ def write(m: Making, shelf: Shelf, order: Order, path: Path) -> None:
             file.writelines(lines(shelf, order))
             return
         work = Writing(shelf, _kept(m.work / path.name, order))
-        for shard in m.mapped(work, range(0, len(order.rows), SHARD)):
+        many = len(order.rows)
+        for shard in m.mapped(work, [(n, min(n + SHARD, many)) for n in range(0, many, SHARD)]):
             found = hashlib.sha256()
             with shard.path.open("rb", buffering=0) as part:
                 while chunk := part.read(_CHUNK):
@@ -71,15 +72,15 @@ def _kept(folder: Path, order: Order) -> Path:
 
 
 class Writing:
-    """The work of one process: the first record of a shard, by its place → the shard, in `folder`."""
+    """The work of one process: where a shard's records begin, and end → the shard, in `folder`."""
 
     def __init__(self, shelf: Shelf, folder: Path) -> None:
         self.shelf, self.folder = shelf, folder
 
-    def __call__(self, begin: int) -> Shard:
-        some = slice(begin, begin + SHARD)
+    def __call__(self, records: tuple[int, int]) -> Shard:
+        begin, end = records
         columns = [self.folder / f"{name}.npy" for name in Order._fields]
-        rows, copies, tokens = (load(path)[some] if path.exists() else None for path in columns)
+        rows, copies, tokens = (load(path)[begin:end] if path.exists() else None for path in columns)
         assert rows is not None and copies is not None
         place = self.folder / f"{begin:012d}.jsonl"
         made = place.with_name(f"{place.name}.{os.getpid()}.{secrets.token_hex(4)}")

@@ -103,9 +103,9 @@ def test_a_shard_that_is_not_what_was_written(
     small()
     call = written.Writing.__call__
 
-    def damaging(self: written.Writing, begin: int) -> written.Shard:
-        shard = call(self, begin)
-        if begin == 140:
+    def damaging(self: written.Writing, records: tuple[int, int]) -> written.Shard:
+        shard = call(self, records)
+        if records[0] == 140:
             shard.path.write_bytes(shard.path.read_bytes()[:-1])
         return shard
 
