@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,8 +45,11 @@ class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log: Path
 
     def json(self) -> dict[str, Any]:
-        """As a job file holds it."""
-        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        """As a job file holds it. What a recipe calls the base may be a path by now, which no recipe could say: a
+        server goes by `served.model`."""
+        base = msgspec.structs.replace(self.served.base, base="base")
+        what = msgspec.structs.replace(self, served=replace(self.served, base=base))
+        plain: dict[str, Any] = msgspec.to_builtins(what, enc_hook=str)
         return plain
 
 

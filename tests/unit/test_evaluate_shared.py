@@ -7,18 +7,19 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from test_ask_job import Stub, completion, stub
 from test_evaluate import RECIPE, home, making, planned
 
 from runner import process
 from runner.errors import StepError
-from runner.evaluate import MAKERS, asking, shares
+from runner.evaluate import MAKERS, asking, lmeval, shares
 from runner.evaluate import jobs as ours
 from runner.jobs import generate
 from runner.process import Job
@@ -253,3 +254,47 @@ def test_a_set_of_which_no_answer_is_good_ends_the_step(home: Path, stub: Stub, 
     )
     with pytest.raises(StepError, match=r"none of 5 answers could be had, the last for: HTTP 400"):
         made(home, planned(home), Several(3, spread=True))
+
+
+def test_a_job_file_holds_all_that_a_server_goes_by(home: Path, servers: list[Any]) -> None:
+    m = making(planned(home), "answers.base.one")
+    served = asking.served_of(m, "base")
+    served = replace(served, base=msgspec.structs.replace(served.base, base="/a path/that no recipe may say"))
+    part = asking.part_of(m, served, ("base",), [replica.Task("ask", {"model": "base"})], "2of3")
+    said = msgspec.json.encode(part.job)
+    again = msgspec.json.decode(said, type=replica.Replica, dec_hook=lambda kind, said: kind(said))
+    assert replace(again.served, base=served.base) == served and again.tasks == [
+        replica.Task("ask", {"model": "base"})
+    ]
+    assert again.served.base == msgspec.structs.replace(served.base, base="base")
+    assert again.log == m.log.with_name("log.2of3.log") and again.place.parent == m.work
+
+
+@pytest.mark.parametrize(
+    ("engine", "module"), [("transformers", "jobs.lm_eval"), ("vllm", "serving.replica")]
+)
+def test_lm_eval_is_a_job_where_there_is_room(
+    engine: str, module: str, home: Path, servers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval")
+    (home / "r.yaml").write_text(
+        RECIPE.split("evaluate:")[0]
+        + f"evaluate: {{engine: {engine}, suites: [facts]}}\ncompute: {{profile: cpu}}\n"
+    )
+    (home / "evals/suites/facts.yaml").write_text(
+        "suite: 1\nname: facts\nlm_eval: {tasks: [everyday_facts], limit: 6}\n"
+    )
+    monkeypatch.setattr(lmeval.server, "length", lambda served: 512)
+    seen: list[Any] = []
+
+    class Elsewhere(Several):
+        def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
+            (job,) = jobs
+            seen.append((job.arguments[1], json.loads(Path(job.arguments[2]).read_bytes())))
+            raise process.Failed("exit code 3: no room", 3)
+
+    with pytest.raises(StepError, match=r"lm-eval\.base: exit code 3: no room"):
+        MAKERS["lm_eval"](making(planned(home), "lm-eval.base", engine=Elsewhere(2, spread=True)))
+    assert [name for name, _ in seen] == [f"runner.{module}"] and not servers
+    job = seen[0][1] if engine == "transformers" else seen[0][1]["tasks"][0]["job"]
+    assert job["tasks"] == ["everyday_facts"] and job["limit"] == 6
