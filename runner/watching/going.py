@@ -19,6 +19,7 @@ from runner.watching import curve, reading
 from runner.watching.curve import Curve
 from runner.watching.runs import Run
 
+_JOURNAL = re.compile(r"answers\.jsonl(\.\d+of\d+)?\.partial")
 _PRINT = re.compile(r"[0-9a-f]{64}")
 SHOWN = 3
 """Answers that are shown of a step, the last ones."""
@@ -162,12 +163,16 @@ def _answers(workspace: Path, steps: list[StepNow]) -> Any:
         place = (".mirepoix", "work", step.fingerprint, "answers")
         if step.state in ("made", "kept"):
             continue
-        for file in ("answers.jsonl", "answers.jsonl.partial"):
+        there = reading.files(workspace, *place)
+        whole = [f for f in there if f == "answers.jsonl"]
+        # Of jobs that share the probes each has a journal.
+        found = []
+        for file in whole or [f for f in there if _JOURNAL.fullmatch(f)]:
             if state := reading.state(workspace, *place, file):
-                count, last = _said(workspace, (*place, file), state)
-                if count:
-                    yield Answers(step.name, count, list(last))
-                break
+                found.append((state[2], *_said(workspace, (*place, file), state)))
+        if count := sum(n for _, n, _ in found):
+            _, _, last = max((one for one in found if one[1]), key=lambda one: one[0])
+            yield Answers(step.name, count, list(last))
 
 
 @lru_cache(maxsize=64)

@@ -565,6 +565,12 @@ def test_answers_are_counted_as_they_come(tmp_path: Path) -> None:
     (one,) = json.loads(answering.answer(tmp_path, "/api/1/runs/t").body)["going"]["answers"]
     assert (one["step"], one["count"]) == ("answers.tuned.style", 8)
     assert [a["id"] for a in one["last"]] == ["p5", "p6", "p7"] and len(one["last"][0]["text"]) == 600
+    # Of jobs that share the probes each has a journal; what is shown is from the one that was written last.
+    (folder / "answers.jsonl.2of3.partial").write_text("".join(json.dumps(x) + "\n" for x in lines[:3]))
+    os.utime(folder / "answers.jsonl.2of3.partial", (2e9, 2e9))
+    (folder / "answers.jsonl.3of3.partial").write_text(json.dumps(lines[0]) + "\n")
+    (one,) = json.loads(answering.answer(tmp_path, "/api/1/runs/t").body)["going"]["answers"]
+    assert one["count"] == 10 and [a["id"] for a in one["last"]] == ["p0", "p1"]
 
 
 @pytest.mark.parametrize(
