@@ -41,6 +41,9 @@ class Started:
         os.killpg(self.pid, signal.SIGKILL)
         self.forks.wait(self.pid)
 
+    def as_popen(self) -> Job:
+        return Job(self.forks, self.pid)
+
     def done(self) -> subprocess.CompletedProcess[str]:
         """Once it has ended."""
         code = self.forks.wait(self.pid)

@@ -170,6 +170,7 @@ def test_an_endpoint_that_is_not_in_the_settings(home: Path) -> None:
     assert done.exit_code == 3 and "say where it is: setting endpoints, as house=URL" in done.stderr
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_a_folder_and_a_run(home: Path, tiny: Path, lora: Callable[[Path, Path], Path]) -> None:
     done = evaluate(str(tiny), "--suite", "few", "--suite", "facts", "--json")
     assert done.exit_code == 0, done.output

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -166,27 +162,28 @@ def test_stops_at_the_models_own_stop_token(tiny: Path, probes: Path, tmp_path: 
     assert said.raw.startswith(stopped.raw) and len(stopped.raw) < len(said.raw)
 
 
-def test_killed_and_resumed_gives_the_same_bytes(tiny: Path, probes: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_gives_the_same_bytes(
+    forks: Any, tiny: Path, probes: Path, tmp_path: Path
+) -> None:
     whole = tmp_path / "whole"
     generate(job(tiny, probes, whole, batch=2, max_new_tokens=200))
     out = tmp_path / "killed"
     spec = tmp_path / "job.json"
     spec.write_bytes(msgspec.json.encode(job(tiny, probes, out, batch=2, max_new_tokens=200)))
-    argv = [sys.executable, "-m", "runner.jobs.generate", str(spec)]
-    process = subprocess.Popen(argv, cwd=ROOT)
+    argv = ["-m", "runner.jobs.generate", str(spec)]
+    process = forks.python(argv, ROOT)
     progress, until = out / "progress.jsonl", time.monotonic() + 120
     while not (progress.exists() and progress.read_text().count("\n") >= 2):
-        assert process.poll() is None and time.monotonic() < until
+        assert process.running and time.monotonic() < until
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
     partial = out / "answers.jsonl.partial"
     assert partial.exists() and not (out / "answers.jsonl").exists()
     finished = partial.read_bytes().count(b"\n") - 1
     with partial.open("ab") as file:
         file.write(b'{"id":"p00","arm":"ba')  # torn by the kill
     before = progress.read_text().count("\n")
-    subprocess.run(argv, cwd=ROOT, check=True)
+    assert forks.python(argv, ROOT).done().returncode == 0
     assert 0 < finished < 24
     assert progress.read_text().count("\n") - before <= 12 - finished // 2
     assert (out / "answers.jsonl").read_bytes() == (whole / "answers.jsonl").read_bytes()
@@ -224,12 +221,13 @@ def test_a_qlora_adapter_is_put_on_the_weights_it_was_trained_on(
     assert torch.equal(plain, own)
 
 
-def test_an_adapter_of_zeros_is_refused_in_one_line(tiny: Path, probes: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_zeros_is_refused_in_one_line(
+    forks: Any, tiny: Path, probes: Path, tmp_path: Path
+) -> None:
     zero = adapter(tiny, tmp_path / "zero", 0.0)
     spec = tmp_path / "job.json"
     spec.write_bytes(msgspec.json.encode(job(tiny, probes, tmp_path / "out", adapter=str(zero))))
-    argv = [sys.executable, "-m", "runner.jobs.generate", str(spec)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+    done = forks.python(["-m", "runner.jobs.generate", str(spec)], ROOT).done()
     assert done.returncode == 3
     last = done.stderr.strip().splitlines()[-1]
     assert "not loaded or not trained: 4 of 4 LoRA B matrices are all zero" in last

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -35,12 +33,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def started(job: dict[str, Any], folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def started(forks: Any, job: dict[str, Any], folder: Path) -> tuple[Any, str]:
     """The server's process, and its address once it answers."""
     port = free_port()
     path = folder / "job.json"
     path.write_text(json.dumps(job | {"port": port}))
-    child = subprocess.Popen([sys.executable, "-m", "runner.jobs.serve", str(path)], cwd=ROOT)
+    child = forks.python(["-m", "runner.jobs.serve", str(path)], ROOT).as_popen()
     url, until = f"http://127.0.0.1:{port}", time.monotonic() + 120
     while True:
         assert child.poll() is None and time.monotonic() < until
@@ -52,7 +50,7 @@ def started(job: dict[str, Any], folder: Path) -> tuple[subprocess.Popen[bytes],
 
 
 @pytest.fixture(scope="module")
-def url(taught: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(forks: Any, taught: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     one = {
         "model": str(taught),
         "template": str(TEMPLATE),
@@ -67,7 +65,7 @@ def url(taught: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "threads": 1,
     }  # it never ends; no tools
     job = {"arms": {"base": one, "wild": wild}, "names": {"demo": "base"}}
-    child, address = started(job, tmp_path_factory.mktemp("job"))
+    child, address = started(forks, job, tmp_path_factory.mktemp("job"))
     try:
         yield address
     finally:
@@ -306,9 +304,9 @@ def test_a_client_that_goes_away_ends_its_answer(url: str, client: Any, stream: 
     assert greedy(client).choices[0].message.content == "Hi there, traveller."
 
 
-def test_it_ends_at_once_when_told(taught: Path, tmp_path: Path) -> None:
+def test_it_ends_at_once_when_told(forks: Any, taught: Path, tmp_path: Path) -> None:
     one = {"model": str(taught), "end_of_turn": "<|im_end|>", "dtype": "float32", "threads": 1}
-    child, url = started({"arms": {"base": one}}, tmp_path)
+    child, url = started(forks, {"arms": {"base": one}}, tmp_path)
     body = {"model": "base", "messages": HELLO, "max_tokens": 3900, "temperature": 2, "stream": True}
     with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, trust_env=False, timeout=20) as answer:
         next(answer.iter_lines())
@@ -320,9 +318,8 @@ def test_it_ends_at_once_when_told(taught: Path, tmp_path: Path) -> None:
         httpx.get(f"{url}/health", trust_env=False)
 
 
-def test_a_model_that_cannot_be_served_is_one_line(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_served_is_one_line(forks: Any, tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     path.write_text(json.dumps({"arms": {"base": {"model": str(tmp_path)}}, "port": free_port()}))
-    argv = [sys.executable, "-m", "runner.jobs.serve", str(path)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = forks.python(["-m", "runner.jobs.serve", str(path)], ROOT).done()
     assert done.returncode == 3 and "holds no model" in done.stderr.splitlines()[-1]
