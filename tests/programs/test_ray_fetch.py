@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from ray_nodes import Nodes, digests, ended, nodes, said
+from ray_nodes import DEAR, Nodes, digests, ended, nodes, said, started
 from test_net_client import Request, Upstream, reply, upstream
 
 from runner.jobs.warden import descendants
@@ -139,3 +139,44 @@ def test_all_nodes_fetch_what_one_machine_would(cluster: Nodes, hosts: Hosts, tm
     lock = json.loads(next(iter(there[1].values())))
     assert len(lock["items"]) == len(hosts.urls) and sum("error" in i for i in lock["items"]) == 2
     assert there == fetched(tmp_path / "here", hosts)
+
+
+@DEAR
+def test_a_node_that_dies(cluster: Nodes, hosts: Hosts, tmp_path: Path) -> None:
+    node = cluster.add()
+    hosts.meanwhile = lambda: os.kill(node["raylet"], signal.SIGKILL)
+    began = time.monotonic()
+    there = fetched(tmp_path / "there", hosts, "--engine", "ray", "--address", cluster.address)
+    promises_kept(hosts, began)
+    assert there == fetched(tmp_path / "here", hosts)
+
+
+@DEAR
+def test_what_is_told_to_stop_leaves_nothing(cluster: Nodes, hosts: Hosts, tmp_path: Path) -> None:
+    """Ctrl-C while much is under way: the processes that fetch are gone, and the next run goes on."""
+    root = tmp_path / "there"
+    root.mkdir()
+    there = {"files": {"urls": hosts.urls}, "name": "pages"}
+    (root / "r.yaml").write_text(json.dumps({"recipe": 1, "name": "r", "sources": [there]}))
+    allowed = ",".join(s.place for s in hosts.servers)
+    mine = {"MIREPOIX_ALLOW": allowed, "MIREPOIX_PACE": "2", "MIREPOIX_AT_ONCE": "1"}
+    how = ("--engine", "ray", "--address", cluster.address)
+    slow = threading.Event()
+    hosts.meanwhile = slow.set
+    process = started(root, *how, **mine)
+    assert slow.wait(120)
+    assert senders(cluster)
+    process.send_signal(signal.SIGINT)
+    words = process.communicate(timeout=30)[0].decode()
+    assert process.returncode and "again to go on" in words and "Traceback" not in words
+    until = time.monotonic() + 20
+    while senders(cluster) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert senders(cluster) == []
+    before = {s.host: len(s.asked()) for s in hosts.servers}
+    code, words = ended(root, *how, **mine | {"MIREPOIX_PACE": "50"})
+    assert code == 0, words
+    assert sum(len(s.asked()) - before[s.host] for s in hosts.servers) < sum(before.values()) + len(
+        hosts.urls
+    )
+    assert list((root / ".mirepoix/fetched/parts").iterdir()) == []
