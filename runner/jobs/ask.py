@@ -51,6 +51,8 @@ def ask(job: AskJob) -> None:
             facts = {"arm": wanted.arm, "adapter_proof": proof, "template_sha256": job.template_sha256}
             facts["decoding"] = decoding(job, wanted)
             tell(out, facts, job.share, works[wanted.out], job.by)
+        if job.share.name and done:  # it may have nothing left to do, and counts
+            progress(job.progress, done, total)
         for wanted in job.sets:
             journal, out = journals[wanted.out], Path(wanted.out)
             failed: dict[str, bytes] = {}

@@ -63,6 +63,8 @@ def generate(job: GenerateJob) -> None:
         tell(Path(s.out), facts, job.share, works[s.out], by)
     total = sum(len(keys) for some in mine.values() for keys in some)
     done = sum(key in journals[out].done for out, some in mine.items() for keys in some for key in keys)
+    if job.share.name and done:  # it may have nothing left to do, and counts
+        progress(job.progress, done, total)
     for wanted in job.sets:
         journal, ids = journals[wanted.out], prompts[wanted.out]
         for keys in mine[wanted.out]:

@@ -22,6 +22,9 @@ from runner.errors import StepError
 from runner.evaluate import MAKERS, asking, lmeval, shares
 from runner.evaluate import jobs as ours
 from runner.jobs import generate
+from runner.jobs.join import JoinJob, JoinSet, join
+from runner.jobs.journal import Journal, line_key
+from runner.jobs.share import Share, tell
 from runner.process import Job
 from runner.serving import replica
 from runner.serving.engines import Engine
@@ -139,7 +142,7 @@ def test_the_same_bytes_as_from_one(small: Path, answered: list[str]) -> None:
 def test_a_killed_job_costs_no_answer_however_many_go_on(small: Path, answered: list[str]) -> None:
     plan = planned(small)
     one = alone(small, plan)
-    every = len(answered)
+    every, told = len(answered), list[tuple[int, int, str]]()
     for room in (2, 1):
         answered.clear()
         with pytest.raises(StepError, match=r"SIGKILL .*kept: run it again") as said:
@@ -147,7 +150,9 @@ def test_a_killed_job_costs_no_answer_however_many_go_on(small: Path, answered: 
         assert said.value.log and said.value.log.endswith(".3of3.log")
         kept = len(answered)
         assert every / 2 < kept < every
-        assert made(small, plan, Several(room)) == one
+        told.clear()
+        assert made(small, plan, Several(room), lambda *how: told.append(how)) == one
+        assert told[-1] == (40, 40, "answers"), "of jobs that have nothing left to do, too"
         assert len(answered) == every, "what was answered is not asked again"
         forget(small)
 
@@ -181,6 +186,27 @@ def test_nodes_that_would_answer_otherwise_end_the_step(
     ):
         made(small, plan, engine := Several(3))
     assert engine.ran == ["job.1of3.json", "job.2of3.json"], "not when all of them are done"
+
+
+def test_answers_that_are_not_all_there_are_no_answers(tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    (tmp_path / "probes.jsonl").write_text(
+        "".join(json.dumps({"id": f"p{n}", "messages": []}) + "\n" for n in range(2))
+    )
+    one = JoinSet(probes=str(tmp_path / "probes.jsonl"), out=str(out), repeats=1)
+    for number, work in enumerate(("a", "b")):
+        share = Share(number=number, of=2)
+        tell(out, {"arm": "x"}, share, work, {})
+        journal = Journal(out, "a", share.name)
+        if not number:
+            journal.append({line_key("p0"): b'{"id":"p0"}'})
+        journal.close()
+    with pytest.raises(StepError, match="asked different things"):
+        join(JoinJob(sets=[one], of=2))
+    tell(out, {"arm": "x"}, Share(number=1, of=2), "a", {})
+    with pytest.raises(StepError, match=r"1 answers are missing, the first to .*p1"):
+        join(JoinJob(sets=[one], of=2))
+    assert not out.exists()
 
 
 def test_what_differs_between_nodes() -> None:
