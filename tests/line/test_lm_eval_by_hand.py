@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,14 +78,13 @@ metadata: {version: 1}
 TASKS = {"choose": CHOOSE, "say": SAY, "whole": WHOLE, "middle": MIDDLE, "roll": ROLL}
 
 
-def by_hand(folder: Path, kind: str, model: str, tasks: list[str], *flags: str) -> dict[str, Any]:
+def by_hand(forks: Any, folder: Path, kind: str, model: str, tasks: list[str], *flags: str) -> dict[str, Any]:
     out = folder / "by-hand"
-    argv = [sys.executable, "-m", "lm_eval", "--model", kind, "--model_args", model,
+    argv = ["-m", "lm_eval", "--model", kind, "--model_args", model,
             "--tasks", ",".join(tasks), "--include_path", str(folder),
             "--apply_chat_template", "--batch_size", "5", "--device", "cpu", "--seed", "7", "--limit", "12",
             "--log_samples", "--output_path", str(out), *flags]  # fmt: skip
-    env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "home")}
-    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
+    done = forks.python(argv, folder).done()
     assert done.returncode == 0, done.stderr[-3000:]
     (path,) = out.rglob("results_*.json")
     found: dict[str, Any] = json.loads(path.read_text())
@@ -114,7 +110,13 @@ def write_tasks(folder: Path) -> None:
 
 @pytest.mark.parametrize(("fewshot", "multiturn", "tuned"), [(2, True, True), (2, False, False)])
 def test_to_the_last_digit(
-    tiny: Path, tmp_path: Path, lora: Callable[[Path, Path], Path], fewshot: int, multiturn: bool, tuned: bool
+    forks: Any,
+    tiny: Path,
+    tmp_path: Path,
+    lora: Callable[[Path, Path], Path],
+    fewshot: int,
+    multiturn: bool,
+    tuned: bool,
 ) -> None:
     write_tasks(tmp_path)
     worn = lora(tiny, tmp_path / "lora") if tuned else None
@@ -126,7 +128,7 @@ def test_to_the_last_digit(
     ours = json.loads((tmp_path / "out/results.json").read_text())["results"]
     model = f"pretrained={tiny}" + (f",peft={worn}" if worn else "") + HF
     shots = ("--num_fewshot", str(fewshot), "--fewshot_as_multiturn", str(multiturn).lower())
-    theirs = by_hand(tmp_path, "hf", model, ["choose", "say"], *shots)["results"]
+    theirs = by_hand(forks, tmp_path, "hf", model, ["choose", "say"], *shots)["results"]
     assert {(r["task"], r["metric"]) for r in ours} == {
         ("choose", "acc"), ("choose", "acc_norm"), ("say", "exact_match"),
     }  # fmt: skip
@@ -157,17 +159,17 @@ def same(ours: list[dict[str, Any]], theirs: dict[str, Any]) -> set[str]:
 WHOLES = {"bleu", "chrf", "ter", "acc", "acc_norm", "word_perplexity", "byte_perplexity", "bits_per_byte"}
 
 
-def test_numbers_that_are_no_means(tiny: Path, tmp_path: Path) -> None:
+def test_numbers_that_are_no_means(forks: Any, tiny: Path, tmp_path: Path) -> None:
     write_tasks(tmp_path)
     evaluate(job(tiny, tmp_path, ["whole", "middle", "roll"]))
     ours = json.loads((tmp_path / "out/results.json").read_text())["results"]
-    theirs = by_hand(tmp_path, "hf", f"pretrained={tiny}{HF}", ["whole", "middle", "roll"])["results"]
+    theirs = by_hand(forks, tmp_path, "hf", f"pretrained={tiny}{HF}", ["whole", "middle", "roll"])["results"]
     assert same(ours, theirs) == WHOLES
     assert all(len(r["draws"]) == 2000 and not r["samples"] for r in ours)
     assert {r["aggregation"] for r in ours if r["task"] == "middle"} == {"median"}
 
 
-def test_of_a_server(tiny: Path, tmp_path: Path) -> None:
+def test_of_a_server(forks: Any, tiny: Path, tmp_path: Path) -> None:
     from completions_server import completions
 
     tasks = ["choose", "say", "whole", "roll"]
@@ -176,6 +178,6 @@ def test_of_a_server(tiny: Path, tmp_path: Path) -> None:
         served = Server(url=stub.url, model="base", engine="a stub", length=2048)
         evaluate(job(tiny, tmp_path, tasks, server=served))
         model = f"base_url={stub.url}/completions,model=base,tokenizer={tiny},tokenizer_backend=huggingface,max_length=2048"
-        theirs = by_hand(tmp_path, "local-completions", model, tasks)["results"]
+        theirs = by_hand(forks, tmp_path, "local-completions", model, tasks)["results"]
     ours = json.loads((tmp_path / "out/results.json").read_text())["results"]
     assert same(ours, theirs) == WHOLES | {"exact_match"}
