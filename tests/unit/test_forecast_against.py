@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +96,11 @@ STEPS, PARAMETERS, KEPT = _step_cases(), _parameter_cases(), _kept_cases()
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, Any]:
+def answers(forks: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     asked = json.dumps({"rows": DRAWN, "steps": STEPS, "parameters": PARAMETERS, "kept": KEPT})
-    script = Path(__file__).with_name("forecast_oracle.py")
-    done = subprocess.run(
-        [sys.executable, str(script)], input=asked, capture_output=True, text=True, timeout=900, check=False
-    )
+    file = tmp_path_factory.mktemp("asked") / "asked.json"
+    file.write_text(asked)
+    done = forks.python([str(Path(__file__).with_name("forecast_oracle.py")), str(file)]).done()
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
