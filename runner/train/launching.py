@@ -85,9 +85,8 @@ def on_cluster(m: Making, config: str, more: Mapping[str, str]) -> process.Job:
     path, empty = (m.work / "job.json").absolute(), (m.work / "empty").absolute()
     empty.mkdir(exist_ok=True)
     names = {*process.QUIET, *process.WITHOUT, *process.NETWORK, *more} - {"PYTHONHASHSEED"}
-    names.add(
-        "RAY_ADDRESS"
-    )  # Ray Train asks who is alive, on a machine of several clusters the newest otherwise
+    # Ray Train asks who is alive: without an address, the newest of the machine's clusters.
+    names.add("RAY_ADDRESS")
     recipe = m.plan.loaded.recipe
     write_json(
         path,

@@ -194,9 +194,6 @@ def test_on_a_node_with_room(cluster: str, tiny: Path, tmp_path: Path) -> None:
 def test_by_axolotl_s_own_way_up_to_the_card_and_past_it(cluster: str, tiny: Path, tmp_path: Path) -> None:
     root = workspace(tmp_path / "w", tiny, "gpu", 2)
     on = ("--engine", "ray", "--address", cluster)
-    (root / "eight.yaml").write_text(
-        (root / "r.yaml").read_text().replace("profile: gpu", "profile: gpu, gpus: 2")
-    )
     code, said = ended(started(root, *on))
     assert code == 3 and "the GPU cannot be used as it is" in said, said
     log = (root / "runs/line/logs/train.log").read_text()
@@ -209,7 +206,8 @@ def test_by_axolotl_s_own_way_up_to_the_card_and_past_it(cluster: str, tiny: Pat
     (work,) = (root / ".mirepoix/work").iterdir()
     config = (work / "axolotl.yml").read_text().replace("tf32: true", "tf32: false")
     plugins = "plugins:\n- runner.jobs.axolotl_cpu.CpuPlugin\n"
-    (work / "axolotl.yml").write_text(config.replace("plugins:\n", plugins))
+    kernels = "".join(f"lora_{of}_kernel: false\n" for of in ("mlp", "qkv", "o"))
+    (work / "axolotl.yml").write_text(kernels + config.replace("plugins:\n", plugins))
     argv = [sys.executable, str(Path(__file__).with_name("gloo.py")), str(work / "job.json")]
     env = process.environment(
         HERE | {"RAY_ADDRESS": cluster, "RAY_USAGE_STATS_ENABLED": "0", "WANDB_MODE": "disabled"}
