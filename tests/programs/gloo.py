@@ -18,7 +18,7 @@ from runner.jobs import axolotl_ray
 
 def on_cpus(begin: Callable[..., Callable[[], None]]) -> Callable[..., Callable[[], None]]:
     def beginning(root: str, wanted: Mapping[str, str | None]) -> Callable[[], None]:
-        first = begin(root, wanted | {"ACCELERATE_USE_CPU": "true"})
+        first = begin(root, {**wanted, "ACCELERATE_USE_CPU": "true"})
 
         def both() -> None:
             first()
