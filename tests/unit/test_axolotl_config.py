@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -117,7 +115,7 @@ def model_folder(tmp_path: Path, base: str) -> str:
     return str(model)
 
 
-def judged(tmp_path: Path, cases: list[Case]) -> dict[str, Any]:
+def judged(forks: Any, tmp_path: Path, cases: list[Case]) -> dict[str, Any]:
     """What Axolotl says of each config: unknown keys, error, values that it changed."""
     paths = []
     for n, (_, config, gpus) in enumerate(cases):
@@ -125,8 +123,7 @@ def judged(tmp_path: Path, cases: list[Case]) -> dict[str, Any]:
         path.write_text(yaml.safe_dump(config))
         paths.append([str(path), gpus, max(1, gpus // 8)])
     (tmp_path / "cases.json").write_text(json.dumps(paths))
-    argv = [sys.executable, "-c", JUDGE, str(tmp_path / "cases.json")]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
+    done = forks.python(["-c", JUDGE, str(tmp_path / "cases.json")]).done()
     assert done.returncode == 0, done.stderr[-2000:]
     out: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return out
@@ -276,9 +273,19 @@ def types(schema: dict[str, Any], root: dict[str, Any]) -> set[str]:
     return found
 
 
+Chosen = list[tuple[dict[str, Any], dict[str, Any]]]
+
+
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Case], dict[str, Any]]:
-    """Axolotl's word on every case of this file: its import takes longer than all else."""
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
+    return matrix(tmp_path_factory.mktemp("matrix"))
+
+
+@pytest.fixture(scope="module")
+def verdicts(
+    forks: Any, chosen: Chosen, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[Case], dict[str, Any]]:
+    """Axolotl's word on every case of this file: its import takes longer than all else, and is done already."""
     pytest.importorskip("axolotl.common", reason="axolotl is not installed")
     tmp_path = tmp_path_factory.mktemp("configs")
     cases: list[Case] = []
@@ -287,7 +294,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Case], dict
             config = compiled(base, tmp_path, extra)
             config["base_model"] = model_folder(tmp_path, base)
             cases.append((f"{base} {extra}", config, 1 if config.get("tf32") else 0))
-    for choice, config in matrix(tmp_path):
+    for choice, config in chosen:
         config["base_model"] = model_folder(tmp_path, "smollm2-135m")
         gpus = choice["compute.gpus"] if choice["compute.profile"] == "gpu" else 0
         cases.append((f"matrix {choice}", config, gpus))
@@ -307,7 +314,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Case], dict
         config["base_model"] = model_folder(tmp_path, "smollm2-135m")
         assert config[key] == value
         cases.append((f"key {key}", config, 2))
-    return cases, judged(tmp_path, cases)
+    return cases, judged(forks, tmp_path, cases)
 
 
 def test_axolotl_knows_and_accepts_every_key(verdicts: tuple[list[Case], dict[str, Any]]) -> None:
@@ -321,11 +328,10 @@ def test_axolotl_knows_and_accepts_every_key(verdicts: tuple[list[Case], dict[st
         assert set(changed) <= {"bf16", "base_model", "dataset_num_proc"}, (name, changed)
 
 
-def test_the_matrix_has_every_value(verdicts: tuple[list[Case], dict[str, Any]], tmp_path: Path) -> None:
-    chosen = [choice for choice, _ in matrix(tmp_path)]
+def test_the_matrix_has_every_value(chosen: Chosen) -> None:
     for name, values in OPTIONS.items():
         for value in values:
-            assert any(choice[name] == value for choice in chosen), (name, value)
+            assert any(choice[name] == value for choice, _ in chosen), (name, value)
     assert len(chosen) >= 40
 
 
