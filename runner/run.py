@@ -255,7 +255,7 @@ def _pinned(plan: Plan, refresh: Refresh) -> Plan:
     return make_plan(loaded, plan.workspace, plan.profile)
 
 
-def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings, engine: Name | None) -> None:
+def _all_set(plan: Plan, store: Store, to: Stage, settings: Settings, engine: Name | None = None) -> None:
     """Raises StepError for services that are to be asked and stand in no setting, and for a vLLM that is not here,
     Missing for other packages that are not: now, not when all is trained."""
     if found := of_plan(plan, store, to, settings):

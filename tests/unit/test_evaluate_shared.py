@@ -18,6 +18,7 @@ from test_ask_job import Stub, completion, stub
 from test_evaluate import RECIPE, home, making, planned
 
 from runner import process
+from runner.engines.ray import Ray
 from runner.errors import StepError
 from runner.evaluate import MAKERS, asking, lmeval, shares
 from runner.evaluate import jobs as ours
@@ -206,6 +207,17 @@ def test_answers_that_are_not_all_there_are_no_answers(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"1 answers are missing, the first to .*p1"):
         join(JoinJob(sets=[one], of=2))
     assert not out.exists()
+
+
+def test_a_cluster_without_a_gpu_is_told_before_anything_is_asked(
+    small: Path, tmp_path: Path, answered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Ray("", 1, small, tmp_path / "log")
+    monkeypatch.setattr(engine, "_start", lambda: {"CPU": 4, "GPU": 0, "nodes": 2})
+    (small / "r.yaml").write_text(RECIPE.replace("profile: cpu", "profile: gpu"))
+    with pytest.raises(StepError, match=r"no node of the cluster has a GPU, .* or set it to cpu"):
+        made(small, planned(small), engine)
+    assert not answered
 
 
 def test_what_differs_between_nodes() -> None:
