@@ -104,7 +104,7 @@ def test_what_comes_is_what_comes_here(
     urls += ["ftp://a/", "http://127.0.0.9:1/", f"{one.base}/missing"]
     found: list[list[tuple[str, str, str]]] = []
     for place, away in (("here", None), ("there", two.connect)):
-        with Client(settings(one, other), tmp_path / place, limits=QUICK, away=away) as client:
+        with Client(settings(one, other), tmp_path / place, limits=PATIENT, away=away) as client:
             found.append(had(list(client.get_all(urls, most=300_000))))
             assert {got for got in found[-1] if len(got[1]) == 64}
         nothing_half(tmp_path / place)
@@ -123,12 +123,12 @@ def test_what_is_kept_is_not_asked_for_and_starts_nothing(
         raise AssertionError("nothing is to be sent")
 
     urls = pages(hosts[0], 3)
-    with Client(settings(*hosts), tmp_path, limits=QUICK) as client:
+    with Client(settings(*hosts), tmp_path, limits=PATIENT) as client:
         first = had(list(client.get_all(urls)))
-    with Client(settings(*hosts), tmp_path, limits=QUICK, away=never) as client:  # type: ignore[arg-type]
+    with Client(settings(*hosts), tmp_path, limits=PATIENT, away=never) as client:  # type: ignore[arg-type]
         assert had(list(client.get_all([*urls, "ftp://a/"])))[:-1] == first
         assert client.get(f"{hosts[0].base}/0", keep="live").sha256  # one alone is asked for from here
-    with Client(settings(*hosts), tmp_path, limits=QUICK, away=two.connect, refresh=True) as client:
+    with Client(settings(*hosts), tmp_path, limits=PATIENT, away=two.connect, refresh=True) as client:
         assert had(list(client.get_all(urls))) == first
     assert len(two.had) == 3
 
@@ -143,7 +143,7 @@ def test_what_has_changed_alone_comes_again(
 
     urls = pages(hosts[0], 2, answer)
     for refresh in (False, True):
-        with Client(settings(*hosts), tmp_path, limits=QUICK, away=two.connect, refresh=refresh) as client:
+        with Client(settings(*hosts), tmp_path, limits=PATIENT, away=two.connect, refresh=refresh) as client:
             assert all(isinstance(got, Got) and got.bytes() == b"one" for _, got in client.get_all(urls))
     assert [r.headers.get("if-none-match") for r in hosts[0].requests if r.target == "/0"] == [None, '"1"']
     assert len(two.had) == 4
@@ -318,7 +318,7 @@ def test_a_line_that_ends_is_one_sentence(hosts: tuple[Upstream, Upstream], tmp_
         return ours
 
     with (
-        Client(settings(*hosts), tmp_path, limits=QUICK, away=connect) as client,
+        Client(settings(*hosts), tmp_path, limits=PATIENT, away=connect) as client,
         pytest.raises(StepError, match="is gone; run this again to go on"),
     ):
         list(client.get_all(pages(hosts[0], 3)))
@@ -350,7 +350,7 @@ def test_an_address_of_the_machine_itself_is_asked_from_here(
     """What the user allowed is his own machine, not what a worker of another one finds there."""
     two.loopback = "another machine"
     urls = pages(hosts[0], 3)
-    with Client(settings(*hosts), tmp_path, limits=QUICK, away=two.connect) as client:
+    with Client(settings(*hosts), tmp_path, limits=PATIENT, away=two.connect) as client:
         found = list(client.get_all([*urls, "http://127.0.0.9:1/"]))
     assert [isinstance(got, Got) for _, got in found] == [True] * 3 + [False]
     assert len(two.had) == 3 and len(hosts[0].asked()) == 3  # a worker was told, and did not ask
@@ -367,7 +367,7 @@ def test_an_address_of_the_machine_itself_is_asked_from_here(
 def test_a_worker_checks_by_itself(hosts: tuple[Upstream, Upstream], tmp_path: Path) -> None:
     """Whatever it is told to send: nothing hangs on who tells it."""
     (tmp_path / "fetched/parts").mkdir(parents=True)
-    worker = Worker(Setup(tmp_path, frozenset(), QUICK, "mirepoix", loopback()))
+    worker = Worker(Setup(tmp_path, frozenset(), PATIENT, "mirepoix", loopback()))
     address = parse(f"{hosts[0].base}/0")
     ask = Ask(address, "*/*", 100, "normal", Secrets({}, {}))
     worker.take(1)
@@ -394,7 +394,7 @@ def test_nothing_secret_goes_along(two: Workers, hosts: tuple[Upstream, Upstream
 
     keys = {"hub_token": "s3cretHub", "teacher_key": "s3cretTeacher", "judge_key": "s3cretJudge"}
     urls = pages(hosts[0], 2)
-    with Client(settings(*hosts, **keys), tmp_path, limits=QUICK, away=connect) as client:
+    with Client(settings(*hosts, **keys), tmp_path, limits=PATIENT, away=connect) as client:
         assert all(isinstance(got, Got) for _, got in client.get_all(urls))
         sent = len(told)
         hosts[0].routes["/s"] = lambda r: reply(r.headers["authorization"].encode())
@@ -407,7 +407,7 @@ def test_nothing_secret_goes_along(two: Workers, hosts: tuple[Upstream, Upstream
         Ask(address, "*/*", 9, "normal", Secrets({}, {"X-Key": "s3cretHead"})),
         Ask(address, "*/*", 9, "normal", Secrets({}, {}), b"{}"),
     ):
-        remote = Remote(two.connect, Setup(tmp_path, frozenset(), QUICK, "mirepoix", loopback()))
+        remote = Remote(two.connect, Setup(tmp_path, frozenset(), PATIENT, "mirepoix", loopback()))
         with pytest.raises(AssertionError, match="sent from here"):
             remote.send(Errand(ask, address, ask.key, None, 1), Stop(), Turn(lambda: None, lambda: None))
 
@@ -418,7 +418,7 @@ def test_with_a_proxy_all_is_sent_from_here(
     one, proxy = hosts
     proxy.routes[f"{one.base}/0"] = fixed(reply(b"by the proxy"))
     proxied = settings(one, proxy, proxy=f"http://me:s3cret@{proxy.place}")
-    with Client(proxied, tmp_path, limits=QUICK, away=two.connect) as client:
+    with Client(proxied, tmp_path, limits=PATIENT, away=two.connect) as client:
         [(_, got)] = client.get_all([f"{one.base}/0"])
     assert isinstance(got, Got) and got.bytes() == b"by the proxy"
     assert two.had == []
