@@ -10,6 +10,7 @@ ended, or {"import": MODULE}. It answers each with a number, and ends with the l
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -279,6 +280,8 @@ def bring() -> None:
         with suppress(ImportError):  # another version's, or not installed: who needs it says so
             import_module(name)
     warm()
+    gc.collect()
+    gc.freeze()  # Axolotl collects garbage all the time: what is here by now, no fork looks through
 
 
 def main() -> None:
