@@ -93,6 +93,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_each_arm_is_served_whole_and_in_float32(home: Path, started: list[Any]) -> None:
     made = planned(home)
     base, _ = make(home, made, "base")
@@ -112,6 +113,7 @@ def test_each_arm_is_served_whole_and_in_float32(home: Path, started: list[Any])
     assert [r["value"] for r in here["results"]] == [r["value"] for r in tuned["results"]]
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_a_server_of_other_weights_ends_the_step(
     home: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +156,7 @@ def test_the_engine_and_its_version_decide_the_step(home: Path) -> None:
         assert "vllm" not in b.ingredients
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_a_model_that_was_trained_whole_is_served_as_it_is(
     home: Path, whole_model: Path, started: list[Any]
 ) -> None:

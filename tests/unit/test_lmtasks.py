@@ -151,6 +151,7 @@ def test_what_cannot_be_run_from_rows(config: dict[str, Any], why: str) -> None:
 # -- run --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_the_numbers_are_those_of_lm_eval_by_hand(tiny: Path, tmp_path: Path, hub: Hub) -> None:
     root = tmp_path / "home"
     suite(root, "{tasks: [hellaswag], limit: 8, fewshot: 2}")
