@@ -39,7 +39,14 @@ class Came(NamedTuple):
 
 
 def laid_out(root: Path, recipe: Path) -> Path:
-    """A workspace with what a recipe reads; its file in there."""
+    """A workspace with what a recipe reads; its file in there. It asks for no more than our few rows have."""
+    file = _laid_out(root, recipe)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("total: 60_000", "total: 2_000").replace("total: 8_000", "total: 2_000"))
+    return file
+
+
+def _laid_out(root: Path, recipe: Path) -> Path:
     root.mkdir()
     if recipe.parent == VALID:
         shutil.copytree(VALID.parent / "data", root / "data")
