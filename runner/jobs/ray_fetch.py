@@ -13,6 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import Any
 
@@ -69,11 +70,19 @@ class Sender:
 
 
 def listen(listener: Listener, ray: Any, needs: Needs) -> None:
-    """In a thread: take lines, and serve each to its end."""
-    with suppress(OSError, EOFError):  # the listener is closed when the driver ends
-        while True:
+    """In a thread: take lines, and serve each to its end, until the listener is closed."""
+    while True:
+        try:
             line = listener.accept()
-            threading.Thread(target=serve, args=(line, ray, needs), daemon=True).start()
+        except (
+            AuthenticationError,
+            ConnectionError,
+            EOFError,
+        ):  # one that went away, or has no key: others may come
+            continue
+        except OSError:
+            return
+        threading.Thread(target=serve, args=(line, ray, needs), daemon=True).start()
 
 
 def serve(line: Connection, ray: Any, needs: Needs) -> None:
