@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.net.cache import Cache
+from runner.net.errand import Errand
 from runner.net.guard import Guard
-from runner.net.hop import Errand, Exchange
+from runner.net.hop import Exchange
 from runner.net.pace import Stop, Turn
 from runner.net.watched import Limits
 from runner.net.wire import Wire

@@ -23,9 +23,10 @@ from runner.fetching import Got, Keep, Unfetched
 from runner.net import urls
 from runner.net.away import Setup, loopback
 from runner.net.cache import Cache, Entry
+from runner.net.errand import Ask, Errand, Sender
 from runner.net.failures import Again, Lost, Refused, TooMuch
 from runner.net.guard import Guard
-from runner.net.hop import Ask, Errand, Exchange, Sender
+from runner.net.hop import Exchange
 from runner.net.lanes import Lanes
 from runner.net.pace import Pace, Stop, number
 from runner.net.remote import Remote

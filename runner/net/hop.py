@@ -7,136 +7,28 @@ pace, of robots.txt, or whether a redirect may be followed: that is for who asks
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from hashlib import sha256
 from http import HTTPStatus
-from typing import Literal, Protocol
 
 import msgspec
 
 from runner.errors import safe
-from runner.fetching import Keep, Unfetched
+from runner.fetching import Unfetched
 from runner.net import body
 from runner.net.cache import VERSION, Cache, Entry, Facts, Part
+from runner.net.errand import Ask, Errand, Hop, Outcome
 from runner.net.failures import Again, Refused, TooMuch
 from runner.net.pace import Stop, Turn, retry_after
-from runner.net.urls import Address, Secrets
+from runner.net.urls import Address
 from runner.net.watched import Budget, Limits
 from runner.net.wire import Answer, Wire
-from runner.store import digest, file_digest
+from runner.store import file_digest
 
 REDIRECTS = {301, 302, 303, 307, 308}
 TRY_AGAIN = {408, 429, 500, 502, 503, 504}
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})", re.ASCII)
 _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]{0,500}"')
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request of a source, checked."""
-
-    address: Address
-    accept: str
-    most: int
-    keep: Keep
-    secrets: Secrets
-    content: bytes | None = None
-    robots: Literal["ask", "elsewhere", "is it"] = "ask"
-    """`elsewhere`: robots.txt rules only where a redirect leads to another origin. `is it`: this is a robots.txt."""
-    rank: int = 0
-    """Its place in the line: of those that wait for a host, the lowest goes first."""
-    apart: bool = False
-    """Whether others may send it for us: it holds no secret, and is one of many."""
-
-    @property
-    def method(self) -> str:
-        return "GET" if self.content is None else "POST"
-
-    @property
-    def content_sha256(self) -> str:
-        return "" if self.content is None else sha256(self.content).hexdigest()
-
-    @cached_property
-    def key(self) -> str:
-        """Names the request in the cache; secrets are no part of it.
-
-        A recording is kept apart: no other request for the same address may replace it.
-        """
-        apart = {"keep": "recorded"} if self.keep == "recorded" else {}
-        return digest(
-            {
-                "method": self.method,
-                "url": self.address.text,
-                "accept": self.accept,
-                "body": self.content_sha256,
-            }
-            | apart
-        )
-
-    def clean(self, facts: Facts) -> Facts:
-        """What an answer's head says, without what we sent."""
-        said = {
-            n: v for n in facts.__struct_fields__ if isinstance(v := getattr(facts, n), str) and n != "url"
-        }
-        return msgspec.structs.replace(facts, **{n: self.secrets.hide(v) for n, v in said.items()})
-
-
-@dataclass(frozen=True)
-class Errand:
-    """A request to be sent: of `ask`, by now to `address`."""
-
-    ask: Ask
-    address: Address
-    part: str
-    """Names the part that its bytes go to."""
-    kept: Entry | None
-    """What is kept of an earlier answer."""
-    seconds: float
-    """That it may take on the wire."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a request: the whole, which is kept now; what was kept holds; it is elsewhere; or why not."""
-
-    entry: Entry | None = None
-    same: bool = False
-    elsewhere: tuple[int, str] | None = None
-    """Status and Location."""
-    error: Unfetched | None = None
-
-
-class Sender(Protocol):
-    """Sends requests: this process, or others."""
-
-    @property
-    def apart(self) -> bool:
-        """Whether others do."""
-        ...
-
-    def send(self, errand: Errand, stop: Stop, turn: Turn) -> Outcome:
-        """Send one whose turn has come. Raises Stopped, OSError where nothing can be written, StepError where there is
-        nobody to send it."""
-        ...
-
-    def part(self, key: str, lost: int) -> str:
-        """Names the part of a request, of which so many were lost with their workers: those may be writing yet."""
-        ...
-
-
-@dataclass(frozen=True)
-class Hop:
-    """A request that goes out: where to, from which byte of the part on, or whether only if changed."""
-
-    address: Address
-    headers: dict[str, str]
-    facts: Facts | None = None
-    """Of the part that is resumed."""
-    at: int = 0
-    conditional: bool = False
 
 
 class Exchange:
@@ -151,6 +43,7 @@ class Exchange:
         return key
 
     def send(self, errand: Errand, stop: Stop, turn: Turn) -> Outcome:
+        """See Sender. What was wrong with the answer comes as the outcome's `error`."""
         part = self._cache.part(errand.part)
         before = part.size()
         try:

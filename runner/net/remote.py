@@ -19,8 +19,8 @@ from queue import Empty, SimpleQueue
 
 from runner.errors import StepError
 from runner.net.away import Setup
+from runner.net.errand import Errand, Outcome
 from runner.net.failures import Lost, NotHere, Stopped
-from runner.net.hop import Errand, Outcome
 from runner.net.pace import SLICE, Stop, Turn
 
 PARTING = 5.0

@@ -14,9 +14,10 @@ from dataclasses import replace
 from runner.fetching import Unfetched
 from runner.net import urls
 from runner.net.cache import Entry
+from runner.net.errand import Ask, Errand, Outcome, Sender
 from runner.net.failures import Again, NotHere, Refused
 from runner.net.guard import Guard
-from runner.net.hop import Ask, Errand, Exchange, Outcome, Sender
+from runner.net.hop import Exchange
 from runner.net.pace import Pace, Stop
 from runner.net.robots import Robots
 from runner.net.urls import Address

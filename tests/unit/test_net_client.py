@@ -30,7 +30,7 @@ from runner.errors import StepError, UsageError
 from runner.fetching import Got, Unfetched
 from runner.net.cache import Cache, Facts
 from runner.net.client import Client, agent
-from runner.net.hop import Ask
+from runner.net.errand import Ask
 from runner.net.pace import Stop
 from runner.net.urls import Secrets, parse
 from runner.net.watched import Limits

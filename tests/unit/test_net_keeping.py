@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from runner.fetching import Keep, Unfetched
 from runner.net import robots
 from runner.net.cache import VERSION, Cache, Entry, Facts
+from runner.net.errand import Ask
 from runner.net.failures import Stopped
-from runner.net.hop import Ask
 from runner.net.pace import Pace, Stop, retry_after
 from runner.net.urls import Secrets, parse
 

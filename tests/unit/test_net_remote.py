@@ -30,9 +30,9 @@ from runner.errors import StepError
 from runner.fetching import Got, Unfetched
 from runner.net.away import Setup, Worker, loopback
 from runner.net.client import Client
+from runner.net.errand import Ask, Errand
 from runner.net.failures import Again, Lost, NotHere, NotPublic, Refused, Stopped, TooMuch
 from runner.net.guard import Guard
-from runner.net.hop import Ask, Errand
 from runner.net.lanes import Lanes
 from runner.net.pace import Pace, Stop, Turn
 from runner.net.remote import Remote
