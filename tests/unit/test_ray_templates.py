@@ -186,6 +186,27 @@ def test_versions_are_those_of_the_project() -> None:
     assert named == {"Dockerfile", "ray-up.yaml", "ray.sbatch", *KUBERAY}
 
 
+def test_nodes_get_what_training_and_evaluation_want() -> None:
+    for name in ("ray-up.yaml", "ray.sbatch"):
+        (extras,) = re.findall(r"'mirepoix\[([^]]+)\]==", (FOLDER / name).read_text(encoding="utf-8"))
+        assert {"train", "eval", "ray"} <= set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), (
+            name
+        )
+    said = re.findall(r"--extra (\w+)", (ROOT / ".ci/Dockerfile.cpu").read_text(encoding="utf-8"))
+    assert {"train", "eval"} <= set(said), "the image that docs/ray/Dockerfile is built on"
+
+
+def test_the_job_asks_for_no_gpu_that_it_has_not() -> None:
+    """As it stands it has none, and so ends with the data; its head says how it goes on."""
+    (job,) = load("kuberay-job.yaml")
+    (group,) = (g for g in spec("kuberay-job.yaml")["workerGroupSpecs"] if g["groupName"] == "gpus")
+    words = shlex.split(job["spec"]["entrypoint"])
+    assert group["replicas"] or words[-2:] == ["--to", "prepare"]
+    text = (FOLDER / "kuberay-job.yaml").read_text(encoding="utf-8")
+    for named in ("`replicas` and `minReplicas` of the group gpus", "`--to prepare`", "profile: gpu"):
+        assert named in text.partition("apiVersion")[0]
+
+
 def test_tokens_can_be_had_in_the_ray_that_the_extra_allows() -> None:
     """Ray has them since 2.52; an older one would start a cluster that lets everybody in."""
     (extra,) = map(Requirement, PROJECT["optional-dependencies"]["ray"])
