@@ -54,6 +54,17 @@ class Problem:
         return f"{place}: {self.where}: {self.what}" if self.where else f"{place}: {self.what}"
 
 
+def pickled(error: Exception) -> bytes:
+    """An error for another process, where it arrives: not all can be made again from what they say."""
+    import pickle
+
+    try:
+        pickle.loads(raw := pickle.dumps(error))
+    except Exception:
+        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    return raw
+
+
 class MirepoixError(Exception):
     """Base of all errors that are worded for the user; anything else is a defect of ours."""
 

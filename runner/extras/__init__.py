@@ -34,7 +34,11 @@ class Missing(UsageError):
     exit_code = 3
 
     def __init__(self, what: str, how: str) -> None:
+        self.what, self.how = what, how
         super().__init__(f"{what}; install it with: {how}")
+
+    def __reduce__(self) -> tuple[type[Missing], tuple[str, str]]:
+        return Missing, (self.what, self.how)  # it may come from a process of ours
 
 
 def version(distribution: str) -> str | None:

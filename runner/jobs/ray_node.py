@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner import errors
+
 UNSEEN = "does not see the workspace; put it into a folder that all nodes share, at the same path"
 
 
@@ -65,4 +67,4 @@ def do(work: tuple[bytes, Needs], piece: bytes) -> tuple[str, bytes]:
     try:
         return "done", pickle.dumps(_ready[1](pickle.loads(piece)))
     except Exception as e:
-        return "raised", pickle.dumps(e)
+        return "raised", errors.pickled(e)

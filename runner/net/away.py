@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.errors import pickled
 from runner.net.cache import Cache
 from runner.net.errand import Errand
 from runner.net.guard import Guard
@@ -73,15 +74,6 @@ class Worker:
             one: Errand = pickle.loads(errand)
             end = "done", pickle.dumps(self._exchange.send(one, self._stops[number], turn))
         except Exception as e:
-            end = "raised", _pickled(e)
+            end = "raised", pickled(e)
         self._stops.pop(number, None)
         tell(*end)
-
-
-def _pickled(error: Exception) -> bytes:
-    """An error that arrives: not all can be made again from what they say."""
-    try:
-        pickle.loads(raw := pickle.dumps(error))
-    except Exception:
-        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    return raw
