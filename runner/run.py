@@ -13,12 +13,13 @@ import msgspec
 
 from runner import extras, fetch, fetching, ledger, lock, locking, scrub
 from runner.doctor import needs
-from runner.engines import Name, opened
+from runner.engines import opened
 from runner.errors import StepError, UsageError
 from runner.making import Engine, read_rows
 from runner.noting import noting
 from runner.plan import moves
 from runner.plan import plan as make_plan
+from runner.recipe.running import Engine as Name
 from runner.record import Record
 from runner.resolving import resolve
 from runner.runfolder import before, folder, lay_out, of_recipe, remember, tidy
@@ -204,8 +205,8 @@ def run(
         _all_set(plan, store, to, settings, engine)
         log = folder(plan) / "logs" / "engine.log"
 
-        def say(words: str) -> None:
-            note.tell(Event("engine", "ray", "prepare", words))
+        def say(name: str, words: str) -> None:
+            note.tell(Event("engine", name, plan.steps[0].stage, words))
 
         one = stack.enter_context(opened(plan, settings, log, engine, say))
         plan = _pinned(plan, refresh)

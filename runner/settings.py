@@ -146,11 +146,26 @@ class Settings:
 
     def with_cluster(self, address: str) -> Settings:
         """The same settings, with another Ray cluster. Raises UsageError where that is no HOST:PORT."""
-        host, _, port = address.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-            raise UsageError(f"--address is the HOST:PORT of a Ray cluster, not {address!r}")
         values, origin = {"ray_address": address}, {"ray_address": "--address"}
-        return Settings({**self.values, **values}, {**self.origin, **origin})
+        settings = Settings({**self.values, **values}, {**self.origin, **origin})
+        if not settings.cluster:
+            raise UsageError("--address must be the HOST:PORT of a Ray cluster, not ''")
+        return settings
+
+    @property
+    def cluster(self) -> str:
+        """HOST:PORT of the Ray cluster that is named; "" where none is. Raises UsageError where it is no such thing."""
+        said = self.values["ray_address"]
+        host, _, port = said.rpartition(":")
+        if said and not (host and port.isascii() and port.isdigit() and 0 < int(port[:9]) < 65536):
+            raise UsageError(f"{self.named_cluster} must be the HOST:PORT of a Ray cluster, not {said!r}")
+        return said
+
+    @property
+    def named_cluster(self) -> str:
+        """What names the cluster, for who reads an error."""
+        origin = self.origin["ray_address"]
+        return origin if origin == "--address" else f"the setting ray_address ({origin})"
 
     @property
     def state(self) -> Path | None:

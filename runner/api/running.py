@@ -15,13 +15,13 @@ from runner.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
     from runner.locking import Held
+    from runner.recipe.running import Engine
     from runner.run import Outcome
     from runner.stepping import Event, Tell
     from runner.steps import Plan as Planned
 
 Stage = Literal["prepare", "train", "evaluate", "report"]
 Refresh = Literal["none", "failed", "all"]
-Engine = Literal["local", "ray"]
 Progress = bool | Callable[["Event"], None]
 """True: lines (on a terminal, a bar) on stderr. A function is called with each event: `.what` is starts, progress,
 made, waits or kept, of the step `.step` of `.stage`; `.why` in words, `.done` of `.of` where that is counted. It is
@@ -55,6 +55,8 @@ def run(
     is done; StepError, with `log`, where a step failed; Locked where the same run is at work already. KeyboardInterrupt
     ends all child processes on its way up; run it again to go on from there.
     """
+    from runner.recipe.running import Engine
+
     for what, said, of in (
         ("to", to, Stage),
         ("refresh", refresh, Refresh),
@@ -64,8 +66,6 @@ def run(
         chosen(what, said, get_args(of))
     if locked and refresh != "none":
         raise UsageError("--locked takes what was locked, --refresh what there is now: say one of them")
-    if address is not None and engine != "ray":
-        raise UsageError("--address is of a Ray cluster: say --engine ray, too")
     if isinstance(recipe, Plan):
         profile = profile or recipe.planned.profile
     named = recipe.recipe if isinstance(recipe, Plan) else recipe
@@ -77,6 +77,8 @@ def run(
         raise UsageError(
             f"--to {to}: the recipe names no model, so there is nothing to {to}; --to prepare makes its data"
         )
+    if address is not None and (engine or planned.loaded.recipe.compute.engine) != "ray":
+        raise UsageError("--address is of a Ray cluster: say --engine ray, too")
     settings = settings_of(allow)
     if address is not None:
         settings = settings.with_cluster(address)

@@ -6,37 +6,35 @@ arrival. So which engine it was, how many worked and who died meanwhile decide n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 from runner.making import Engine
+from runner.recipe.running import Engine as Name
 from runner.settings import Settings
 from runner.steps import Plan
 
-Name = Literal["local", "ray"]
+MODULES: dict[Name, str] = {"local": "runner.engines.local", "ray": "runner.engines.ray"}
+"""Each has a function `opened`, as the one below but for `name`; what it needs is imported when it is asked for."""
 
 
-@contextmanager
 def opened(
     plan: Plan,
     settings: Settings,
     log: Path,
     name: Name | None = None,
-    say: Callable[[str], None] = lambda words: None,
-) -> Iterator[Engine]:
+    say: Callable[[str, str], None] = lambda name, words: None,
+) -> AbstractContextManager[Engine]:
     """The engine that a run asks for: `name`, or what the recipe says. What it starts it starts when first it is
-    needed, and ends with this; what is there it looks at now. `log` takes what its processes say, `say` is told in
-    words where the work is done, once that is known, where that is not here."""
-    from runner.engines.local import Local
+    needed, and ends with this; what is there it looks at now. `log` takes what its processes say; `say` is told its
+    name, and in words where the work is done, once that is known, where that is not here.
 
-    compute = plan.loaded.recipe.compute
-    if (name or compute.engine) == "local":
-        yield Local(settings.workers)
-        return
-    from runner.engines.ray import Ray
-
-    workers = compute.workers or settings.workers
-    with Ray(settings["ray_address"], workers, plan.workspace.root, log, say) as engine:
-        yield engine
+    Raises UsageError for settings that are none, StepError for a cluster that is not there or would not do.
+    """
+    chosen = name or plan.loaded.recipe.compute.engine
+    found: AbstractContextManager[Engine] = import_module(MODULES[chosen]).opened(
+        plan, settings, log, lambda words: say(chosen, words)
+    )
+    return found

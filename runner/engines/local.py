@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from runner import pool
 from runner.process import Job
+from runner.settings import Settings
+from runner.steps import Plan
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -35,3 +39,9 @@ class Local:
 
     def joining(self) -> dict[str, str]:
         return {}
+
+
+def opened(
+    plan: Plan, settings: Settings, log: Path, say: Callable[[str], None]
+) -> AbstractContextManager[Local]:
+    return nullcontext(Local(settings.workers))

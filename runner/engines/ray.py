@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,8 @@ from runner.engines.places import Place
 from runner.errors import StepError
 from runner.hardware import gpus
 from runner.process import Job
+from runner.settings import Settings
+from runner.steps import Plan
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -35,6 +37,7 @@ PATIENCE = (
     120.0  # seconds that a cluster of our own has to start; one that is there, to say what its nodes have
 )
 CONNECTS = 45.0  # seconds that one that is there has to let us in
+LOOKS = 10.0  # seconds between looks how many cores there are
 PARTING = 10.0  # seconds that a cluster of our own has to end
 _END: Any = object()
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -66,7 +69,8 @@ def run_job(job: Job) -> None:
 class Ray:
     """Maps on a cluster. `address` is where it is, HOST:PORT; "" starts one on this machine, with `workers` processes,
     when it is first needed, and ends it. `root` is the workspace, which all nodes must see at the same path; `log`
-    takes what Ray and its workers say, `say` is told in words what cluster it is."""
+    takes what Ray and its workers say, `say` is told in words what cluster it is, `named` says where it was
+    named."""
 
     name = "ray"
     spread = True
@@ -78,14 +82,14 @@ class Ray:
         root: Path,
         log: Path,
         say: Callable[[str], None] = lambda words: None,
+        named: str = "--address",
     ) -> None:
         self.address, self.workers, self.root, self.log = address, workers, root.resolve(), log
-        self.say = say
+        self.say, self.named = say, named
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._place: Place | None = None
         self._seen: Path | None = None
-        self._room: dict[str, int] = {}
         self._way_in: dict[str, str] = {}
         self._asked = 0
         self._key = secrets.token_bytes(32)
@@ -106,8 +110,9 @@ class Ray:
         return self._mapped(work, pieces, gpus=0, watch=lambda: None)
 
     def replicas(self, gpu: bool) -> int:
-        """One a GPU of the cluster's; without GPUs, one a node."""
-        room = self._start()
+        """One a GPU of the cluster's; without GPUs, one a node that has a core. By now: nodes come and go."""
+        self._start()
+        room = self._room()
         if gpu and not room["GPU"]:
             raise StepError(
                 "ray",
@@ -125,10 +130,7 @@ class Ray:
     def joining(self) -> dict[str, str]:
         """What a job of ours must know to be another driver of the cluster: where it is, and the way in."""
         self._start()
-        self._asked += 1
-        self._say("where", question := str(self._asked).encode())
-        _, said = self._heard(question)
-        return self._way_in | {"RAY_ADDRESS": said.decode()}
+        return self._way_in | {"RAY_ADDRESS": self._answer("where").decode()}
 
     def fetching(self) -> Connection:
         """A line to what sends requests on the nodes (runner/jobs/ray_fetch.py)."""
@@ -147,10 +149,11 @@ class Ray:
     ) -> Iterator[R]:
         """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard."""
         self._say("work", pickle.dumps((pickle.dumps(work), gpus)))
-        window = 2 * max(1, self._start()["CPU"])
-        left, waiting = iter(pieces), 0
+        left, waiting, window, looked = iter(pieces), 0, 0, -math.inf
         try:
             while True:
+                if time.monotonic() >= looked + LOOKS:
+                    window, looked = 2 * max(1, self._room()["CPU"]), time.monotonic()
                 while waiting < window and (piece := next(left, _END)) is not _END:
                     self._say("piece", pickle.dumps(piece))
                     waiting += 1
@@ -169,6 +172,17 @@ class Ray:
             if waiting and self._line is not None:
                 with suppress(StepError):  # that is not why we are here
                     self._say("forget", b"")  # nobody waits for what they are at
+
+    def _room(self) -> dict[str, int]:
+        """What there is room for, by now: "CPU", "GPU", "nodes"."""
+        room: dict[str, int] = pickle.loads(self._answer("room"))
+        return room
+
+    def _answer(self, what: str) -> bytes:
+        """What the job says to a question that it need not wait for."""
+        self._asked += 1
+        self._say(what, question := str(self._asked).encode())
+        return self._heard(question)[1]
 
     def _say(self, what: str, said: bytes) -> None:
         assert self._line is not None
@@ -212,10 +226,10 @@ class Ray:
             )
         return self._failed("the cluster that was started for the run has ended; run this again to go on")
 
-    def _start(self) -> dict[str, int]:
-        """What there is room for, by now: "CPU", "GPU", "nodes"."""
+    def _start(self) -> None:
+        """Connect, unless that is done. Raises StepError."""
         if self._child is not None:
-            return self._room
+            return
         self._place = Place()
         place = self._place.path
         (place / "empty").mkdir()
@@ -223,6 +237,7 @@ class Ray:
         self._seen.write_text(secret := secrets.token_hex(16), encoding="ascii")
         wanted = {
             "address": self.address,
+            "named": self.named,
             "workers": self.workers,
             "gpus": len(gpus(os.environ)),
             "place": str(place),
@@ -247,16 +262,13 @@ class Ray:
                 what, said = self._heard(patience=patience)
                 if what != stage:
                     raise self._failed(said.decode())
-            self._room = pickle.loads(said)
         except BaseException:
             self._end()
             raise
-        self.say(self._words())
-        return self._room
+        self.say(self._words(pickle.loads(said)))
 
-    def _words(self) -> str:
+    def _words(self, room: dict[str, int]) -> str:
         """What cluster it is."""
-        room = self._room
         counted = [
             f"{n:,} {what}{'' if n == 1 else 's'}"
             for what, n in (("node", room["nodes"]), ("core", room["CPU"]))
@@ -306,3 +318,17 @@ class Ray:
             if self._seen is not None:
                 self._seen.unlink(missing_ok=True)
             self._line = self._child = self._place = self._seen = None
+
+
+def opened(
+    plan: Plan, settings: Settings, log: Path, say: Callable[[str], None]
+) -> AbstractContextManager[Ray]:
+    workers, most = plan.loaded.recipe.compute.workers, settings.workers
+    return Ray(
+        settings.cluster,
+        min(workers or most, most),  # a recipe may be a stranger's
+        plan.workspace.root,
+        log,
+        say,
+        settings.named_cluster,
+    )

@@ -1,7 +1,8 @@
 """The process that talks to a Ray cluster for runner/engines/ray.py: `python -m runner.jobs.ray_driver FOLDER`.
 
-It listens on FOLDER/s to whoever knows FOLDER/key, and does what that says: `work` (a batch function), `piece` (what
-to do it with), `next` (give what came of the oldest piece), `any` (of whichever is done first), `forget` (all pieces).
+It listens on FOLDER/s to whoever knows FOLDER/key, and does what that says: `hello` (what cluster it is: the first),
+`work` (a batch function), `piece` (what to do it with), `next` (give what came of the oldest piece), `any` (of what is
+done first), `forget` (all pieces), `where` (say where the cluster is), `room` (say what there is room for, by now).
 Pieces that a dead worker or node had are done again elsewhere, by Ray.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from runner.jobs import ray_fetch
 from runner.jobs.ray_node import Needs, do, installed, unfit
+from runner.shown import size
 
 RETRIES = 8  # of a piece whose worker or node died
 STORE = 256 << 20  # bytes of memory for what comes of pieces and waits to be taken; more goes to the disk
@@ -73,6 +75,8 @@ def serve(line: Connection, cluster: Cluster) -> None:
             cluster.forget()
         elif what == "where":
             line.send(("where", cluster.ray.get_runtime_context().gcs_address.encode(), said))
+        elif what == "room":
+            line.send(("room", pickle.dumps(cluster.room()), said))
         elif answer := cluster.come(what == "any", lambda: not line.poll()):
             line.send((*answer, said))
 
@@ -94,9 +98,9 @@ class Cluster:
             try:
                 reachable(wanted["address"])
             except (OSError, ValueError) as e:
-                raise _Refused(_why(e, wanted["address"])) from None
+                raise _Refused(_why(e, wanted["address"], wanted["named"])) from None
         elif (free := shutil.disk_usage(wanted["place"]).free) < ROOM:
-            where = f"Ray keeps its files in {Path(wanted['place']).parent}, where {free >> 20} MiB are free"
+            where = f"Ray keeps its files in {Path(wanted['place']).parent}, where {size(free)} are free"
             raise _Refused(f"{where}: make room there, or name another folder (TMPDIR)")
         import ray
 
@@ -121,12 +125,12 @@ class Cluster:
                     _temp_dir=str(Path(wanted["place"]) / "r"),
                 )
         except Exception as e:  # Ray raises all kinds
-            raise _Refused(_why(e, self.address)) from None
+            raise _Refused(_why(e, self.address, wanted["named"])) from None
 
     def room(self) -> dict[str, int]:
-        """How much can be worked on at once, by now."""
+        """How much can be worked on at once, by now: "CPU", "GPU", and "nodes" that have a core."""
         there = self.ray.cluster_resources()
-        nodes = sum(node["Alive"] for node in self.ray.nodes())
+        nodes = sum(node["Alive"] and node["Resources"].get("CPU", 0) >= 1 for node in self.ray.nodes())
         return {"CPU": int(there.get("CPU", 0)), "GPU": int(there.get("GPU", 0)), "nodes": nodes}
 
     def take(self, said: bytes) -> None:
@@ -184,7 +188,9 @@ class Cluster:
             return f"the disk of {where} that Ray writes to is full: make room there{again}"
         if isinstance(error, known.WorkerCrashedError | known.NodeDiedError):
             return f"{RETRIES + 1} workers in turn died of the same piece (is memory short?){again}"
-        return f"{_short(error)}{again}"
+        if isinstance(error, known.ObjectLostError):
+            return f"{_short(error)}{again}"
+        return _short(error)  # it may come again each time
 
     def look(self) -> None:
         """Every node must have what we have, and see the workspace."""
@@ -211,8 +217,8 @@ class Cluster:
                 raise _Refused(f"the node {host} {why}")
 
 
-def _why(error: Exception, address: str) -> str:
-    """Why there is no cluster, and what to do."""
+def _why(error: Exception, address: str, named: str) -> str:
+    """Why there is no cluster, and what to do. `named` says where the address stands."""
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)  # type: ignore[arg-type]
@@ -236,12 +242,13 @@ def _why(error: Exception, address: str) -> str:
             "--num-cpus=0 nothing is worked on here), or run the recipe on a machine that is one"
         )
     return (
-        f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave --address out"
+        f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave {named} out"
     )
 
 
 def _short(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = (isinstance(error, OSError) and error.strerror) or str(error)  # without the number of an error
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]
 
 

@@ -58,13 +58,21 @@ def do(work: tuple[bytes, Needs], piece: bytes) -> tuple[str, bytes]:
     pickled, needs = work
     if _fit != needs:
         if why := unfit(needs):
-            import ray
-
-            return "refused", f"the node {ray.util.get_node_ip_address()} {why}".encode()
+            return _refused(why)
         _fit = needs
-    if _ready[0] != (mine := hash(pickled)):
-        _ready = mine, pickle.loads(pickled)
     try:
-        return "done", pickle.dumps(_ready[1](pickle.loads(piece)))
+        if _ready[0] != (mine := hash(pickled)):
+            _ready = mine, pickle.loads(pickled)
+        of = pickle.loads(piece)
+    except ImportError as e:
+        return _refused(f"lacks what it is to work with: {e}; install there what is installed here")
+    try:
+        return "done", pickle.dumps(_ready[1](of))
     except Exception as e:
         return "raised", errors.pickled(e)
+
+
+def _refused(why: str) -> tuple[str, bytes]:
+    import ray
+
+    return "refused", f"the node {ray.util.get_node_ip_address()} {why}".encode()

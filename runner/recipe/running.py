@@ -12,11 +12,15 @@ Resource = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^(?!GPU$)[
 Label = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")]
 
 
+Engine = Literal["local", "ray"]
+"""Where work is done: a module of runner/engines/ each."""
+
+
 class Compute(Part, frozen=True, kw_only=True):
     """Where it runs. Never changes the data."""
 
     engine: Annotated[
-        Literal["local", "ray"],
+        Engine,
         Meta(
             description="`local`: this machine. `ray`: a Ray cluster, the one of the setting `ray_address` or of "
             "--address, else one that is started here for the run."
@@ -24,7 +28,10 @@ class Compute(Part, frozen=True, kw_only=True):
     ] = "local"
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | None,
-        Meta(description="Processes of a Ray cluster that is started here. Default: one a core."),
+        Meta(
+            description="Processes of a Ray cluster that is started here, no more than the setting `workers` says. "
+            "Default: as many."
+        ),
     ] = None
     profile: Annotated[
         Literal["auto", "cpu", "gpu"],

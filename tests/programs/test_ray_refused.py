@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -71,7 +72,7 @@ def test_no_cluster(root: Path) -> None:
     start = "; start one (`ray start --head`), or leave --address out"
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    refused(root, address, f"no Ray cluster answers at {address}: [Errno 111] Connection refused{start}", 30)
+    refused(root, address, f"no Ray cluster answers at {address}: Connection refused{start}", 30)
 
 
 @DEAR
@@ -218,8 +219,8 @@ def test_no_room_for_temporary_files(root: Path, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="t-") as short:
         before = [*apart("-m"), "sh", "-c", 'mount -t tmpfs -o size=8m none "$0" && exec "$@"', short]
         code, told = ended(root, "--engine", "ray", before=before, TMPDIR=short)
-    why = f"Ray keeps its files in {short}, where 7 MiB are free: make room there, or name another folder (TMPDIR)"
-    assert told.endswith(f"error: ray: {why} (log: runs/r/logs/engine.log)\n"), told
+    why = rf"Ray keeps its files in {short}, where \d\.\d MB are free: make room there, or name another folder \(TMPDIR\)"
+    assert re.search(rf"error: ray: {why} \(log: runs/r/logs/engine\.log\)\n$", told), told
     assert code == 3
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -141,6 +142,15 @@ def test_a_piece_of_work(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_node_that_lacks_the_package_of_a_plug_in(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, in the words of what it lacks; of the batch function's package, and of the piece's."""
+    monkeypatch.setitem(sys.modules, "ray", _ray())
+    absent = b"cnone_such_package\nf\n."  # a pickle of none_such_package.f
+    why = "the node here lacks what it is to work with: No module named 'none_such_package'; install there what is "
+    for work, piece in ((absent, pickle.dumps(4)), (pickle.dumps(double), absent)):
+        assert ray_node.do((work, needs), piece) == ("refused", f"{why}installed here".encode())
+
+
 def _ray() -> object:
     class Util:
         @staticmethod
@@ -192,7 +202,7 @@ def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StepError) as e, Ray(address, 2, tmp_path, log):
         raise AssertionError("there is no such cluster")
     assert str(e.value) == (
-        f"ray: no Ray cluster answers at {address}: [Errno 111] Connection refused; start one (`ray start --head`), or "
+        f"ray: no Ray cluster answers at {address}: Connection refused; start one (`ray start --head`), or "
         "leave --address out (log: runs/r/logs/engine.log)"
     )
     assert not list((tmp_path / ".mirepoix/tmp").iterdir())
@@ -206,7 +216,7 @@ def test_what_is_wrong_with_a_cluster() -> None:
             except RuntimeError as e:
                 raise ConnectionError("Failed to connect") from e
         except ConnectionError as e:
-            return ray_driver._why(e, "head:1")
+            return ray_driver._why(e, "head:1", "--address")
 
     assert why("Unauthenticated: InvalidAuthToken").startswith(
         "the cluster at head:1 lets in only who has its token"
@@ -248,6 +258,87 @@ def test_a_cluster_that_says_nothing_and_one_that_is_gone(line: tuple[Ray, Conne
     theirs.close()
     with pytest.raises(StepError, match=r"has ended; run this again to go on \(log: engine\.log\)"):
         engine._heard()
+
+
+class Played:
+    """The job's end of the line: it says what room there is, anew each time, and does each piece when it is asked."""
+
+    def __init__(self, line: Connection, rooms: list[dict[str, int]]) -> None:
+        self.line, self.rooms = line, rooms
+        self.held: deque[bytes] = deque()
+        self.most: list[int] = []  # pieces that were held, when one was asked for
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                what, said = self.line.recv()
+            except (EOFError, OSError):
+                return
+            if what == "piece":
+                self.held.append(said)
+            elif what == "room":
+                room = self.rooms.pop(0) if len(self.rooms) > 1 else self.rooms[0]
+                self.line.send(("room", pickle.dumps(room), said))
+            elif what == "next":
+                self.most.append(len(self.held))
+                self.line.send(("done", self.held.popleft(), said))
+
+
+def test_nodes_that_come_later_are_given_work(
+    line: tuple[Ray, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there is room for is asked again, while pieces are worked on and before each replica."""
+    engine, theirs = line
+    monkeypatch.setattr("runner.engines.ray.LOOKS", 0.0)
+    monkeypatch.setattr(engine, "_start", lambda: None)
+    none, some = {"CPU": 0, "GPU": 0, "nodes": 0}, {"CPU": 4, "GPU": 2, "nodes": 1}
+    played = Played(theirs, [none, none, some])
+    assert list(engine.mapped(double, range(12))) == list(range(12))
+    assert played.most[:2] == [2, 2]
+    assert max(played.most) == 8
+    played.rooms[:] = [none, some]
+    with pytest.raises(StepError, match="no node of the cluster has a GPU"):
+        engine.replicas(True)
+    assert engine.replicas(True) == 2
+    assert engine.replicas(False) == 1
+
+
+def test_a_node_without_a_core_has_no_replica() -> None:
+    """Such as one that hands out work and does none (`--num-cpus=0`)."""
+
+    class Three:
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 4.0, "GPU": 1.0}
+
+        def nodes(self) -> list[dict[str, object]]:
+            return [
+                {"Alive": True, "Resources": {"memory": 1.0}},
+                {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
+                {"Alive": False, "Resources": {"CPU": 4.0}},
+            ]
+
+    cluster = ray_driver.Cluster.__new__(ray_driver.Cluster)
+    cluster.ray = Three()
+    assert cluster.room() == {"CPU": 4, "GPU": 1, "nodes": 1}
+
+
+class Lost(Exception):
+    pass
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_to_run_again_is_said_of_what_may_pass(passes: bool) -> None:
+    known = SimpleNamespace(
+        OutOfMemoryError=KeyError,
+        OutOfDiskError=KeyError,
+        WorkerCrashedError=KeyError,
+        NodeDiedError=IndexError,
+        ObjectLostError=Lost if passes else KeyError,
+    )
+    cluster = ray_driver.Cluster.__new__(ray_driver.Cluster)
+    cluster.ray, cluster.address = SimpleNamespace(exceptions=known), ""
+    assert cluster._lost(Lost("it is gone")) == "it is gone" + "; run it again to go on" * passes
 
 
 class Busy:

@@ -213,7 +213,8 @@ def test_a_cluster_without_a_gpu_is_told_before_anything_is_asked(
     small: Path, tmp_path: Path, answered: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Ray("", 1, small, tmp_path / "log")
-    monkeypatch.setattr(engine, "_start", lambda: {"CPU": 4, "GPU": 0, "nodes": 2})
+    monkeypatch.setattr(engine, "_start", lambda: None)
+    monkeypatch.setattr(engine, "_room", lambda: {"CPU": 4, "GPU": 0, "nodes": 2})
     (small / "r.yaml").write_text(RECIPE.replace("profile: cpu", "profile: gpu"))
     with pytest.raises(StepError, match=r"no node of the cluster has a GPU, .* or set it to cpu"):
         made(small, planned(small), engine)
@@ -297,11 +298,11 @@ def test_a_job_file_holds_all_that_a_server_goes_by(home: Path, servers: list[An
     m = making(planned(home), "answers.base.one")
     served = asking.served_of(m, "base")
     served = replace(served, base=msgspec.structs.replace(served.base, base="/a path/that no recipe may say"))
-    part = asking.part_of(m, served, ("base",), [replica.Task("ask", {"model": "base"})], "2of3")
+    part = asking.part_of(m, served, ("base",), [replica.Asker("ask", {"model": "base"})], "2of3")
     said = msgspec.json.encode(part.job)
     again = msgspec.json.decode(said, type=replica.Replica, dec_hook=lambda kind, said: kind(said))
-    assert replace(again.served, base=served.base) == served and again.tasks == [
-        replica.Task("ask", {"model": "base"})
+    assert replace(again.served, base=served.base) == served and again.askers == [
+        replica.Asker("ask", {"model": "base"})
     ]
     assert again.served.base == msgspec.structs.replace(served.base, base="base")
     assert again.log == m.log.with_name("log.2of3.log") and again.place.parent == m.work
