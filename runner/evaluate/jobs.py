@@ -25,7 +25,7 @@ def model_of(m: Making, weights: Weights) -> dict[str, Any]:
     """The fields of a job that say which model it loads: the base alone, or with what was trained."""
     model, adapter = m.plan.loaded.recipe.model, m.plan.loaded.recipe.adapter
     assert model is not None
-    job = {
+    job: dict[str, Any] = {
         "model": str(_absolute(m, basemodel.model_at(m))),
         "revision": model.revision,
         "end_of_turn": model.end_of_turn,
@@ -44,11 +44,20 @@ def model_of(m: Making, weights: Weights) -> dict[str, Any]:
             if adapter.folder == "model"
             else {"adapter": str(folder)}
         )
+    if m.spread:
+        job["libraries"] = _libraries(m)
     if m.plan.template is not None:
         template = m.work / "template.jinja"
         template.write_text(m.plan.template, encoding="utf-8")
         job["template"] = str(template)
     return job
+
+
+def _libraries(m: Making) -> dict[str, str]:
+    """The versions in the step's fingerprint, by distribution."""
+    said = m.step.ingredients
+    named: dict[str, str] = said["libraries"]
+    return named | ({"lm-eval": said["lm_eval"]} if "lm_eval" in said else {})
 
 
 def _same_template(m: Making, trained: Path) -> None:

@@ -27,11 +27,14 @@ def differ(wanted: Mapping[str, str]) -> list[str]:
     return out
 
 
+def words(node: str, other: list[str]) -> str:
+    """Why a node will not do, and the next step."""
+    return f"the node {node} has {', '.join(other)}; install the same there as where the recipe is run"
+
+
 def said(node: str, other: list[str]) -> str:
-    """Why a node cannot train, and the next step."""
-    return (
-        f"mirepoix: the node {node} has {', '.join(other)}; install the same there as where the recipe is run"
-    )
+    """The same where Axolotl, which says much besides, has the word."""
+    return f"mirepoix: {words(node, other)}"
 
 
 def main(libraries: Path, arguments: list[str]) -> None:

@@ -217,7 +217,7 @@ def spoken(tokenizer: Any, ids: list[int], mark: str | None) -> str:
 def work_digest(job: Job, inputs: str, **more: Any) -> str:
     """Digest of all that decides the lines: the job, and the bytes of its inputs and template."""
     what = msgspec.to_builtins(job) | more
-    for field in ("out", "probes", "sets", "progress", "threads", "share"):
+    for field in ("out", "probes", "sets", "progress", "threads", "share", "libraries"):
         what.pop(field, None)
     for field, path in (("inputs", inputs), ("template", job.template)):
         what[field] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None

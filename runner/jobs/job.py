@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from msgspec import Struct
 
 from runner import templates
 from runner.errors import StepError
+from runner.jobs.axolotl_node import differ, words
 
 Row = TypeVar("Row", bound=Struct)
 
@@ -30,7 +32,8 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `adapter` is a PEFT folder or None (the base arm); `template` a Jinja file that replaces the
     model's own chat template; `nf4` says that the adapter was trained on the base in four bits, of the
     kind `quant_type`, with `double_quant` or without; `threads` is the number of CPU threads, 0 leaves it to
-    the library.
+    the library. `libraries` are the versions that the step's fingerprint names, where the job may come to run on
+    another machine than the one that has them.
     """
 
     model: str
@@ -44,6 +47,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 0
     threads: int = 0
+    libraries: dict[str, str] = {}
 
 
 def command(name: str, run: Callable[[bytes], None]) -> None:
@@ -59,6 +63,13 @@ def command(name: str, run: Callable[[bytes], None]) -> None:
         fail(StepError(name, f"the model's chat template {e}; name another in model.template"))
     except (StepError, OSError) as e:
         fail(e if isinstance(e, StepError) else StepError(name, str(e)))
+
+
+def alike(job: Job) -> None:
+    """Raises StepError where other versions are installed than the job is to run with: what came of it would be kept
+    under a fingerprint that names these."""
+    if other := differ(job.libraries):
+        raise StepError("load", words(platform.node(), other))
 
 
 def fail(error: StepError) -> None:

@@ -29,7 +29,7 @@ from msgspec import Meta, Struct
 from runner import lean
 from runner.errors import StepError
 from runner.jobs import lm_served
-from runner.jobs.job import Job, command
+from runner.jobs.job import Job, alike, command
 from runner.jobs.lm_draws import drawn
 from runner.jobs.lm_served import ServedProof, Server
 from runner.jobs.lm_tasks import read_task, registered_task, sandbox
@@ -96,6 +96,7 @@ class Results(Struct, frozen=True):
 
 def evaluate(job: LmEvalJob) -> None:
     """Run the job and write its two files. Raises StepError."""
+    alike(job)
     import lm_eval
     from lm_eval.tasks import TaskManager
 

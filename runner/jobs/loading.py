@@ -21,7 +21,7 @@ from msgspec import Struct
 from runner import lean, templates
 from runner.errors import StepError
 from runner.jobs.fitting import misfit, patterns
-from runner.jobs.job import Job
+from runner.jobs.job import Job, alike
 
 PROMPT = "The capital of France is"
 Worn = Callable[[Any, Any], None]
@@ -61,6 +61,7 @@ def load(job: Job, worn: Worn | None = None) -> Loaded:
 
     `worn` is shown the model with its adapter on before it is merged, and the tokenizer.
     """
+    alike(job)
     lean.transformers()
     import torch
     from transformers import AutoModelForCausalLM
