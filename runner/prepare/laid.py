@@ -7,7 +7,6 @@ before each row that is none).
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,13 @@ from runner.hashes import text_digest
 from runner.making import Rows
 from runner.record import Fate, Record, Rejected
 from runner.rows import load, save
+from runner.store import copy_into, file_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEXTS = ("records.jsonl", "rejected.jsonl", "fates.jsonl")
 COLUMNS = ("lines.npy", "ids.npy", "groups.npy", "fates.at.npy")
-_CHUNK = 1 << 20
 
 
 class Facts(Struct):
@@ -48,6 +47,7 @@ class Laid:
         self._first = ""
 
     def add(self, row: Record | Rejected) -> None:
+        """The next row."""
         if isinstance(row, Record):
             self._kept.write(row)
             self._licenses.add(row.meta.get("license", ""))
@@ -69,7 +69,7 @@ class Laid:
         size, count = self._kept.size, self._kept.count
         told = zip((self._kept, self._rejected, self._fates), TEXTS, strict=True)
         for name in COLUMNS:
-            if _digest(folder / name) != digests[name]:
+            if file_digest(folder / name) != digests[name]:
                 return name
         for lines, name in told:
             if (
@@ -93,6 +93,7 @@ class Laid:
 
     @property
     def records(self) -> int:
+        """How many there are so far."""
         return self._kept.count
 
     def columns(self) -> NDArray[Any]:
@@ -116,23 +117,15 @@ class _Lines(Rows):
 
     def take(self, path: Path, count: int) -> str:
         """All lines of a file, which are so many; their digest."""
-        found = hashlib.sha256()
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                found.update(chunk)
-                self.size += self._file.write(chunk)
+        size, found = copy_into(self._file, path)
+        self.size += size
         self.count += count
-        return found.hexdigest()
+        return found
 
 
 def digests(folder: Path) -> dict[str, str]:
     """Of each file that rows are laid out in."""
-    return {name: _digest(folder / name) for name in (*TEXTS, *COLUMNS)}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: file_digest(folder / name) for name in (*TEXTS, *COLUMNS)}
 
 
 def _column(values: array[int] | bytearray, dtype: str) -> NDArray[Any]:

@@ -8,8 +8,6 @@ whoever is to make it and finds it whole, as after a kill, leaves it.
 from __future__ import annotations
 
 import itertools
-import os
-import secrets
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -29,6 +27,7 @@ from runner.prepare.laid import Facts, Laid, digests
 from runner.record import Rejected
 from runner.registry import Unit, plugins
 from runner.sourcing import Entry
+from runner.store import aside
 
 _FEW = 1000  # files that are one piece at most
 _MAGIC = 1  # raised where parts come to be laid out otherwise
@@ -47,14 +46,14 @@ class Part(Struct):
 
 def pieces(m: Making, entries: Iterable[Entry]) -> list[Piece]:
     """What stands in line, cut by sizes alone."""
-    found = list(entries)
-    sizes = [e.path.stat().st_size if isinstance(e, Unit) else 0 for e in found]
+    found = [replace(e, size=e.path.stat().st_size) if isinstance(e, Unit) else e for e in entries]
+    sizes = [(e.size or 0) if isinstance(e, Unit) else 0 for e in found]
     most = spans.length(sum(sizes))
     cuts = [
         spans.cut(size, most) if isinstance(e, Unit) and e.apart and size > most else []
         for e, size in zip(found, sizes, strict=True)
     ]
-    ranges = [(e.path, *at) for e, cut in zip(found, cuts, strict=True) if isinstance(e, Unit) for at in cut]
+    ranges = [(e, *at) for e, cut in zip(found, cuts, strict=True) if isinstance(e, Unit) for at in cut]
     counts = iter(list(m.mapped(count, ranges)) if ranges else ())  # no cluster is started for nothing
     out: list[Piece] = []
     some: list[Entry] = []
@@ -72,9 +71,11 @@ def pieces(m: Making, entries: Iterable[Entry]) -> list[Piece]:
     return [*out, tuple(some)] if some else out
 
 
-def count(piece: tuple[Path, int, int]) -> int:
-    """How many lines begin in a range of a file."""
-    return spans.begun(*piece)
+def count(piece: tuple[Unit, int, int]) -> int:
+    """How many lines begin in a range of a file. Raises StepError where that is not here as it was seen."""
+    unit, begin, end = piece
+    sourcing.seen(unit)
+    return spans.begun(unit.path, begin, end)
 
 
 class Reading:
@@ -93,7 +94,7 @@ class Reading:
         place = self.place(*numbered)
         if (there := _whole(place)) is not None:
             return there
-        made = place.with_name(f"{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        made = aside(place)
         made.mkdir(parents=True)
         try:
             part = self._read(numbered[1], made)

@@ -7,20 +7,18 @@ they said each would be is looked at when the shards are joined, in order. The b
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.making import Making
 from runner.rows import Shelf, load, save
+from runner.store import aside, copy_into
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHARD = 1 << 15  # records
-_CHUNK = 1 << 20
 
 
 class Order(NamedTuple):
@@ -48,12 +46,7 @@ def write(m: Making, shelf: Shelf, order: Order, path: Path) -> None:
         work = Writing(shelf, _kept(m.work / path.name, order))
         many = len(order.rows)
         for shard in m.mapped(work, [(n, min(n + SHARD, many)) for n in range(0, many, SHARD)]):
-            found = hashlib.sha256()
-            with shard.path.open("rb", buffering=0) as part:
-                while chunk := part.read(_CHUNK):
-                    found.update(chunk)
-                    file.write(chunk)
-            if found.hexdigest() != shard.sha256:
+            if copy_into(file, shard.path)[1] != shard.sha256:
                 raise m.fail(
                     f"{shard.path.name} is not what was written: the folder that machines share may be at fault; "
                     "run it again"
@@ -83,7 +76,7 @@ class Writing:
         rows, copies, tokens = (load(path)[begin:end] if path.exists() else None for path in columns)
         assert rows is not None and copies is not None
         place = self.folder / f"{begin:012d}.jsonl"
-        made = place.with_name(f"{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        made = aside(place)
         found = hashlib.sha256()
         with made.open("wb", buffering=1 << 20) as file:
             for line in lines(self.shelf, Order(rows, copies, tokens)):

@@ -28,13 +28,14 @@ from typing import Any
 from runner import paths
 from runner.errors import Locked
 from runner.store import marks
-from runner.store.files import canonical, digest, file_digest, fsync, place, write_atomic
+from runner.store.files import aside, canonical, copy_into, digest, file_digest, fsync, place, write_atomic
 from runner.store.locks import Locks
 from runner.store.manifest import VERSION, Artifact, Manifest, read, write
 from runner.store.statement import folder_digest, here, stated
 
 __all__ = (
-    "VERSION", "Artifact", "Manifest", "Store", "canonical", "digest", "file_digest", "fsync", "place", "write_atomic",
+    "VERSION", "Artifact", "Manifest", "Store", "aside", "canonical", "copy_into", "digest", "file_digest", "fsync",
+    "place", "write_atomic",
 )  # fmt: skip
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from runner import paths
+
+_CHUNK = 1 << 20
 
 
 def canonical(data: Any) -> bytes:
@@ -30,6 +33,21 @@ def file_digest(path: Path) -> str:
     """sha256 of a file's bytes."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def copy_into(file: IO[bytes], source: Path) -> tuple[int, str]:
+    """Copy a file to the end of an open one: how many bytes it had, and their sha256."""
+    found, size = hashlib.sha256(), 0
+    with source.open("rb", buffering=0) as f:
+        while chunk := f.read(_CHUNK):
+            found.update(chunk)
+            size += file.write(chunk)
+    return size, found.hexdigest()
+
+
+def aside(path: Path) -> Path:
+    """A name beside `path` for what is written and then takes its place: another one at each call, on any machine."""
+    return path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
 def fsync(path: Path) -> None:

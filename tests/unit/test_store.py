@@ -14,7 +14,7 @@ import pytest
 
 from runner import store as stores
 from runner.errors import Locked
-from runner.store import Artifact, Store, canonical, digest, place, write_atomic
+from runner.store import Artifact, Store, aside, canonical, copy_into, digest, place, write_atomic
 from runner.store.files import replacing
 
 PRINT = "ab" + "0" * 62
@@ -242,3 +242,17 @@ def test_canonical_json() -> None:
     assert digest({"a": 1}) != digest({"a": 1.0})
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical(float("nan"))
+
+
+def test_a_copy_says_what_it_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content := b"\x00line\n" * (1 << 18))
+    with (tmp_path / "b").open("wb") as file:
+        file.write(b"before")
+        assert copy_into(file, tmp_path / "a") == (len(content), stores.file_digest(tmp_path / "a"))
+    assert (tmp_path / "b").read_bytes() == b"before" + content
+
+
+def test_each_writer_has_a_name_of_its_own(tmp_path: Path) -> None:
+    names = {aside(tmp_path / "part") for _ in range(20)}
+    assert len(names) == 20 and {n.parent for n in names} == {tmp_path}
+    assert all(n.name.startswith("part.") for n in names)
