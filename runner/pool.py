@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 R = TypeVar("R")
+Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""As `map` of one iterable: a function over pieces, wherever there is a core, and what comes of them in their order."""
 
 PATIENCE = (
     2.0  # seconds of work from which processes of their own are started: about what starting a few costs

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from runner.pool import Mapped
+
     Ints = NDArray[np.int64]
 
 RECALL = 0.999  # least chance to find a pair that lies exactly at the threshold
 
 Reader = Callable[["Ints"], Sequence[str]]
 """Row numbers, ascending → their texts."""
-Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
-"""As `map`: whoever has many machines brings his own."""
 Better = Callable[["Ints"], "NDArray[Any]"]
 """Row numbers → what to sort them by: of a group, the row that comes first stays."""
 
@@ -126,9 +126,9 @@ class Finder:
         for band, keys in zip(self.bands, scan.keys, strict=True):
             band.append(keys ^ salt)
 
-    def find(self, read: Reader, better: Better | None = None, mapped: Mapped = map) -> Found:
-        """The rows to drop. Of each group the first row stays, or the one that `better` puts first. Texts are compared
-        by way of `mapped`, which hands on `read`."""
+    def find(self, read: Reader, better: Better | None = None, mapped: Mapped | None = None) -> Found:
+        """The rows to drop. Of each group the first row stays, or the one that `better` puts first. With `mapped`, keys
+        are sorted and texts compared by way of it, which hands on `read`; without, here, one after another."""
         from runner.dedup import linking
 
         return linking.find(self, read, better, mapped)

@@ -7,8 +7,6 @@ is handed over as it is where nobody else is at work.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,9 +16,10 @@ from numpy.typing import NDArray
 
 from runner.dedup import spill
 from runner.rows import load, save
+from runner.store import aside
 
 if TYPE_CHECKING:
-    from runner.dedup import Mapped
+    from runner.pool import Mapped
 
 Keys = NDArray[Any]
 
@@ -34,12 +33,12 @@ class Buckets(NamedTuple):
 
 
 def repeated(
-    columns: Sequence[spill.Column], skip: NDArray[np.bool_] | None, mapped: Mapped
+    columns: Sequence[spill.Column], skip: NDArray[np.bool_] | None, mapped: Mapped | None
 ) -> Iterator[Buckets]:
     """Rows whose values equal another's, by column, and by ranges of its values, ascending. Those that `skip` marks are
-    left out. At most about spill.AT_ONCE values are in memory at a time, wherever that is.
+    left out. At most about spill.AT_ONCE values are in memory at a time, wherever that is: without `mapped`, here.
     """
-    if mapped is map:
+    if mapped is None:
         for n, column in enumerate(columns):
             for rows, ends in column.repeated(skip):
                 yield Buckets(n, rows, ends)
@@ -128,7 +127,7 @@ def _run(path: Path, begin: int, what: str) -> Path:
 
 def _put(place: Path, values: Keys) -> None:
     """Written whole: whoever else is at it writes the same."""
-    made = place.with_name(f"{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    made = aside(place)
     save(made, values)
     made.replace(place)
 

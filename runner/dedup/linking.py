@@ -14,7 +14,8 @@ from runner.dedup.groups import Groups
 from runner.hashes import final64
 
 if TYPE_CHECKING:
-    from runner.dedup import Better, Finder, Found, Mapped, Reader
+    from runner.dedup import Better, Finder, Found, Reader
+    from runner.pool import Mapped
 
 Rows = NDArray[Any]
 _PAIRS = 1 << 11  # pairs checked at once: at most twice as many texts in memory
@@ -45,7 +46,7 @@ class Comparing:
         return self.shingler.sets(shingles.batch(texts[n] for n in place.tolist()))
 
 
-def find(finder: Finder, read: Reader, better: Better | None, mapped: Mapped = map) -> Found:
+def find(finder: Finder, read: Reader, better: Better | None, mapped: Mapped | None = None) -> Found:
     """See Finder.find."""
     rows = finder.whole.rows
     same = Groups(rows)  # exact copies
@@ -61,14 +62,14 @@ def find(finder: Finder, read: Reader, better: Better | None, mapped: Mapped = m
     return _found(finder, groups, same, links, better)
 
 
-def _exact(finder: Finder, read: Reader, same: Groups, mapped: Mapped) -> None:
+def _exact(finder: Finder, read: Reader, same: Groups, mapped: Mapped | None) -> None:
     """Join the rows whose texts are equal. Equal hashes alone are not believed."""
     chunks: list[tuple[Rows, Rows]] = []
     for _, rows, ends in repeated([finder.whole], None, mapped):
         first = np.repeat(rows[np.append(0, ends[:-1])], np.diff(ends, prepend=0)) if len(ends) else rows
         one, other = first[first != rows], rows[first != rows]
         chunks += [(one[n : n + _PAIRS], other[n : n + _PAIRS]) for n in range(0, len(one), _PAIRS)]
-    for (one, other), equal in zip(chunks, mapped(Equal(read), chunks), strict=True):
+    for (one, other), equal in zip(chunks, (mapped or map)(Equal(read), chunks), strict=True):
         same.join(one[equal], other[equal])
 
 
@@ -92,7 +93,7 @@ def _equal(one: str, other: str) -> bool:
 class _Links:
     """The pairs that were checked, and what they came to."""
 
-    def __init__(self, finder: Finder, compare: Comparing, groups: Groups, mapped: Mapped) -> None:
+    def __init__(self, finder: Finder, compare: Comparing, groups: Groups, mapped: Mapped | None) -> None:
         self.finder, self.compare, self.groups, self.mapped = finder, compare, groups, mapped
         self.pairs: list[Rows] = []  # as one number, i << 32 | j, with i < j
         self.similarity: list[Rows] = []
@@ -119,7 +120,7 @@ class _Links:
         # All of them, whatever others come to: so they can be looked at anywhere, in any order.
         pairs = gathered.whole()
         chunks = [_rows(pairs[n : n + _PAIRS]) for n in range(0, len(pairs), _PAIRS)]
-        for (one, other), alike in zip(chunks, self.mapped(self.compare, chunks), strict=True):
+        for (one, other), alike in zip(chunks, (self.mapped or map)(self.compare, chunks), strict=True):
             self._link(one, other, alike)
         self.keys = [band.whole() for band in self.finder.bands]
         for n, rows, ends in larger:

@@ -20,6 +20,7 @@ from runner.evaluate.answers import ANSWERS
 from runner.evaluate.probes import asked_with
 from runner.evaluate.probes import probes as read_probes
 from runner.making import Making, read_rows, write_json, write_rows
+from runner.pool import Mapped
 from runner.record import Answer, Metric, Probe, Record, Score
 from runner.registry import JudgeContext, plugins
 from runner.suite import Suite
@@ -77,7 +78,7 @@ def judge(m: Making) -> None:
     write_json(m.out / "suite.json", whole)
 
 
-def _mapped(m: Making) -> Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]:
+def _mapped(m: Making) -> Mapped:
     """The step's own `mapped`; but one piece alone is worked on here, rather than a cluster started for it."""
 
     def mapped(work: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterable[Any]:

@@ -128,7 +128,7 @@ def remove_duplicates(m: Making) -> None:
         return np.where(rows < first, 0, (place << 32) + fewer)
 
     m.progress(0, 0, "comparing")
-    found = finder.find(read, better, m.mapped if m.spread else map)
+    found = finder.find(read, better, m.mapped if m.spread else None)
     ours = found.row >= first
     row, of = found.row[ours] - first, found.of[ours]
     exact, similarity = found.exact[ours], found.similarity[ours]

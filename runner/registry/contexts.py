@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.datafiles.spans import Span
 from runner.errors import StepError
 from runner.fetching import InputFile, Item
 from runner.record import Answer, Probe, Record
+
+if TYPE_CHECKING:
+    from runner.pool import Mapped
 
 
 def _no_raw(item: Item) -> Path:
@@ -50,7 +53,7 @@ class Unit:
 
     `apart`: ranges of its lines may be read by themselves (runner.datafiles.kinds.apart). `span` is then the range
     that is to be read; None: all of it. `told`: a row names the file where it gives nothing, or cannot be read whole
-    (runner.datafiles.kinds.accounted).
+    (runner.datafiles.kinds.accounted). `size`: the bytes that it has wherever it is read; None: nobody looked.
     """
 
     id: str
@@ -62,11 +65,11 @@ class Unit:
     apart: bool = False
     told: bool = True
     span: Span | None = None
+    size: int | None = None
 
 
 Given = tuple[Probe, str, Answer | None]
 """A probe, an arm, and what it answered: None where nothing came."""
-Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 PIECE = 256
 """Answers that are judged in one go."""
 

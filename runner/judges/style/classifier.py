@@ -8,8 +8,8 @@ what was held out, not off what was trained on. Nothing is drawn at random; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from runner.judges.style.features import SETS, Numbers, Reader, Rows, Weighing
 from runner.judges.style.kinds import KINDS, OTHER, PERSONA
 from runner.judges.style.pieces import Piece
 
-Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+if TYPE_CHECKING:
+    from runner.pool import Mapped
+
 FOLDS = 10
 SLACK = 300.0
 """Inverse strength of the regularisation: many weak features, hardly any held back, meet unseen authors best."""
