@@ -139,7 +139,6 @@ def _run(
         return
     with _told(m):
         if arguments[0] == "train" and launching.placed(m):
-            launching.enough(m)
             replace(launching.on_cluster(m, arguments[1], more), network=online).run(watch)
             return
         argv = ("-m", "runner.jobs.axolotl_node", str(launching.libraries(m)), *arguments)

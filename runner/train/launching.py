@@ -56,16 +56,6 @@ def placed(m: Making) -> bool:
     return m.spread and m.plan.profile == "gpu"
 
 
-def enough(m: Making) -> None:
-    """Raises StepError where the cluster has fewer GPUs than are to train: Ray would wait for them."""
-    wanted, there = m.plan.loaded.recipe.compute.gpus, m.replicas()
-    if there < wanted:
-        has = f"{there} GPU{'s' if there != 1 else ''}"
-        raise m.fail(
-            f"the recipe trains on {wanted} GPUs (compute.gpus) and the cluster has {has}; set it to that, or add nodes"
-        )
-
-
 def libraries(m: Making) -> Path:
     """A file that says what a node must have installed to train."""
     path = m.work / "libraries.json"

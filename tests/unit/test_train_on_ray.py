@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from runner import axolotl, process, sharing, trouble
-from runner.errors import StepError
 from runner.jobs import axolotl_node, axolotl_ray
 from runner.load import load_recipe
 from runner.making import Making
@@ -120,14 +119,6 @@ def test_a_gpu_is_no_resource_besides(tmp_path: Path) -> None:
             making(tmp_path, f"engine: ray, profile: gpu, resources: {wrong}")
 
 
-@pytest.mark.parametrize(("there", "said"), [(2, "has 2 GPUs"), (1, "has 1 GPU;")])
-def test_too_few_gpus_are_told_before_anything_starts(tmp_path: Path, there: int, said: str) -> None:
-    m = making(tmp_path, "engine: ray, profile: gpu, gpus: 8", Cluster(there))
-    with pytest.raises(StepError, match=r"trains on 8 GPUs \(compute.gpus\) and the cluster " + said):
-        launching.enough(m)
-    launching.enough(making(tmp_path, "engine: ray, profile: gpu, gpus: 8", Cluster(8)))
-
-
 def test_what_goes_to_the_cluster(tmp_path: Path) -> None:
     """Paths hold on each node and what is secret stands in no file; the process that calls Ray is in an empty folder."""
     m = making(tmp_path, "engine: ray, profile: gpu, gpus: 2, resources: {CPU: 3}", Cluster(2))
@@ -218,8 +209,10 @@ def test_too_little_room_is_told_before_ray_waits_for_it() -> None:
     job = axolotl_ray.TrainJob("/w", "c", [], {}, {"GPU": 1, "CPU": 4}, 5)
     with pytest.raises(
         ValueError, match=r"5 processes .* GPU 1, CPU 4 of its node, and the cluster has room for 4"
-    ):
+    ) as told:
         axolotl_ray.look(Ray(), job)
+    words = trouble.words(f"Traceback\nValueError: {told.value}\n", trouble.About("b", gpu=True))
+    assert words is not None and words.startswith("5 processes are to train (compute.gpus)")
 
 
 def test_what_a_process_begins_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
