@@ -43,9 +43,8 @@ def _pairs(m: Making, text: str, setting: str) -> dict[str, str]:
     for pair in filter(None, map(str.strip, text.split(","))):
         name, equals, value = pair.partition("=")
         if not equals or not name.strip() or not value.strip():
-            raise m.fail(
-                f"the setting {setting} must be NAME=…, several with commas"
-            )  # it may hold a key: not shown
+            # It may hold a key: what was said is not shown.
+            raise m.fail(f"the setting {setting} must be NAME=…, several with commas")
         out[name.strip()] = value.strip()
     return out
 
@@ -74,13 +73,13 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: shares.Sets, counts: list[in
     m.progress(0, sum(counts), "starting vLLM")
     if of == 1:
         store = Store(m.plan.workspace.root).root.resolve()
-        run(m, served, arms, [replica.Task("ask", job | _common(m, store))])
+        run(m, served, arms, [replica.Asker("ask", job | _common(m, store))])
         return
 
     def part(share: dict[str, int], name: str) -> jobs.Part:
         # A folder of its own for what the client keeps: on another node the same address is another server.
         mine = job | {"share": share} | _common(m, m.work / f"asked.{name}", name)
-        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, [replica.Task("ask", mine)], name)
+        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, [replica.Asker("ask", mine)], name)
 
     with failures(m):
         server.ready(served)  # once, before several want it
@@ -88,18 +87,18 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: shares.Sets, counts: list[in
 
 
 def run(
-    m: Making, served: Served, arms: Sequence[str], tasks: list[replica.Task], dtype: str = "bfloat16"
+    m: Making, served: Served, arms: Sequence[str], askers: list[replica.Asker], dtype: str = "bfloat16"
 ) -> None:
-    """Have tasks ask a vLLM that is started for them: in a job of its own where the engine has other machines. Raises
+    """Have askers ask a vLLM that is started for them: in a job of its own where the engine has other machines. Raises
     StepError."""
     if m.spread:
         with failures(m):
             server.ready(served)
-        jobs.place(m, part_of(m, served, arms, tasks, dtype=dtype))
+        jobs.place(m, part_of(m, served, arms, askers, dtype=dtype))
         return
     with failures(m):
         replica.serve(
-            _replica(m, served, arms, tasks, "", dtype),
+            _replica(m, served, arms, askers, "", dtype),
             lambda module, job: jobs.here(m, jobs.Part(f"runner.jobs.{module}", job)),
         )
 
@@ -108,16 +107,16 @@ def part_of(
     m: Making,
     served: Served,
     arms: Sequence[str],
-    tasks: list[replica.Task],
+    askers: list[replica.Asker],
     name: str = "",
     dtype: str = "bfloat16",
 ) -> jobs.Part:
     """The same, as a job."""
-    return jobs.Part("runner.serving.replica", _replica(m, served, arms, tasks, name, dtype).json(), name)
+    return jobs.Part("runner.serving.replica", _replica(m, served, arms, askers, name, dtype).json(), name)
 
 
 def _replica(
-    m: Making, served: Served, arms: Sequence[str], tasks: list[replica.Task], name: str, dtype: str
+    m: Making, served: Served, arms: Sequence[str], askers: list[replica.Asker], name: str, dtype: str
 ) -> replica.Replica:
     return replica.Replica(
         served=served,
@@ -125,7 +124,7 @@ def _replica(
         dtype=dtype,
         gpu=m.plan.profile == "gpu",
         vllm_python=(m.settings or settings.load())["vllm_python"],
-        tasks=tasks,
+        askers=askers,
         place=m.work / f"asked{name and '.' + name}",
         log=jobs.log_of(m, name),
     )

@@ -11,7 +11,7 @@ from runner import settings
 from runner.evaluate import asking, jobs
 from runner.making import Making
 from runner.serving import engines, server
-from runner.serving.replica import Task
+from runner.serving.replica import Asker
 from runner.suite import LmEval
 from runner.unchanged import unchanged
 
@@ -68,7 +68,7 @@ def _on_vllm(m: Making, found: list[dict[str, Any]]) -> None:
                 expected = str(merged / "expected.json")
             m.progress(0, 0, "starting vLLM")
             about = {"model": weights, "length": server.length(served), "expected": expected}
-        tasks = [Task("lm_eval", model | job | {"server": about}) for job in found]
-        asking.run(m, served, (weights,), tasks, "float32")
+        askers = [Asker("lm_eval", model | job | {"server": about}) for job in found]
+        asking.run(m, served, (weights,), askers, "float32")
     finally:
         shutil.rmtree(merged, ignore_errors=True)

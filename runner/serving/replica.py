@@ -23,7 +23,7 @@ from runner.serving.found import Served
 from runner.store import write_atomic
 
 
-class Task(Struct, frozen=True, forbid_unknown_fields=True):
+class Asker(Struct, frozen=True, forbid_unknown_fields=True):
     """One of runner/jobs/ that asks the server, and its job but for what only the server says."""
 
     module: Literal["ask", "lm_eval"]
@@ -32,7 +32,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`served` for `arms`, computed in `dtype` by the vLLM of the Python `vllm_python`, on a GPU or not; it is asked by
-    `tasks`, one after the other. `place` is what their job files are called, without an end; `log` what they write to.
+    `askers`, one after the other. `place` is what their job files are called, without an end; `log` what they write to.
     """
 
     served: Served
@@ -40,7 +40,7 @@ class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: str
     gpu: bool
     vllm_python: str
-    tasks: list[Task]
+    askers: list[Asker]
     place: Path
     log: Path
 
@@ -54,16 +54,16 @@ class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def serve(what: Replica, run: Callable[[str, dict[str, Any]], None]) -> None:
-    """Start it, have each task `run`, end it. Raises UsageError, StepError, and what `run` raises."""
+    """Start it, have each asker `run`, end it. Raises UsageError, StepError, and what `run` raises."""
     engine = engines.choose("vllm", what.gpu, what.vllm_python)
     with server.serving(what.served, engine, arms=what.arms, dtype=what.dtype) as running:
-        for task in what.tasks:
-            run(task.module, task.job | _told(what, task, running.url, engine.why))
+        for asker in what.askers:
+            run(asker.module, asker.job | _told(what, asker, running.url, engine.why))
 
 
-def _told(what: Replica, task: Task, url: str, why: str) -> dict[str, Any]:
-    if task.module == "lm_eval":
-        return {"server": task.job["server"] | {"url": url, "engine": f"{why} in {what.dtype}"}}
+def _told(what: Replica, asker: Asker, url: str, why: str) -> dict[str, Any]:
+    if asker.module == "lm_eval":
+        return {"server": asker.job["server"] | {"url": url, "engine": f"{why} in {what.dtype}"}}
     template = server.ready(what.served) / "chat_template.jinja"
     by = installed.vllm(what.vllm_python, installed.DECIDES)
     return {
@@ -75,7 +75,7 @@ def _told(what: Replica, task: Task, url: str, why: str) -> dict[str, Any]:
 
 
 def main(path: Path) -> None:
-    """Exits 3, with a line that says why, where something is wrong; so does a task that fails."""
+    """Exits 3, with a line that says why, where something is wrong; so does an asker that fails."""
     what = msgspec.json.decode(path.read_bytes(), type=Replica, dec_hook=lambda kind, said: kind(said))
 
     def run(module: str, job: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def main(path: Path) -> None:
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except process.Failed as e:  # what a task says stands in the log already
+    except process.Failed as e:  # what an asker says stands in the log already
         if e.code < 0:
             sys.stderr.write(f"{e}; what was answered is kept: run it again to go on\n")
         raise SystemExit(3) from None

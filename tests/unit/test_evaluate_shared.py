@@ -334,5 +334,5 @@ def test_lm_eval_is_a_job_where_there_is_room(
     with pytest.raises(StepError, match=r"lm-eval\.base: exit code 3: no room"):
         MAKERS["lm_eval"](making(planned(home), "lm-eval.base", engine=Elsewhere(2, spread=True)))
     assert [name for name, _ in seen] == [f"runner.{module}"] and not servers
-    job = seen[0][1] if engine == "transformers" else seen[0][1]["tasks"][0]["job"]
+    job = seen[0][1] if engine == "transformers" else seen[0][1]["askers"][0]["job"]
     assert job["tasks"] == ["everyday_facts"] and job["limit"] == 6
