@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from runner import contract, lock, shaping
 from runner import recipe as r
 from runner.datafiles.kinds import Account, accounted
+from runner.datafiles.opened import Unreadable
 from runner.errors import StepError
 from runner.fetching import InputFile, Item
 from runner.record import Document, Record, Rejected
 from runner.registry import SourceContext, Unit, plugins
 from runner.store import file_digest
 
+T = TypeVar("T")
 Entry = Unit | Rejected
 """One of the files that a source reads, or something that it did not get."""
 
@@ -62,14 +67,48 @@ def unit_rows(
     spec: r.Source, files: dict[str, tuple[InputFile, ...]], unit: Unit, seed: int, account: Account
 ) -> Iterator[Record | Rejected]:
     """The rows of one of the `entries`, or of the span of it that is asked for. What came of a span is told to
-    `account`, which is to be added to those of the file's other spans; a whole unit's says nothing."""
+    `account`, which is to be added to those of the file's other spans; a whole unit's says nothing.
+
+    Raises StepError where a file of a known size has another one here, or cannot be read.
+    """
     plugin = plugins("source")[spec.plugin]
     assert plugin.read is not None
     context = _context(spec, files, (), None, seed)
     made = plugin.read(context, unit, **plugin.bind_for(plugin.read, spec.options))
+    if unit.size is not None:
+        made = _relied(unit, made)
     if unit.told:
         made = accounted(unit.id, unit.origin, made) if unit.span is None else account.of(made)
     yield from fit(made, spec, seed)
+
+
+def seen(unit: Unit) -> None:
+    """Raises StepError where a file of a known size has another one here, or cannot be read."""
+    try:
+        with unit.path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+    except OSError as e:
+        raise _unseen(unit, f"cannot be read on {platform.node()}: {e.strerror or e}") from None
+    if unit.size not in (size, None):
+        there = f"{unit.size:,} where the run began"
+        raise _unseen(unit, f"has {size:,} bytes on {platform.node()}, {there}")
+
+
+def _relied(unit: Unit, made: Iterator[T]) -> Iterator[T]:
+    """The rows of a file that could be read where the run began. Where it cannot be read here, that says nothing of the
+    data: it is the fault of this machine, or of its way to the file, and no row."""
+    seen(unit)
+    try:
+        yield from made
+    except Unreadable as e:
+        if isinstance(e.__cause__, OSError) and e.__cause__.errno is not None:
+            raise _unseen(unit, f"{e} on {platform.node()}") from None
+        raise
+
+
+def _unseen(unit: Unit, why: str) -> StepError:
+    same = "all machines that work on a recipe must see the same files, at the same paths"
+    return StepError(f"source.{unit.id.partition('/')[0]}", f"{unit.name} {why}; {same}")
 
 
 def fit(

@@ -86,7 +86,7 @@ def opened(path: Path, name: str, *, window: int = 1 << 27) -> Iterator[io.Buffe
             read = gzip.GzipFile(fileobj=file).read1 if packing == ".gz" else _Unzstd(file, window).read
             yield io.BufferedReader(_Grown(file, read), PEEK)
     except OSError as e:
-        raise Unreadable(f"cannot be read: {e.strerror or e}") from None
+        raise Unreadable(f"cannot be read: {e.strerror or e}") from e
 
 
 def lines(stream: io.BufferedReader, span: Span | None = None) -> Iterator[tuple[int, bytes | Overlong]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -227,6 +228,58 @@ def test_what_cannot_be_read_further(root: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(spans, "RANGE", bad // 3)
     assert made(found, root / "cut") == whole
     assert (root / "cut/out0/rejected.jsonl").read_text().count("(100 rows came before that)") == 1
+
+
+class Elsewhere:
+    """A machine that sees other files: what `happens` to them comes before the work that is asked of it."""
+
+    name, spread, fetching = "elsewhere", True, None
+
+    def __init__(self, asked: Callable[..., Any] | type, happens: Callable[[], object]) -> None:
+        self.asked, self.happens = asked, happens
+
+    def mapped(self, work: Any, pieces: Iterable[Any]) -> Iterator[Any]:
+        if self.asked in (work, type(work)):
+            self.happens()
+        return map(work, pieces)
+
+
+@pytest.mark.parametrize("asked", [parts.count, parts.Reading])
+@pytest.mark.parametrize("name", ["0.jsonl", "1.jsonl"])
+def test_a_machine_that_does_not_see_a_file_makes_no_data(
+    root: Path, monkeypatch: pytest.MonkeyPatch, asked: Any, name: str
+) -> None:
+    """Nor one that sees another: neither is a row that is rejected. The first is read in ranges, the second whole."""
+    found = laid(root, "jsonl", [rows(400), rows(30)])
+    monkeypatch.setattr(spans, "RANGE", 5000)
+    path = root / name
+    raw = path.read_bytes()
+    gone = Elsewhere(asked, path.unlink)
+    assert f"source.s: {name} cannot be read on " in made(found, root / "gone", engine=gone)
+    path.write_bytes(raw)
+    other = Elsewhere(asked, lambda: path.write_bytes(raw[:-9]))
+    said = made(found, root / "other", engine=other)
+    assert f"source.s: {name} has {len(raw) - 9:,} bytes on " in said
+    assert f", {len(raw):,} where the run began; all machines" in said
+
+
+def test_a_machine_whose_disk_fails_makes_no_data(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could be read where the run began is not the data's fault, however late it fails."""
+    found = laid(root, "files", [rows(200)])
+    real = kinds.json_lines
+
+    def failing(stream: Any, *more: Any) -> Iterator[Any]:
+        for number, raw, value in real(stream, *more):
+            if b"Row 100." in raw:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            yield number, raw, value
+
+    monkeypatch.setattr(spans, "RANGE", 5000)
+    whole = made(found, root / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinds, "json_lines", failing)
+        assert "source.s: 0.jsonl cannot be read: Stale file handle on " in made(found, root / "cut")
+    assert made(found, root / "cut") == whole
 
 
 @pytest.mark.parametrize("many", [1, 20, 21, 60])
