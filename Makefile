@@ -9,11 +9,12 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv does not read pip's setting for folders of wheels; hand it over where there is one.
 LINKS = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/--find-links \1/p" | sort -u | tr '\n' ' ')
 
-.PHONY: help install vllm quickstart test fuzz lint schemas docs pins bench bench-prepare clean
+.PHONY: help install vllm quickstart test ray fuzz lint schemas docs pins bench bench-prepare clean
 
 help:
 	@echo "make quickstart   install, then recipes/quickstart.yaml from text to judged adapter (about 10 minutes on 2 cores)"
 	@echo "make test         install, then every check: format, lint, types, imports, tests"
+	@echo "make ray          what is too long for CI on Ray clusters of this machine: who dies in each step, every example, trainings"
 	@echo "make fuzz         fuzzing for SECONDS (600), by Atheris where .venv has it: pip install '.[fuzz]'"
 	@echo "make install      only the environment, .venv/"
 	@echo "make vllm         a vLLM for the CPU in an environment of its own, build/vllm/: MIREPOIX_VLLM_PYTHON=build/vllm/bin/python"
@@ -50,6 +51,11 @@ lint: install
 # With EVERYTHING, those too that want a browser, a registry, an editor (`bash .ci/tools`) or real books. LINTED: it is done.
 test: $(if $(LINTED),install,lint)
 	$(BIN)/python -m pytest tests $(if $(EVERYTHING),,--ignore tests/kit --ignore tests/programs) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# One cluster at a time. Not in CI, for its length.
+ray: install
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(LINKS) --constraint .ci/pins.txt --editable '.[ray]'
+	MIREPOIX_RAY=1 MIREPOIX_RAY_TRAIN=1 $(BIN)/python -m pytest tests/programs/test_ray*.py
 
 SECONDS ?= 600
 fuzz: install
