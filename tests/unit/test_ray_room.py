@@ -88,3 +88,62 @@ def test_no_more_is_under_way_than_there_is_room_for(
     assert len(one.waiting) == 1  # two of them would not have room
     one.forget()
     assert not one.waiting and not one.held and not one.ray.under_way
+
+
+class _Memory(RuntimeError):
+    pass
+
+
+class _Disk(RuntimeError):
+    pass
+
+
+class _Worker(RuntimeError):
+    pass
+
+
+class _Node(RuntimeError):
+    pass
+
+
+class _Object(RuntimeError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "here", "there"),
+    [
+        (
+            _Memory,
+            "this machine has too little memory for what it works on at once: set compute.workers lower",
+            "a node of the cluster has too little memory for what it works on at once: give nodes more memory, or fewer CPUs",
+        ),
+        (
+            _Disk,
+            "the disk of this machine that Ray writes to is full: make room there",
+            "the disk of a node of the cluster that Ray writes to is full: make room there",
+        ),
+        (_Worker, died := "9 workers in turn died of the same piece (is memory short?)", died),
+        (_Node, died, died),
+    ],
+)
+def test_what_a_piece_came_to_nothing_by_is_said(kind: type[Exception], here: str, there: str) -> None:
+    """And that what was made before stays."""
+    known = SimpleNamespace(
+        RayError=RuntimeError,
+        OutOfMemoryError=_Memory,
+        OutOfDiskError=_Disk,
+        WorkerCrashedError=_Worker,
+        NodeDiedError=_Node,
+        ObjectLostError=_Object,
+    )
+    for address, words in (("", here), ("ray-head:6379", there)):
+        one = cluster(address)
+
+        def lost(piece: bytes) -> tuple[str, bytes]:
+            raise kind("deep in Ray")
+
+        one.ray.exceptions, one.ray.get = known, lost
+        one.take(pickle.dumps((b"", 0)))
+        one.add(b"1")
+        assert one.come(False, lambda: True) == ("lost", f"{words}; run it again to go on".encode())
