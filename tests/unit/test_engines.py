@@ -20,8 +20,9 @@ from types import SimpleNamespace
 import pytest
 
 from runner.engines import places
+from runner.engines.deciding import ALWAYS
 from runner.engines.places import Place
-from runner.engines.ray import LIBRARIES, Ray
+from runner.engines.ray import Ray
 from runner.errors import StepError
 from runner.jobs import ray_driver, ray_node
 from runner.jobs.ray_node import Needs
@@ -100,7 +101,7 @@ def test_sockets_have_short_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.fixture
 def needs(tmp_path: Path) -> Needs:
     (tmp_path / "seen").write_text("secret")
-    return Needs(ray_node.installed(LIBRARIES), str(tmp_path / "seen"), "secret")
+    return Needs(ray_node.installed(ALWAYS), str(tmp_path / "seen"), "secret")
 
 
 def test_a_node_like_this_machine_would_do(needs: Needs) -> None:
