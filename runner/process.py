@@ -18,6 +18,8 @@ ALLOWED = (
     "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES",
     "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "WANDB_BASE_URL", "OMP_NUM_THREADS",
 )  # fmt: skip
+# What of that a job is told on another machine, too: where a hub and its models are, and the user's own thrift.
+ELSEWHERE = ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "OMP_NUM_THREADS")
 # What those jobs know besides that fetch or send. Proxies may hold a password.
 NETWORK = ("HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # What the others are kept from: tokens in files below HOME, which they have because the cache of models is there.

@@ -16,8 +16,6 @@ from runner.making import Making, write_json
 from runner.store import digest
 
 BATCH = 64
-CACHES = ("HF_HOME", "HF_HUB_CACHE", "OMP_NUM_THREADS")
-"""What of our environment a job gets on another node: where the models of a hub are, and the user's own thrift."""
 Weights = Literal["base", "tuned"]
 
 
@@ -115,7 +113,7 @@ def here(m: Making, part: Part, more: Mapping[str, str] | None = None) -> None:
 def place(m: Making, *parts: Part, of: int = 0, also: Callable[[], None] = lambda: None) -> None:
     """Run jobs that each hold a model, wherever there is room. Their progress is one number, of `of` where there are
     several; `also` is called now and then. Raises StepError."""
-    more = {key: os.environ[key] for key in CACHES if key in os.environ} if m.spread else {}
+    more = {key: os.environ[key] for key in process.ELSEWHERE if key in os.environ} if m.spread else {}
     jobs = [part.written(m, more) for part in parts]
     told = _watching(m, parts, of)
 

@@ -10,21 +10,15 @@ import json
 import socket
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from runner.installed import version
+from runner.jobs.ray_node import differing
 
 
 def differ(wanted: Mapping[str, str]) -> list[str]:
     """What is another version here, or absent, in words."""
-    out = []
-    for name, there in wanted.items():
-        try:
-            here = version(name)
-        except PackageNotFoundError:
-            here = "absent"
-        if here != there:
-            out.append(f"{name} {here} instead of {there}")
-    return out
+    return differing(wanted, {name: version(name) for name in wanted})
 
 
 def words(node: str, other: list[str]) -> str:

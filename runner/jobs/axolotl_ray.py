@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.jobs.axolotl_node import differ, said
+from runner.jobs.ray_node import on_each
 
 CLEANER = "ray.train.v2._internal.execution.controller.placement_group_cleaner"
 """Without a dashboard, Ray says every second that it cannot ask it whether the training is still there."""
@@ -76,19 +77,16 @@ def look(ray: Any, job: TrainJob) -> None:
             f"mirepoix: {job.workers} processes are to train (compute.gpus), each with {each} of its node, and the "
             f"cluster has room for {many}: lower compute.gpus or compute.resources, or add nodes"
         )
-    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    asked = []
-    for node in nodes:
-        if node["NodeID"] in room:
-            only = strategy(node["NodeID"], soft=False)
-            there = ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=only)(differ)
-            asked.append((node["NodeManagerAddress"], there.remote(job.libraries)))
-    for host, answer in asked:
-        if other := ray.get(answer, timeout=LOOK):
+    able = [node for node in nodes if node["NodeID"] in room]
+    for host, other, silent in on_each(ray, able, LOOK, differ, job.libraries):
+        if silent:
+            raise ValueError(f"mirepoix: the node {host} {silent}")
+        if other:
             raise ValueError(said(host, other))
 
 
 def main(job: TrainJob) -> None:
+    """Train, and look on. Raises ValueError where the cluster will not do."""
     import ray
 
     begin = beginning(job.root, {name: os.environ.get(name) for name in job.names})

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.jobs import ray_fetch
-from runner.jobs.ray_node import Needs, do, installed, unfit
+from runner.jobs.ray_node import Needs, do, installed, on_each, short, unfit
 from runner.shown import size
 
 RETRIES = 8  # of a piece whose worker or node died
@@ -189,31 +189,14 @@ class Cluster:
         if isinstance(error, known.WorkerCrashedError | known.NodeDiedError):
             return f"{RETRIES + 1} workers in turn died of the same piece (is memory short?){again}"
         if isinstance(error, known.ObjectLostError):
-            return f"{_short(error)}{again}"
-        return _short(error)  # it may come again each time
+            return f"{short(error)}{again}"
+        return short(error)  # it may come again each time
 
     def look(self) -> None:
         """Every node must have what we have, and see the workspace."""
-        strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-        asked = []
-        for node in self.ray.nodes():
-            if node["Alive"]:
-                only = strategy(node["NodeID"], soft=False)
-                there = self.ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=only)(unfit)
-                asked.append((node["NodeManagerAddress"], there.remote(self.needs)))
-        for host, answer in asked:
-            try:
-                why = self.ray.get(answer, timeout=LOOK)
-            except self.ray.exceptions.RayError as e:
-                if "No module named 'runner" in str(e):
-                    why = "has no mirepoix, or another; install the same version as here, with its extra ray"
-                elif isinstance(e, self.ray.exceptions.GetTimeoutError):
-                    why = (
-                        f"does not answer within {LOOK:g} seconds (is memory short there?); see `ray status`"
-                    )
-                else:
-                    why = f"cannot be used: {_short(e)}"
-            if why:
+        there = [node for node in self.ray.nodes() if node["Alive"]]
+        for host, said, silent in on_each(self.ray, there, LOOK, unfit, self.needs):
+            if why := silent or said:
                 raise _Refused(f"the node {host} {why}")
 
 
@@ -222,7 +205,7 @@ def _why(error: Exception, address: str, named: str) -> str:
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)  # type: ignore[arg-type]
-    whole, said = "\n".join(map(str, chain)), _short(error)
+    whole, said = "\n".join(map(str, chain)), short(error)
     if not address:
         return f"no Ray could be started on this machine: {said}"
     if "ersion mismatch" in whole:
@@ -244,12 +227,6 @@ def _why(error: Exception, address: str, named: str) -> str:
     return (
         f"no Ray cluster answers at {address}: {said}; start one (`ray start --head`), or leave {named} out"
     )
-
-
-def _short(error: BaseException) -> str:
-    said = (isinstance(error, OSError) and error.strerror) or str(error)  # without the number of an error
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner import errors
+from runner.installed import version
 
 UNSEEN = "does not see the workspace; put it into a folder that all nodes share, at the same path"
 
@@ -23,22 +24,23 @@ class Needs(NamedTuple):
 
 def installed(libraries: tuple[str, ...]) -> dict[str, str | None]:
     """Versions of Python and of libraries; None of those that are not here."""
-    found: dict[str, str | None] = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in libraries:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    return {"python": ".".join(map(str, sys.version_info[:3]))} | {name: version(name) for name in libraries}
+
+
+def differing(wanted: Mapping[str, str | None], found: Mapping[str, str | None]) -> list[str]:
+    """What of `wanted` is another version in `found`, or only in one of them, in words."""
+    return [
+        f"{name} {found[name] or 'absent'} instead of {there or 'none'}"
+        for name, there in wanted.items()
+        if found[name] != there
+    ]
 
 
 def unfit(needs: Needs) -> str:
     """Why this node would not do; "" where it would."""
     ours = needs.ours
     has = installed(tuple(name for name in ours if name != "python"))
-    if other := [
-        f"{n} {has[n] or 'absent'} instead of {ours[n] or 'none'}" for n in ours if has[n] != ours[n]
-    ]:
+    if other := differing(ours, has):
         return f"has other versions, and would make other data: {', '.join(other)}"
     try:
         seen = Path(needs.path).read_text(encoding="ascii")
@@ -76,3 +78,37 @@ def _refused(why: str) -> tuple[str, bytes]:
     import ray
 
     return "refused", f"the node {ray.util.get_node_ip_address()} {why}".encode()
+
+
+def on_each(
+    ray: Any, nodes: Iterable[Mapping[str, Any]], patience: float, work: Callable[..., Any], *told: Any
+) -> Iterator[tuple[str, Any, str]]:
+    """What `work` says on each of these nodes, who have so many seconds for it: the node's address, what it said there,
+    and in words why it said nothing; "" where it did."""
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    asked = []
+    for node in nodes:
+        only = strategy(node["NodeID"], soft=False)
+        there = ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=only)(work)
+        asked.append((node["NodeManagerAddress"], there.remote(*told)))
+    for host, answer in asked:
+        said, why = None, ""
+        try:
+            said = ray.get(answer, timeout=patience)
+        except ray.exceptions.RayError as e:
+            if "No module named 'runner" in str(e):
+                why = "has no mirepoix, or another; install the same version as here, with its extra ray"
+            elif isinstance(e, ray.exceptions.GetTimeoutError):
+                why = (
+                    f"does not answer within {patience:g} seconds (is memory short there?); see `ray status`"
+                )
+            else:
+                why = f"cannot be used: {short(e)}"
+        yield host, said, why
+
+
+def short(error: BaseException) -> str:
+    """The last line of what an error says."""
+    said = (isinstance(error, OSError) and error.strerror) or str(error)  # without the number of an error
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]

@@ -19,9 +19,6 @@ from runner.making import Making
 from runner.train import launching, targets, tracking
 from runner.yaml12 import dump
 
-CACHES = ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT")
-"""What of our environment a job gets on another node: where the models of a hub are."""
-
 
 def run_job(
     m: Making,
@@ -118,7 +115,7 @@ def run_axolotl(m: Making, verb: str, config: dict[str, Any], watch: Any = lambd
         more["HF_HUB_OFFLINE"] = "1"
     online = not here or more.get("WANDB_MODE") == "online"
     if m.spread:
-        passed = (*CACHES, *process.NETWORK) if online else CACHES
+        passed = (*process.ELSEWHERE, *process.NETWORK) if online else process.ELSEWHERE
         more |= {name: os.environ[name] for name in passed if name in os.environ}
     if not launching.placed(m):
         more["CUDA_VISIBLE_DEVICES"] = launching.devices(m)

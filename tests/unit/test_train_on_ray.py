@@ -150,6 +150,7 @@ def test_what_axolotl_does_in_one_process_runs_where_there_is_room(
     monkeypatch.setattr("runner.basemodel.model_at", lambda m: "tiny")
     (tmp_path / "tiny").mkdir()
     monkeypatch.setenv("HF_HOME", "/share/hub")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     cluster = Cluster(1)
     m = making(tmp_path, f"engine: ray, profile: {profile}", cluster)
     jobs.run_axolotl(m, verb, compiled(m))
@@ -157,6 +158,7 @@ def test_what_axolotl_does_in_one_process_runs_where_there_is_room(
     assert gpu == (profile == "gpu")
     assert job.arguments[1] == "runner.jobs.axolotl_node" and job.arguments[3:5] == (verb, "axolotl.yml")
     assert job.more["HF_HOME"] == "/share/hub"  # where the hub's models are, on each node
+    assert job.more["OMP_NUM_THREADS"] == "3"  # the user's own thrift
     assert job.cwd == tmp_path and Path(job.arguments[2]).is_absolute()
     assert job.more.get("CUDA_VISIBLE_DEVICES") == (
         "" if profile == "cpu" else None
@@ -213,6 +215,53 @@ def test_too_little_room_is_told_before_ray_waits_for_it() -> None:
         axolotl_ray.look(Ray(), job)
     words = trouble.words(f"Traceback\nValueError: {told.value}\n", trouble.About("b", gpu=True))
     assert words is not None and words.startswith("5 processes are to train (compute.gpus)")
+
+
+class Asked:
+    """Ray, of which each node answers `answer`, or raises it."""
+
+    class exceptions:
+        RayError = type("RayError", (Exception,), {})
+        GetTimeoutError = type("GetTimeoutError", (RayError,), {})
+
+    def __init__(self, answer: Any) -> None:
+        self.answer, self.util, self.asked = answer, self, list[str]()
+
+    @property
+    def scheduling_strategies(self) -> Any:
+        return self
+
+    def NodeAffinitySchedulingStrategy(self, node: str, *, soft: bool) -> str:
+        self.asked.append(node)
+        return node
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return NODES
+
+    def remote(self, *args: Any, **how: Any) -> Any:
+        return (lambda work: self) if how else self
+
+    def get(self, what: Any, timeout: float) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Asked.exceptions.GetTimeoutError("late"), r"node b does not answer within 120 seconds"),
+        (Asked.exceptions.RayError("x\nNo module named 'runner.jobs'"), "node b has no mirepoix, or another"),
+        (Asked.exceptions.RayError("a lot\nit broke"), "node b cannot be used: it broke"),
+        (["torch 1 instead of 2"], "node b has torch 1 instead of 2; install the same"),
+    ],
+)
+def test_a_node_that_does_not_answer_is_told_in_words(answer: Any, said: str) -> None:
+    ray = Asked(answer)
+    job = axolotl_ray.TrainJob("/w", "c", [], {"torch": "2"}, {"GPU": 1}, 5)
+    with pytest.raises(ValueError, match=f"^mirepoix: the {said}"):
+        axolotl_ray.look(ray, job)
+    assert ray.asked == ["b", "c"]  # those with GPUs
 
 
 def test_what_a_process_begins_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
