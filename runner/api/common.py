@@ -89,6 +89,13 @@ def one_line(text: str, most: int) -> str:
     return said(text, most)
 
 
+def size(many: int) -> str:
+    """Bytes in words."""
+    from runner.shown import size as said
+
+    return said(many)
+
+
 def unworded(error: BaseException) -> str:
     """What an error of the machine means, in words: a full disk, no memory, no thread. "" where it is a defect."""
     return no_memory(error) or (os_error(error) if isinstance(error, OSError) else "")

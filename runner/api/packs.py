@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.api.common import Name, folder_of, settings_of, told, trust_store
+from runner.api.common import Name, folder_of, settings_of, size, told, trust_store
 
 if TYPE_CHECKING:
     from runner.api.recipes import Trust
@@ -113,10 +113,3 @@ def lines(pack: Opened) -> list[str]:
     from runner.packs import showing
 
     return list(showing.lines(pack.shown, size))
-
-
-def size(many: int) -> str:
-    """Bytes for people."""
-    from runner import shown
-
-    return shown.size(many)

@@ -91,10 +91,3 @@ def push(
         if not agreed(parcel, target, objections):
             raise UsageError("nothing was pushed")
         return results.send(parcel, target, f"{of.name}, {form}"), parcel, target
-
-
-def size(many: int) -> str:
-    """Bytes in words."""
-    from runner import shown
-
-    return shown.size(many)

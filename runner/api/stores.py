@@ -35,10 +35,3 @@ def collect(workspace: Name = ".", *, days: float = 0, dry: bool = False) -> Col
     store = Store(folder_of(workspace))
     waste = swept(store, days=days, dry=dry)
     return Collected(waste, use(store))
-
-
-def size_of(many: int) -> str:
-    """Bytes in words."""
-    from runner import shown
-
-    return shown.size(many)

@@ -198,7 +198,7 @@ def _said(made: Pack) -> dict[str, Any]:
 def _list(made: Pack) -> None:
     width = max(len(f.name) for f in made.contents.files)
     for file in made.contents.files:
-        click.echo(safe(f"  {file.name:<{width}}  {api.packs.size(file.size)}"))
+        click.echo(safe(f"  {file.name:<{width}}  {api.common.size(file.size)}"))
     for name, sha256 in made.config.left_out.items():
         click.echo(safe(f"too large to go along; its card says so: {name} (sha256 {sha256})"))
     if made.signed_by:

@@ -126,4 +126,4 @@ def _agreed() -> bool:
 def _list(files: list[tuple[str, int]]) -> None:
     width = max(len(name) for name, _ in files)
     for name, many in files:
-        click.echo(safe(f"  {name:<{width}}  {api.results.size(many)}"))
+        click.echo(safe(f"  {name:<{width}}  {api.common.size(many)}"))

@@ -40,8 +40,8 @@ def gc(dry: bool, older: float, workspace: Path, as_json: bool) -> None:
         return
     for w in found:
         what = f"{w.kind:<10}  {w.name[:12]:<12}  {w.step:<20}"
-        click.echo(safe(f"  {what}  {api.stores.size_of(w.size):>12}  {w.days:,.1f} days"))
+        click.echo(safe(f"  {what}  {api.common.size(w.size):>12}  {w.days:,.1f} days"))
     for kind, (count, size) in held.items() if dry else ():
-        click.echo(safe(f"  there is  {kind:<12}  {count:>8,}  {api.stores.size_of(size):>12}"))
+        click.echo(safe(f"  there is  {kind:<12}  {count:>8,}  {api.common.size(size):>12}"))
     said = "would be removed" if dry else "removed"
-    click.echo(f"{len(found)} {said}, {api.stores.size_of(freed)}")
+    click.echo(f"{len(found)} {said}, {api.common.size(freed)}")
