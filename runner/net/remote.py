@@ -50,6 +50,7 @@ class Remote:
         return f"{key}.{self._run}-{lost}"
 
     def send(self, errand: Errand, stop: Stop, turn: Turn) -> Outcome:
+        """See `Sender`. That its worker has ended, or that there is none, comes as the outcome's `error`."""
         ask = errand.ask
         if ask.secrets.private or ask.secrets.headers or ask.content is not None:
             raise AssertionError("what holds a secret is sent from here")
