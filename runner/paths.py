@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
@@ -21,6 +22,7 @@ from runner.errors import NeedsTrust
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CLOSED = os.O_CLOEXEC | os.O_NOFOLLOW
+_MAKING = threading.Lock()
 
 
 def refusal(path: Path, root: Path | None = None) -> NeedsTrust:
@@ -67,7 +69,8 @@ def folder(root: Path, *names: str | PurePath) -> Path:
 
 
 def _enter(at: int, name: str, path: Path, root: Path) -> int:
-    with suppress(FileExistsError):
+    # Who finds it made by another thread may take it for flushed, too.
+    with _MAKING, suppress(FileExistsError):
         if not _is_there(at, name):
             os.mkdir(name, dir_fd=at)
             os.fsync(at)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,17 @@ def running(pid: int) -> bool:
     return state != "Z"
 
 
+def parents() -> dict[int, int]:
+    """Of each process that runs, who started it."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(stat.parent.name)] = int(parent)
+    return found
+
+
 class Started:
     """One program at work; `kill` ends its whole process group, and so the job that it started."""
 
@@ -38,8 +50,14 @@ class Started:
         return running(self.pid)
 
     def kill(self) -> None:
+        """At once; and wait until nothing of it runs any more, as its jobs' wardens see to."""
+        wardens = [pid for pid, parent in parents().items() if parent == self.pid]
         os.killpg(self.pid, signal.SIGKILL)
         self.forks.wait(self.pid)
+        until = time.monotonic() + 30
+        while any(pid in parents() for pid in wardens):
+            assert time.monotonic() < until, "its jobs outlived it"
+            time.sleep(0.005)
 
     def as_popen(self) -> Job:
         return Job(self.forks, self.pid)
