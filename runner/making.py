@@ -31,10 +31,14 @@ class Engine(Protocol):
     the same folders."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What a recipe calls it (`compute.engine`)."""
+        ...
 
     @property
-    def spread(self) -> bool: ...
+    def spread(self) -> bool:
+        """Whether others work, too, on other machines."""
+        ...
 
     @property
     def fetching(self) -> Callable[[], Connection] | None:
@@ -103,9 +107,13 @@ class Making:
 
     def shown(self, path: Path) -> str:
         """A path as the user knows it: relative to the workspace."""
-        root = self.plan.workspace.root.resolve()
-        full = path.resolve()
-        return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(path)
+        return shown(path, self.plan.workspace.root)
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as the user of the workspace `root` knows it: relative to that where it lies in it."""
+    full, root = path.resolve(), root.resolve()
+    return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(path)
 
 
 Maker = Callable[[Making], None]

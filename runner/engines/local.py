@@ -27,6 +27,7 @@ class Local:
     fetching: None = None
 
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
+        """See runner.pool.mapped. Raises WorkerLost."""
         return pool.mapped(work, pieces, self.workers)
 
     def replicas(self, gpu: bool) -> int:
@@ -34,10 +35,12 @@ class Local:
         return 1
 
     def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
+        """One after the other. Raises Failed."""
         for job in jobs:
             job.run(watch)
 
     def joining(self) -> dict[str, str]:
+        """Nothing: there is no cluster."""
         return {}
 
 

@@ -34,6 +34,7 @@ class Place:
         (self.path / "new").rename(self.path / _HELD)  # held before anybody can find it
 
     def end(self) -> None:
+        """Remove it, with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._file)
 

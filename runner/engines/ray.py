@@ -26,6 +26,7 @@ from runner.engines import deciding, places
 from runner.engines.places import Place
 from runner.errors import StepError
 from runner.hardware import gpus
+from runner.making import shown
 from runner.process import Job
 from runner.settings import Settings
 from runner.steps import Plan, Stage
@@ -33,9 +34,7 @@ from runner.steps import Plan, Stage
 P = TypeVar("P")
 R = TypeVar("R")
 
-PATIENCE = (
-    120.0  # seconds that a cluster of our own has to start; one that is there, to say what its nodes have
-)
+PATIENCE = 120.0  # seconds that a cluster of our own has to start, and any to say what its nodes have
 CONNECTS = 45.0  # seconds that one that is there has to let us in
 LOOKS = 10.0  # seconds between looks how many cores there are
 PARTING = 10.0  # seconds that a cluster of our own has to end
@@ -210,9 +209,7 @@ class Ray:
             raise self._lost() from None
 
     def _failed(self, why: str) -> StepError:
-        log = self.log.resolve()
-        shown = log.relative_to(self.root).as_posix() if log.is_relative_to(self.root) else str(log)
-        return StepError("ray", why, shown)
+        return StepError("ray", why, shown(self.log, self.root))
 
     def _lost(self) -> StepError:
         self._end()

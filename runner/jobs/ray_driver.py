@@ -145,6 +145,7 @@ class Cluster:
             self.space = int(self.ray.cluster_resources().get("object_store_memory", STORE))
 
     def add(self, piece: bytes) -> None:
+        """A piece more for the work that was taken last."""
         self.held.append(piece)
         self._submit()
 
@@ -156,6 +157,7 @@ class Cluster:
             self.waiting.append(self.do.remote(self.work, self.held.popleft()))
 
     def forget(self) -> None:
+        """Of pieces that were added and not taken nobody waits for any."""
         for one in self.waiting:
             self.ray.cancel(one, force=False)
         self.waiting.clear()
