@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 Profile = Literal["cpu", "gpu"]
+COMPUTE = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve", "bf16", "i8mm")
+"""Flags of a CPU that decide which code a library computes with."""
 
 
 def profile(wanted: Literal["auto", "cpu", "gpu"] = "auto") -> Profile:
@@ -24,3 +27,24 @@ def gpus(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[s
     if (said := environment.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name for part in said.split(",") if (name := part.strip()) and name != "-1"]
     return [str(n) for n, _ in enumerate(p for p in devices.glob("nvidia[0-9]*") if p.name[6:].isdigit())]
+
+
+def processor(gpu: bool, proc: Path = Path("/proc")) -> str:
+    """What kind of processor computes: the GPUs by their names, a CPU by what of its instructions makes numbers
+    otherwise; no more than "cuda" or the machine's architecture where the system does not say."""
+    if gpu:
+        files = sorted(proc.glob("driver/nvidia/gpus/*/information"))
+        names = {v for f in files if (v := _value(f, "Model"))}
+        return " ".join(["cuda", *sorted(names)])
+    flags = _value(proc / "cpuinfo", "flags", "Features").split()
+    return " ".join([platform.machine(), *(name for name in COMPUTE if name in flags)])
+
+
+def _value(file: Path, *names: str) -> str:
+    """What is said first under one of these names; "" where nothing is."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = (line.partition(":") for line in lines)
+    return next((value.strip() for name, _, value in said if name.strip() in names), "")

@@ -86,6 +86,7 @@ def decoding(job: AskJob, wanted: AskSet) -> dict[str, Any]:
 def _work(job: AskJob, wanted: AskSet) -> str:
     """What decides the answers. Where the endpoint is does not: a server of ours has another port each time."""
     what = msgspec.to_builtins(wanted) | {"probes": file_digest(Path(wanted.probes)), "seed": job.seed}
+    what |= {"by": job.by}
     del what["out"]
     return digest(what | {"engine": job.engine, "model": job.model, "template": job.template_sha256})
 

@@ -34,7 +34,7 @@ class AskJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `without` is the same model without its adapter, where it is to be proved that the adapter is in force. `store` is
     the folder for what the client keeps; `limits` are those of `runner.net.watched.Limits` that are other than usual.
-    `by` is what answers hang on besides, where several jobs have a `share` of them.
+    `by` is what answers hang on besides, where it is known; `share` which of them are this job's.
     """
 
     url: str

@@ -47,15 +47,16 @@ class GenerateJob(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def generate(job: GenerateJob) -> None:
     """Write the answers of `job`. Raises StepError where probes, model or adapter are unfit."""
     probes = {s.out: read_rows(s.probes, Probe) for s in job.sets}
-    works = {s.out: work_digest(job, s.probes, **msgspec.to_builtins(s)) for s in job.sets}
-    journals = {s.out: Journal(Path(s.out), works[s.out], job.share.name) for s in job.sets}
     loaded = load(job)
+    by = made_by(loaded)
+    works = {s.out: work_digest(job, s.probes, by, **msgspec.to_builtins(s)) for s in job.sets}
+    journals = {s.out: Journal(Path(s.out), works[s.out], job.share.name) for s in job.sets}
     # All of them before the first is answered: what is too long is said at once.
     prompts = {s.out: encoded(loaded, s, probes[s.out]) for s in job.sets}
     drawn = {
         s.out: {line_key(p.id, n): (p, n) for p in probes[s.out] for n in range(s.repeats)} for s in job.sets
     }
-    pieces, mine, by = count(), {}, made_by(loaded)
+    pieces, mine = count(), {}
     for s in job.sets:
         lengths = {key: len(prompts[s.out][p.id]) for key, (p, _) in drawn[s.out].items()}
         mine[s.out] = [keys for keys in batches(lengths, job.batch) if job.share.has(next(pieces))]
@@ -214,9 +215,10 @@ def spoken(tokenizer: Any, ids: list[int], mark: str | None) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
 
-def work_digest(job: Job, inputs: str, **more: Any) -> str:
-    """Digest of all that decides the lines: the job, and the bytes of its inputs and template."""
-    what = msgspec.to_builtins(job) | more
+def work_digest(job: Job, inputs: str, by: dict[str, str], **more: Any) -> str:
+    """Digest of all that decides the lines: the job, the bytes of its inputs and template, and what makes them (`by`):
+    a node that would answer otherwise never goes on with another's."""
+    what = msgspec.to_builtins(job) | more | {"by": by}
     for field in ("out", "probes", "sets", "progress", "threads", "share", "libraries"):
         what.pop(field, None)
     for field, path in (("inputs", inputs), ("template", job.template)):
@@ -236,8 +238,13 @@ def facts_of(arm: str, loaded: Loaded, decoding: dict[str, Any] | None = None) -
 
 def made_by(loaded: Loaded) -> dict[str, str]:
     """What else decides the answers: the same on every node that answers a share."""
+    import torch
+
     by = {name: installed.version(name) or "absent" for name in DECIDES}
-    return by | {"processor": str(loaded.model.device.type)}
+    device = loaded.model.device
+    on_cpu = device.type == "cpu"
+    kind = torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name(device)
+    return by | {"processor": f"{device.type} {kind}"}
 
 
 def run(raw: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from runner.jobs.generate import batches, facts_of, work_digest
+from runner.jobs.generate import batches, facts_of, made_by, work_digest
 from runner.jobs.job import Job, progress, read_rows
 from runner.jobs.journal import Journal
 from runner.jobs.loading import Loaded, load
@@ -48,9 +48,9 @@ class Loss(Struct, frozen=True):
 def measure(job: PerplexityJob) -> None:
     """Write one Loss a line to `out`, in the order of the texts. Raises StepError."""
     texts = read_rows(job.texts, Text)
-    work = work_digest(job, job.texts)
-    journal = Journal(Path(job.out), work)
     loaded = load(job)
+    work = work_digest(job, job.texts, made_by(loaded))
+    journal = Journal(Path(job.out), work)
     ids = {t.id: list(loaded.tokenizer(t.text)["input_ids"])[: loaded.limit] for t in texts}
     for keys in batches({key: len(row) for key, row in ids.items()}, job.batch):
         if all(key in journal.done for key in keys):

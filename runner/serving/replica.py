@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from runner import installed, process
+from runner import hardware, installed, process
 from runner.errors import MirepoixError, StepError
 from runner.serving import engines, server
 from runner.serving.found import Served
@@ -70,7 +70,7 @@ def _told(what: Replica, asker: Asker, url: str, why: str) -> dict[str, Any]:
         "url": url,
         "engine": why,
         "template_sha256": hashlib.sha256(template.read_bytes()).hexdigest(),
-        "by": by | {"processor": "cuda" if what.gpu else "cpu"},
+        "by": by | {"processor": hardware.processor(what.gpu)},
     }
 
 
