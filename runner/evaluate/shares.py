@@ -7,15 +7,18 @@ what they say of themselves is compared: nodes that would not answer alike end t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from runner import installed
 from runner.evaluate import jobs
 from runner.making import Making
 
+LATE = 60.0  # seconds after which a shared folder shows what is there (NFS looks again after 30 to 60)
 Sets = list[dict[str, Any]]
 """Of each set of probes what a job is told of it."""
 
@@ -33,7 +36,7 @@ def answered(
     names = [f"{n + 1}of{of}" for n in range(of)]
     look = Agreement(m, [Path(one["out"]) for one in sets], names)
     jobs.place(m, *(part(s, name) for s, name in zip(shares, names, strict=True)), of=total, also=look)
-    look()
+    look.until_told()
     only = ("probes", "out", "repeats")
     job = {"sets": [{key: one[key] for key in only} for one in sets], "of": of}
     jobs.here(m, jobs.Part("runner.jobs.join", job, "join"))
@@ -66,28 +69,24 @@ class Agreement:
                 left.append((out, file))
                 continue
             first = self.first.setdefault(out, told)
-            if other := differing(first, told):
-                raise self.m.fail(
-                    f"the node {told['node']} would answer otherwise than {first['node']}: {', '.join(other)}; have "
-                    "the same on all nodes that evaluate, and run it again"
-                )
+            if why := installed.unlike(first, told):
+                raise self.m.fail(why)
         self.untold = left
 
-
-def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What decides answers and is not the same. How far an adapter moves a logit is: processors round otherwise."""
-    a, b = (_flat(told["by"]) | _flat(_unproved(told["facts"])) for told in (one, other))
-    return [
-        f"{k} {b.get(k, 'absent')} instead of {a.get(k, 'absent')}" for k in a | b if a.get(k) != b.get(k)
-    ]
-
-
-def _unproved(facts: dict[str, Any]) -> dict[str, Any]:
-    return facts | {"adapter_proof": facts["adapter_proof"] is not None}
-
-
-def _flat(data: dict[str, Any], before: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in data.items():
-        out |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
-    return out
+    def until_told(self) -> None:
+        """Wait for what jobs that are done have told: a shared folder may show it late, and for longer where its name
+        was asked for before it was there, unless the folder is listed. Raises StepError."""
+        until = time.monotonic() + LATE
+        while True:
+            for folder in {file.parent for _, file in self.untold}:
+                list(folder.iterdir())
+            self()
+            if not self.untold:
+                return
+            if time.monotonic() > until:
+                file = self.untold[0][1]
+                raise self.m.fail(
+                    f"{self.m.shown(file)} is not seen here, {LATE:g} seconds after the job that writes it was done: "
+                    "see that all nodes share the workspace, and run it again; what was answered is kept"
+                )
+            time.sleep(0.5)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner.errors import StepError
+from runner.installed import unlike
 from runner.jobs.job import command, read_rows
 from runner.jobs.journal import Journal, line_key, lines_of
 from runner.jobs.share import Share, Told, failed_at, tell, told_at
@@ -40,6 +41,10 @@ def join(job: JoinJob) -> None:
     for one in job.sets:
         out = Path(one.out)
         told = [msgspec.json.decode(told_at(out, s).read_bytes(), type=Told) for s in shares]
+        first, *others = map(msgspec.to_builtins, told)
+        for other in others:  # as they are in the end: a share whose node died was done again elsewhere
+            if why := unlike(first, other):
+                raise StepError("join", why)
         if len({t.work for t in told}) > 1:
             raise StepError("join", f"{out}: the jobs that shared these answers were asked different things")
         journal = Journal(out, told[0].work)

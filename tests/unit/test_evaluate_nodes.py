@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 from test_evaluate import RECIPE, home, making, planned
 from test_evaluate_shared import Several, answered, made, small
 
+from runner import hardware
 from runner.errors import StepError
 from runner.evaluate import jobs as ours
-from runner.jobs import axolotl_node, lm_eval
+from runner.evaluate import shares
+from runner.jobs import ask, axolotl_node, completion, generate, lm_eval
+from runner.jobs.join import JoinJob, JoinSet, join
+from runner.jobs.share import Share, tell
 from runner.steps import JUDGING, version
 
 __all__ = ["answered", "home", "small"]
@@ -41,3 +50,80 @@ def test_lm_eval_s_own_version_is_held_to_besides(home: Path) -> None:
     )
     with pytest.raises(StepError, match=r"has lm-eval \S+ instead of 0\.1"):
         lm_eval.evaluate(other)
+
+
+def test_answers_of_a_node_that_was_refused_are_not_taken_over(
+    small: Path, answered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(small)
+    for torch, kept in (("1", False), ("2", False), ("2", True)):
+        monkeypatch.setattr(generate, "made_by", lambda loaded, torch=torch: {"torch": torch})
+        answered.clear()
+        with pytest.raises(StepError, match="SIGKILL"):
+            made(small, plan, Several(2, {"2of2"}))
+        assert (not answered) == kept, "only what the same would answer"
+
+
+def test_a_server_s_answers_hang_on_what_serves_too(tmp_path: Path) -> None:
+    (tmp_path / "probes.jsonl").touch()
+    one = {"arm": "a", "probes": str(tmp_path / "probes.jsonl"), "out": "o", "max_new_tokens": 1}
+    job = {"url": "u", "model": "m", "engine": "e", "sets": [one], "store": "s"}
+    works = [
+        ask._work(wanted, wanted.sets[0])
+        for by in ({}, {"processor": "cuda A"}, {"processor": "cuda B"})
+        for wanted in [msgspec.convert(job | {"by": by}, completion.AskJob)]
+    ]
+    assert len(set(works)) == 3
+
+
+def test_a_share_that_was_done_again_elsewhere_is_compared_too(tmp_path: Path) -> None:
+    """As it is in the end: what was looked at while the jobs ran was of another node."""
+    one = JoinSet(probes="p", out=str(tmp_path / "answers.jsonl"), repeats=1)
+    for number, torch in enumerate("121"):
+        share = Share(number=number, of=3)
+        tell(Path(one.out), {"arm": "x"}, share, "the same", {"torch": torch})
+    with pytest.raises(
+        StepError, match=r"would answer otherwise than .*: torch 2 instead of 1; have the same"
+    ):
+        join(JoinJob(sets=[one], of=3))
+
+
+def test_kinds_of_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    for device, kind in (("cpu", "cpu AVX512"), ("cuda:1", "cuda GPU 1")):
+        loaded: Any = SimpleNamespace(model=SimpleNamespace(device=torch.device(device)))
+        assert generate.made_by(loaded)["processor"] == kind
+    assert hardware.processor(True, tmp_path) == "cuda"
+    for number, name in enumerate(("H100 PCIe", "A100", "A100")):
+        (folder := tmp_path / f"driver/nvidia/gpus/{number}").mkdir(parents=True)
+        (folder / "information").write_text(f"Model: \t\t {name}\nIRQ: 1\n")
+    assert hardware.processor(True, tmp_path) == "cuda A100 H100 PCIe"
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    (tmp_path / "cpuinfo").write_text("model name\t: X\nflags\t\t: fpu avx2 avx512f avx2x\n")
+    assert hardware.processor(False, tmp_path) == "x86_64 avx2 avx512f"
+
+
+def test_what_a_shared_folder_shows_late_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As over NFS: a file whose name was asked for before it was there is seen once its folder is listed."""
+    m, out = making(planned(home), "answers.base.one"), home / "answers.jsonl"
+    iterdir, told = Path.iterdir, {"facts": {}, "by": {}, "node": "n"}
+
+    def listed(folder: Path) -> Iterator[Path]:
+        if folder == home:
+            (home / "facts.1of2.json").write_text(json.dumps(told))
+        return iterdir(folder)
+
+    look = shares.Agreement(m, [out], ["1of2"])
+    look()
+    assert look.untold
+    monkeypatch.setattr(Path, "iterdir", listed)
+    look.until_told()
+    assert not look.untold
+    monkeypatch.setattr(shares, "LATE", 0.0)
+    look = shares.Agreement(m, [out], ["2of2"])
+    with pytest.raises(
+        StepError, match=r"facts\.2of2\.json is not seen here, 0 seconds after .* run it again"
+    ):
+        look.until_told()

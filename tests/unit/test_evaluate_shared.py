@@ -17,7 +17,7 @@ import pytest
 from test_ask_job import Stub, completion, stub
 from test_evaluate import RECIPE, home, making, planned
 
-from runner import process
+from runner import installed, process
 from runner.engines.ray import Ray
 from runner.errors import StepError
 from runner.evaluate import MAKERS, asking, lmeval, shares
@@ -227,12 +227,12 @@ def test_what_differs_between_nodes() -> None:
         "by": {},
     }
     other = {"facts": one["facts"] | {"adapter_proof": {"moved": 1.1}}, "by": {}}
-    assert shares.differing(one, other) == []
+    assert installed.differing(one, other) == []
     other = {
         "facts": one["facts"] | {"adapter_proof": None, "decoding": {"engine": "v2"}},
         "by": {"torch": "2"},
     }
-    assert shares.differing(one, other) == [
+    assert installed.differing(one, other) == [
         "adapter_proof False instead of True", "decoding.engine v2 instead of v1", "torch 2 instead of absent",
     ]  # fmt: skip
 
@@ -324,10 +324,14 @@ def test_lm_eval_is_a_job_where_there_is_room(
     )
     monkeypatch.setattr(lmeval.server, "length", lambda served: 512)
     seen: list[Any] = []
+    wanted = {"HF_ENDPOINT": "http://127.0.0.1:9/", "OMP_NUM_THREADS": "3"}  # what a node is told, too
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
 
     class Elsewhere(Several):
         def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
             (job,) = jobs
+            assert {k: job.more[k] for k in ("HF_ENDPOINT", "OMP_NUM_THREADS")} == wanted
             seen.append((job.arguments[1], json.loads(Path(job.arguments[2]).read_bytes())))
             raise process.Failed("exit code 3: no room", 3)
 
