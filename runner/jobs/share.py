@@ -29,6 +29,7 @@ class Share(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"{self.number + 1}of{self.of}" if self.of > 1 else ""
 
     def has(self, piece: int) -> bool:
+        """Whether it is to do the piece of that number, from 0."""
         return piece % self.of == self.number
 
 
@@ -53,8 +54,10 @@ def tell(out: Path, facts: dict[str, Any], share: Share, work: str, by: dict[str
 
 
 def told_at(out: Path, share: Share) -> Path:
+    """Where the job of a share writes its `Told`."""
     return out.with_name(f"facts.{share.name}.json")
 
 
 def failed_at(out: Path, share: Share) -> Path:
+    """Where it writes the answers that failed, a line each."""
     return out.with_name(f"{out.name}.{share.name}.failed")
