@@ -226,8 +226,10 @@ class Ray:
         self._place = Place()
         place = self._place.path
         (place / "empty").mkdir()
-        self._seen = paths.folder(self.root, ".mirepoix", "tmp") / f"seen.{os.getpid()}"
-        self._seen.write_text(secret := secrets.token_hex(16), encoding="ascii")
+        # A name that no other machine of a shared folder draws; garbage only once no run is at work.
+        self._seen = paths.folder(self.root, ".mirepoix", "runs") / f"{secrets.token_hex(8)}.seen"
+        with paths.create(self._seen) as file:
+            file.write((secret := secrets.token_hex(16)).encode("ascii"))
         wanted = {
             "address": self.address,
             "named": self.named,
@@ -292,7 +294,7 @@ class Ray:
             assert self._child is not None
             if self._child.poll() is not None:
                 break
-            if socket.exists():
+            with suppress(FileNotFoundError, ConnectionRefusedError):  # it is there before it listens
                 return Client(str(socket), "AF_UNIX", authkey=self._key)
             time.sleep(0.02)
         raise self._failed("the process that talks to the cluster did not start")

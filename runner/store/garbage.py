@@ -164,6 +164,10 @@ def _candidates(store: Store, wanted: set[str]) -> Iterator[tuple[str, Path, str
     if not _any_held(store, "serving.*"):
         yield from _served(store, wanted)
     if not _any_held(store, "run.*"):  # a fetch that is under way keeps bytes before it says what for
+        for seen in sorted(
+            store.folder("runs").glob("*.seen")
+        ):  # by nodes, of a run on a cluster that was killed
+            yield "runs", seen, ""
         gone = list(_fetched(store, wanted))
         yield from gone
         yield from _unread(store, wanted, {path for _, path, _ in gone})

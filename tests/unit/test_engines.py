@@ -206,7 +206,7 @@ def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
         f"ray: no Ray cluster answers at {address}: Connection refused; start one (`ray start --head`), or "
         "leave --address out (log: runs/r/logs/engine.log)"
     )
-    assert not list((tmp_path / ".mirepoix/tmp").iterdir())
+    assert not list((tmp_path / ".mirepoix/runs").iterdir())
 
 
 def test_what_is_wrong_with_a_cluster() -> None:

@@ -135,6 +135,16 @@ def test_a_run_at_work_without_a_folder_keeps_what_it_said(store: Store) -> None
     assert fingerprint in names(collect(store))
 
 
+def test_what_nodes_of_a_cluster_look_for_stays_while_a_run_is_at_work(store: Store) -> None:
+    seen = store.folder("runs") / "0123456789abcdef.seen"
+    seen.write_text("secret")
+    with store.locked("r"):
+        collect(store)
+        assert seen.exists()
+    collect(store)
+    assert not seen.exists()
+
+
 def test_a_run_that_starts_while_things_are_collected_waits(store: Store) -> None:
     """Else it would find an artifact there, and have it taken away under its hands."""
     said = threading.Event()
