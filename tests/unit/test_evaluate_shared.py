@@ -25,12 +25,13 @@ from runner.evaluate import jobs as ours
 from runner.jobs import generate
 from runner.jobs.join import JoinJob, JoinSet, join
 from runner.jobs.journal import Journal, line_key
-from runner.jobs.share import Share, tell
+from runner.jobs.share import Share, failed_at, tell, told_at
 from runner.process import Job
 from runner.serving import replica
 from runner.serving.engines import Engine
 from runner.steps import Plan
 from runner.store import Store
+from runner.watching import going
 
 __all__ = ["home", "stub"]
 
@@ -219,6 +220,27 @@ def test_a_cluster_without_a_gpu_is_told_before_anything_is_asked(
     with pytest.raises(StepError, match=r"no node of the cluster has a GPU, .* or set it to cpu"):
         made(small, planned(small), engine)
     assert not answered
+
+
+@pytest.mark.parametrize("of", [2, 12])
+def test_files_of_shares_are_called_the_same_by_who_writes_and_who_looks(tmp_path: Path, of: int) -> None:
+    """Jobs name them; whoever starts jobs, or shows how far they are, imports none of them."""
+    out = tmp_path / "answers.jsonl"
+    each = [Share(number=n, of=of) for n in range(of)]
+    written = [at(out, share) for at in (told_at, failed_at) for share in each]
+    for path in written:
+        path.touch()
+    for share in (*each, Share()):
+        journal = Journal(out, "work", share.name)
+        journal.close()
+        assert going._JOURNAL.fullmatch(journal.partial.name)
+    assert not any(going._JOURNAL.fullmatch(path.name) for path in written)
+    nobody: Any = None
+    look = shares.Agreement(nobody, [out], [share.name for share in each])
+    assert [file for _, file in look.untold] == written[:of]
+    shares.forget([{"out": str(out)}])
+    assert not any(path.exists() for path in written)
+    assert len(list(tmp_path.iterdir())) == of + 1  # the journals stay
 
 
 def test_what_differs_between_nodes() -> None:
