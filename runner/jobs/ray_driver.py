@@ -14,6 +14,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Listener
@@ -32,6 +33,8 @@ GUESS = 16 << 20  # bytes that come of a piece, until one has come
 ROOM = 64 << 20  # bytes of the disk without which none is started
 ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 LOOK = 60.0  # seconds that a node has to say what it has
+ALONE = 600.0  # seconds for which a piece may find no node that could do it: more are brought within that
+ADD = "add one, and run this again to go on"
 LISTEN = 0.2  # seconds between looks whether anybody still waits for a piece
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """How a client of HTTP/2 begins; the server's first frame is one of type 4, too (RFC 9113, 3.4)."""
@@ -136,9 +139,14 @@ class Cluster:
     def take(self, said: bytes) -> None:
         """Work that wants so many GPUs for a piece."""
         self.forget()
-        work, gpus = pickle.loads(said)
+        work, self.gpus = pickle.loads(said)
         self.work = self.ray.put((work, self.needs))
-        wanted = {"num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
+        wanted = {
+            "num_cpus": 1,
+            "num_gpus": self.gpus,
+            "max_retries": RETRIES,
+            "scheduling_strategy": "SPREAD",
+        }
         self.do = self.ray.remote(**wanted)(do)
         self.largest, self.came, self.space = GUESS, False, SPILL
         if self.address:  # of a cluster that is not ours, what its nodes keep in memory
@@ -166,9 +174,17 @@ class Cluster:
     def come(self, first: bool, wanted: Callable[[], bool]) -> tuple[str, bytes] | None:
         """What came of the oldest piece, or of the one that is done first, and how. None once nobody waits for it."""
         of = list(self.waiting) if first else [self.waiting[0]]
+        able = look = time.monotonic()
         while not (done := self.ray.wait(of, num_returns=1, timeout=LISTEN)[0]):
             if not wanted():
                 return None
+            if (now := time.monotonic()) > look + min(ALONE, LOOK):
+                look = now
+                if self._able():
+                    able = now
+                elif now > able + ALONE:
+                    what = "GPU" if self.gpus else "core"
+                    return "lost", f"no node of the cluster with a {what} is left: {ADD}".encode()
         self.waiting.remove(done[0])
         try:
             came: tuple[str, bytes] = self.ray.get(done[0])
@@ -178,6 +194,12 @@ class Cluster:
         self.came = True
         self._submit()
         return came
+
+    def _able(self) -> bool:
+        """Whether a node that is alive could do a piece, once it has the time."""
+        least = {"CPU": 1, "GPU": self.gpus}
+        alive = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        return any(all(has.get(what, 0) >= n for what, n in least.items()) for has in alive)
 
     def _lost(self, error: Exception) -> str:
         """Why a piece came to nothing, and what to do."""

@@ -112,7 +112,7 @@ def test_a_cluster_that_is_started_for_the_run(alone: Alone, tmp_path: Path) -> 
         b'"engine":"ray: 1 node, 2 cores, started for this run"'
         in (root / ".mirepoix/runs/r.now").read_bytes()
     )
-    assert not list((root / ".mirepoix/tmp").iterdir())
+    assert not [*(root / ".mirepoix/tmp").iterdir(), *(root / ".mirepoix/runs").glob("*.seen")]
 
 
 class Killer:

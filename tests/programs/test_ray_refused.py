@@ -47,7 +47,7 @@ def refused(root: Path, address: str, why: str, within: float, **more: Any) -> N
     assert told == f"error: ray: {why} (log: runs/r/logs/engine.log)\n"
     assert time.monotonic() - began < within
     assert not (root / ".mirepoix/artifacts").exists()
-    assert not list((root / ".mirepoix/tmp").iterdir())
+    assert not [*(root / ".mirepoix/tmp").iterdir(), *(root / ".mirepoix/runs").glob("*.seen")]
 
 
 @contextmanager

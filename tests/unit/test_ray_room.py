@@ -147,3 +147,28 @@ def test_what_a_piece_came_to_nothing_by_is_said(kind: type[Exception], here: st
         one.take(pickle.dumps((b"", 0)))
         one.add(b"1")
         assert one.come(False, lambda: True) == ("lost", f"{words}; run it again to go on".encode())
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "why"),
+    [
+        (0, [], "a core is left"),
+        (0, [{"CPU": 8.0}], ""),
+        (1, [{"CPU": 8.0}, {"GPU": 1.0}], "a GPU is left"),
+        (1, [{"CPU": 8.0, "GPU": 1.0}], ""),
+    ],
+)
+def test_a_piece_that_nobody_could_do_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, nodes: list[dict[str, float]], why: str
+) -> None:
+    monkeypatch.setattr(ray_driver, "ALONE", 0.0)
+    one, looks = cluster(), iter(range(3))
+    one.ray.wait = lambda refs, **how: ([], refs)
+    one.ray.nodes = lambda: (
+        [{"Alive": False, "Resources": {"CPU": 9.0, "GPU": 9.0}}]
+        + [{"Alive": True, "Resources": has} for has in nodes]
+    )
+    one.take(pickle.dumps((b"", gpus)))
+    one.add(b"1")
+    came = one.come(False, lambda: next(looks, None) is not None)
+    assert (came is None) if not why else (came[0] == "lost" and why in came[1].decode())
