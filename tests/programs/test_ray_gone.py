@@ -142,7 +142,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(
     if number == signal.SIGINT:
         assert told.endswith("interrupted; run it again to go on from here\n")
         assert not list(room.glob("recipe-*"))
-        assert not list((root / ".mirepoix/tmp").iterdir())
+        assert not [*(root / ".mirepoix/tmp").iterdir(), *(root / ".mirepoix/runs").glob("*.seen")]
     code, told = ended(root, "--engine", "ray", TMPDIR=str(room))
     assert code == 0, told
     assert digests(root) == same
@@ -151,7 +151,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(
 
 
 @pytest.mark.parametrize("step", [pytest.param("filter", marks=DEAR)])
-def test_a_cluster_that_is_there_is_free_again(step: str, tmp_path: Path) -> None:
+def test_a_cluster_that_is_there_is_free_again(step: str, same: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-C: its workers stop what they were at, and it takes the next run."""
     root = workspace(tmp_path / "w", ROWS)
     with nodes() as cluster:
@@ -166,3 +166,4 @@ def test_a_cluster_that_is_there_is_free_again(step: str, tmp_path: Path) -> Non
             time.sleep(0.1)
         code, told = ended(root, "--engine", "ray", "--address", cluster.address)
         assert code == 0, told
+        assert digests(root) == same
