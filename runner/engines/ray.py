@@ -8,7 +8,6 @@ of row numbers, and workers read the rows where they lie.
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
 import secrets
@@ -19,11 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from runner import ending, paths, process
 from runner.engines import deciding, places
 from runner.engines.places import Place
+from runner.engines.talk import Talk
 from runner.errors import StepError
 from runner.hardware import gpus
 from runner.making import shown
@@ -36,9 +36,7 @@ R = TypeVar("R")
 
 PATIENCE = 120.0  # seconds that a cluster of our own has to start, and any to say what its nodes have
 CONNECTS = 45.0  # seconds that one that is there has to let us in
-LOOKS = 10.0  # seconds between looks how many cores there are
 PARTING = 10.0  # seconds that a cluster of our own has to end
-_END: Any = object()
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray takes 127.0.0.1 for another name of an address that others can reach, unless told that there are no others."""
@@ -60,7 +58,7 @@ def run_job(job: Job) -> None:
             os.environ["OMP_NUM_THREADS"] = threads
 
 
-class Ray:
+class Ray(Talk):
     """Maps on a cluster. `address` is where it is, HOST:PORT; "" starts one on this machine, with `workers` processes,
     when it is first needed, and ends it. `root` is the workspace, which all nodes must see at the same path; `log`
     takes what Ray and its workers say, `say` is told in words what cluster it is, `named` says where it was
@@ -132,81 +130,6 @@ class Ray:
         self._start()
         assert self._place is not None
         return self._met(self._place.path / "s")
-
-    def _mapped(
-        self,
-        work: Callable[[P], R],
-        pieces: Iterable[P],
-        *,
-        gpus: int,
-        watch: Callable[[], None],
-        ask: str = "next",
-    ) -> Iterator[R]:
-        """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard."""
-        self._say("work", pickle.dumps((pickle.dumps(work), gpus)))
-        left, waiting, window, looked = iter(pieces), 0, 0, -math.inf
-        try:
-            while True:
-                if time.monotonic() >= looked + LOOKS:
-                    window, looked = 2 * max(1, self._room()["CPU"]), time.monotonic()
-                while waiting < window and (piece := next(left, _END)) is not _END:
-                    self._say("piece", pickle.dumps(piece))
-                    waiting += 1
-                if not waiting:
-                    return
-                self._asked += 1
-                self._say(ask, question := str(self._asked).encode())
-                what, said = self._heard(question, watch=watch)
-                waiting -= 1
-                if what == "raised":
-                    raise pickle.loads(said)
-                if what != "done":
-                    raise self._failed(said.decode())
-                yield pickle.loads(said)
-        finally:
-            if waiting and self._line is not None:
-                with suppress(StepError):  # that is not why we are here
-                    self._say("forget", b"")  # nobody waits for what they are at
-
-    def _room(self) -> dict[str, int]:
-        """What there is room for, by now: "CPU", "GPU", "nodes"."""
-        room: dict[str, int] = pickle.loads(self._answer("room"))
-        return room
-
-    def _answer(self, what: str) -> bytes:
-        """What the job says to a question that it need not wait for."""
-        self._asked += 1
-        self._say(what, question := str(self._asked).encode())
-        return self._heard(question)[1]
-
-    def _say(self, what: str, said: bytes) -> None:
-        assert self._line is not None
-        try:
-            self._line.send((what, said))
-        except OSError:
-            raise self._lost() from None
-
-    def _heard(
-        self, question: bytes = b"", patience: float = math.inf, watch: Callable[[], None] = lambda: None
-    ) -> tuple[str, bytes]:
-        """What the job says to a question. Raises StepError where it ends, or says nothing for so many seconds."""
-        assert self._line is not None
-        until = time.monotonic() + patience
-        try:
-            while True:
-                while not self._line.poll(0.2):
-                    process.clean()
-                    watch()
-                    if time.monotonic() > until:
-                        where = f"at {self.address}" if self.address else "on this machine"
-                        raise self._failed(
-                            f"no answer from a Ray cluster {where} within {patience:g} seconds"
-                        )
-                what, said, of = self._line.recv()
-                if of == question:  # not what nobody waited for in the end
-                    return what, said
-        except (OSError, EOFError):
-            raise self._lost() from None
 
     def _failed(self, why: str) -> StepError:
         return StepError("ray", why, shown(self.log, self.root))

@@ -291,7 +291,7 @@ def test_nodes_that_come_later_are_given_work(
 ) -> None:
     """What there is room for is asked again, while pieces are worked on and before each replica."""
     engine, theirs = line
-    monkeypatch.setattr("runner.engines.ray.LOOKS", 0.0)
+    monkeypatch.setattr("runner.engines.talk.LOOKS", 0.0)
     monkeypatch.setattr(engine, "_start", lambda: None)
     none, some = {"CPU": 0, "GPU": 0, "nodes": 0}, {"CPU": 4, "GPU": 2, "nodes": 1}
     played = Played(theirs, [none, none, some])
