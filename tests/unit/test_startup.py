@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,12 @@ recipe = load(sys.argv[1])
 plan(recipe)
 print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules})))
 """
+
+
+def test_ray_is_installed_by_its_extra_alone() -> None:
+    """Some 470 MB, which nobody has who does not ask for them."""
+    with_it = [r for r in requires("mirepoix") or [] if re.match(r"ray\b", r)]
+    assert with_it and all(re.search(r"extra == ['\"]ray['\"]", r) for r in with_it)
 
 
 def test_the_api_imports_nothing_but_itself(tmp_path: Path) -> None:
