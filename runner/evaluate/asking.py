@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner import settings
 from runner.errors import StepError, UsageError
 from runner.evaluate import jobs, shares
@@ -77,13 +79,12 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: shares.Sets, counts: list[in
         return
 
     def part(share: dict[str, int], name: str) -> jobs.Part:
-        # A folder of its own for what the client keeps: on another node the same address is another server.
-        mine = job | {"share": share} | _common(m, m.work / f"asked.{name}", name)
-        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, [replica.Asker("ask", mine)], name)
+        mine = job | {"share": share} | _common(m, m.work, name)
+        askers = [replica.Asker("ask", mine)]
+        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, askers, name, made=made)
 
-    with failures(m):
-        server.ready(served)  # once, before several want it
-    shares.answered(m, sets, sum(counts), of, part)
+    with _made(m, served) as made:
+        shares.answered(m, sets, sum(counts), of, part)
 
 
 def run(
@@ -92,9 +93,8 @@ def run(
     """Have askers ask a vLLM that is started for them: in a job of its own where the engine has other machines. Raises
     StepError."""
     if m.spread:
-        with failures(m):
-            server.ready(served)
-        jobs.place(m, part_of(m, served, arms, askers, dtype=dtype))
+        with _made(m, served) as made:
+            jobs.place(m, part_of(m, served, arms, askers, dtype=dtype, made=made))
         return
     with failures(m):
         replica.serve(
@@ -110,9 +110,22 @@ def part_of(
     askers: list[replica.Asker],
     name: str = "",
     dtype: str = "bfloat16",
+    made: Path | None = None,
 ) -> jobs.Part:
     """The same, as a job."""
-    return jobs.Part("runner.serving.replica", _replica(m, served, arms, askers, name, dtype).json(), name)
+    what = _replica(m, served, arms, askers, name, dtype)
+    if m.spread:
+        what = msgspec.structs.replace(what, made=made, versions=m.step.ingredients["vllm"])
+    return jobs.Part("runner.serving.replica", what.json(), name)
+
+
+@contextmanager
+def _made(m: Making, served: Served) -> Iterator[Path]:
+    """What the servers need besides, made here once: on other machines no lock of the store's is taken."""
+    with server.kept(m.plan.workspace.root, m.step.fingerprint[:16]):
+        with failures(m):
+            folder = server.ready(served)
+        yield folder
 
 
 def _replica(

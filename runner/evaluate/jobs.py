@@ -52,10 +52,10 @@ def model_of(m: Making, weights: Weights) -> dict[str, Any]:
 
 
 def _libraries(m: Making) -> dict[str, str]:
-    """The versions in the step's fingerprint, by distribution."""
+    """The versions in the step's fingerprint, by distribution; what is absent here decides nothing there."""
     said = m.step.ingredients
-    named: dict[str, str] = said["libraries"]
-    return named | ({"lm-eval": said["lm_eval"]} if "lm_eval" in said else {})
+    named = said["libraries"] | ({"lm-eval": said["lm_eval"]} if "lm_eval" in said else {})
+    return {name: version for name, version in named.items() if version != "absent"}
 
 
 def _same_template(m: Making, trained: Path) -> None:

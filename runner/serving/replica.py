@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import msgspec
@@ -33,6 +34,9 @@ class Asker(Struct, frozen=True, forbid_unknown_fields=True):
 class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`served` for `arms`, computed in `dtype` by the vLLM of the Python `vllm_python`, on a GPU or not; it is asked by
     `askers`, one after the other. `place` is what their job files are called, without an end; `log` what they write to.
+
+    Where it is started on another machine, `made` is what `server.ready` said on the one that runs the recipe, which
+    holds the locks, and `versions` those that the fingerprint names of that Python's distributions.
     """
 
     served: Served
@@ -43,6 +47,8 @@ class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     askers: list[Asker]
     place: Path
     log: Path
+    made: Path | None = None
+    versions: dict[str, str] = {}
 
     def json(self) -> dict[str, Any]:
         """As a job file holds it. What a recipe calls the base may be a path by now, which no recipe could say: a
@@ -56,7 +62,7 @@ class Replica(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def serve(what: Replica, run: Callable[[str, dict[str, Any]], None]) -> None:
     """Start it, have each asker `run`, end it. Raises UsageError, StepError, and what `run` raises."""
     engine = engines.choose("vllm", what.gpu, what.vllm_python)
-    with server.serving(what.served, engine, arms=what.arms, dtype=what.dtype) as running:
+    with server.serving(what.served, engine, arms=what.arms, dtype=what.dtype, made=what.made) as running:
         for asker in what.askers:
             run(asker.module, asker.job | _told(what, asker, running.url, engine.why))
 
@@ -64,7 +70,7 @@ def serve(what: Replica, run: Callable[[str, dict[str, Any]], None]) -> None:
 def _told(what: Replica, asker: Asker, url: str, why: str) -> dict[str, Any]:
     if asker.module == "lm_eval":
         return {"server": asker.job["server"] | {"url": url, "engine": f"{why} in {what.dtype}"}}
-    template = server.ready(what.served) / "chat_template.jinja"
+    template = (what.made or server.ready(what.served)) / "chat_template.jinja"
     by = installed.vllm(what.vllm_python, installed.DECIDES)
     return {
         "url": url,
@@ -84,8 +90,27 @@ def main(path: Path) -> None:
         argv = [sys.executable, "-m", f"runner.jobs.{module}", str(file)]
         process.run(argv, log=what.log, cwd=Path.cwd())
 
-    with _one_line():
+    with _one_line(), TemporaryDirectory(prefix="mirepoix-asked-") as own:
+        _alike(what)
+        for asker in what.askers:
+            if (
+                asker.module == "ask"
+            ):  # what the client keeps, and locks; the store's locks are of one machine
+                asker.job["store"] = own
         serve(what, run)
+
+
+def _alike(what: Replica) -> None:
+    """Raises StepError where the vLLM of this node is another than the fingerprint names."""
+    found = installed.vllm(what.vllm_python, installed.DECIDES)
+    if other := [
+        f"{name} {found.get(name, 'absent')} instead of {version}"
+        for name, version in what.versions.items()
+        if found.get(name) != version
+    ]:
+        raise StepError(
+            "serve", f"it has {', '.join(other)}; install the same there as where the recipe is run"
+        )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,21 +74,27 @@ def serving(
     limit: int = 0,
     tell: Tell = lambda what: None,
     dtype: str = "bfloat16",
+    made: Path | None = None,
 ) -> Iterator[Running]:
     """A server for `arms` of a run, ended on leaving. `limit` is in tokens, 0 for as many as the model holds; `dtype`
-    is what vLLM computes in.
+    is what vLLM computes in. `made` is what `ready` says, where another machine has asked it: that one also sees that
+    nothing of it is collected, and here no lock is taken.
 
     Raises UsageError, or StepError with the log where the server does not come up.
     """
     arms = _arms(served, arms)
     port = free_port(port)
     log, root = _log(served), served.folder.parent.parent
-    make = partial(_vllm, dtype=dtype) if engine.name == "vllm" else _transformers
-    # What a server reads is not collected meanwhile.
-    with Store(root).trying(f"serving.{os.getpid()}.{port}"):
+    make = partial(_vllm, dtype=dtype, made=made) if engine.name == "vllm" else _transformers
+    with nullcontext() if made else kept(root, str(port)):
         argv, more = make(served, engine, arms, port, limit, log, tell)
         child, begins = process.start(argv, log=log, cwd=root, more=more)
         yield from _running(child, begins, served, engine, arms, port, log, tell)
+
+
+def kept(root: Path, name: str) -> AbstractContextManager[object]:
+    """What a server of a workspace reads is not collected meanwhile; `name` tells those of one process apart."""
+    return Store(root).trying(f"serving.{os.getpid()}.{name}")
 
 
 def _running(
@@ -202,8 +208,9 @@ def _vllm(
     tell: Tell,
     *,
     dtype: str,
+    made: Path | None,
 ) -> tuple[list[str], dict[str, str]]:
-    folder = ready(served, tell)
+    folder = made or ready(served, tell)
     about = json.loads((folder / "about.json").read_bytes())
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     found = vllm.parser(served.base.template, template)
@@ -215,14 +222,15 @@ def _vllm(
         )
     argv = vllm.argv(
         engine, served, ready=folder, port=port, arms=arms, r=about["rank"],
-        limit=limit or length(served), tool_parser=found, dtype=dtype,
+        limit=limit or length(served, folder), tool_parser=found, dtype=dtype,
     )  # fmt: skip
     return argv, vllm.environment(engine)
 
 
-def length(served: Served) -> int:
-    """How many tokens vLLM makes room for, where nobody says: what was trained on or more, if the model holds it."""
-    about = json.loads((ready(served) / "about.json").read_bytes())
+def length(served: Served, made: Path | None = None) -> int:
+    """How many tokens vLLM makes room for, where nobody says: what was trained on or more, if the model holds it.
+    `made` is what `ready` says, where it is known."""
+    about = json.loads(((made or ready(served)) / "about.json").read_bytes())
     return int(min(about["positions"] or USUAL, max(served.base.max_length, USUAL)))
 
 

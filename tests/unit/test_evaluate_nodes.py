@@ -10,19 +10,24 @@ from typing import Any
 
 import msgspec
 import pytest
+from test_ask_job import Stub, completion, stub
 from test_evaluate import RECIPE, home, making, planned
-from test_evaluate_shared import Several, answered, made, small
+from test_evaluate_shared import Several, answered, here, made, servers, small
 
-from runner import hardware
+from runner import hardware, installed, process
 from runner.errors import StepError
+from runner.evaluate import asking, shares
 from runner.evaluate import jobs as ours
-from runner.evaluate import shares
-from runner.jobs import ask, axolotl_node, completion, generate, lm_eval
+from runner.jobs import ask, axolotl_node, generate, lm_eval
+from runner.jobs.completion import AskJob
 from runner.jobs.join import JoinJob, JoinSet, join
 from runner.jobs.share import Share, tell
+from runner.serving import replica, server
+from runner.serving.engines import Engine
 from runner.steps import JUDGING, version
+from runner.store import Store
 
-__all__ = ["answered", "home", "small"]
+__all__ = ["answered", "home", "servers", "small", "stub"]
 
 
 @pytest.mark.parametrize("room", [1, 2])
@@ -43,7 +48,7 @@ def test_lm_eval_s_own_version_is_held_to_besides(home: Path) -> None:
         "suite: 1\nname: facts\nlm_eval: {tasks: [everyday_facts], limit: 6}\n"
     )
     job = ours.model_of(making(planned(home), "lm-eval.base", engine=Several(1, spread=True)), "base")
-    assert set(job["libraries"]) == {*JUDGING, "lm-eval"}
+    assert set(job["libraries"]) == {n for n in (*JUDGING, "lm-eval") if version(n) != "absent"}
     assert "libraries" not in ours.model_of(making(planned(home), "lm-eval.base"), "base")
     other = lm_eval.LmEvalJob(
         model="m", arm="base", tasks=["t"], task_folder="t", out="o", libraries={"lm-eval": "0.1"}
@@ -71,7 +76,7 @@ def test_a_server_s_answers_hang_on_what_serves_too(tmp_path: Path) -> None:
     works = [
         ask._work(wanted, wanted.sets[0])
         for by in ({}, {"processor": "cuda A"}, {"processor": "cuda B"})
-        for wanted in [msgspec.convert(job | {"by": by}, completion.AskJob)]
+        for wanted in [msgspec.convert(job | {"by": by}, AskJob)]
     ]
     assert len(set(works)) == 3
 
@@ -127,3 +132,67 @@ def test_what_a_shared_folder_shows_late_is_waited_for(home: Path, monkeypatch: 
         StepError, match=r"facts\.2of2\.json is not seen here, 0 seconds after .* run it again"
     ):
         look.until_told()
+
+
+@pytest.mark.parametrize("room", [1, 3])
+def test_locks_of_the_store_are_of_the_machine_that_runs_the_recipe(
+    room: int, home: Path, stub: Stub, servers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a client on a node keeps, and locks, is the node's own, and goes with it; the driver keeps what servers
+    read from being collected."""
+    stores: list[str] = []
+
+    def ran(argv: list[str], **how: Any) -> None:
+        if argv[2] == "runner.jobs.ask":
+            stores.append(json.loads(Path(argv[3]).read_bytes())["store"])
+        names = [p.name for p in Store(home).folder("locks").glob("serving.*")]
+        assert len(names) == 1 and Store(home).is_held(names[0])
+        here(argv)
+
+    monkeypatch.setattr(process, "run", ran)
+    stub.answer = lambda body, before: completion("yes")
+    asked: list[Any] = []
+    monkeypatch.setattr(server, "ready", lambda served: asked.append(served) or home / "ready")
+    made(home, planned(home), Several(room, spread=True))
+    assert len(stores) == room and not any(Path(s).is_relative_to(home) or Path(s).exists() for s in stores)
+    assert len(asked) == 1, "by the driver"
+
+
+def test_a_server_on_a_node_takes_no_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would ask whether the user's own folder, which is another there, knows the workspace."""
+    served = asking.served_of(making(planned(home), "answers.base.one"), "base")
+    (folder := home / "made").mkdir()
+    (folder / "about.json").write_text('{"rank": 8, "positions": 512}')
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+
+    class Started(Exception):
+        pass
+
+    def start(argv: list[str], **how: Any) -> Any:
+        raise Started(*argv)
+
+    def no_store(*_: object) -> Any:
+        raise AssertionError("a store was asked for")
+
+    monkeypatch.setattr(server, "Store", no_store)
+    monkeypatch.setattr(process, "start", start)
+    engine = Engine("vllm", "py", False, "vLLM 9")
+    with (
+        pytest.raises(Started, match=str(folder / "chat_template.jinja")),
+        server.serving(served, engine, arms=("base",), made=folder),
+    ):
+        pass
+
+
+def test_a_vllm_other_than_the_fingerprint_names_is_not_asked(
+    home: Path, servers: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = making(planned(home), "answers.base.one", engine=Several(1, spread=True))
+    part = asking.part_of(m, asking.served_of(m, "base"), ("base",), [], made=home)
+    (path := home / "job.json").write_text(json.dumps(part.job))
+    replica.main(path)
+    assert len(servers) == 1
+    monkeypatch.setattr(installed, "version", lambda name: {"torch": "0.1"}.get(name) or version(name))
+    with pytest.raises(SystemExit):
+        replica.main(path)
+    assert len(servers) == 1 and "it has torch 0.1 instead of " in capsys.readouterr().err
