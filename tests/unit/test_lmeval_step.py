@@ -83,7 +83,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(lmeval.engines, "choose", lambda *_: Engine("vllm", "py", False, "vLLM 9"))
 
     @contextmanager
-    def serving(served: Served, engine: Engine, *, arms: tuple[str, ...], dtype: str) -> Iterator[Any]:
+    def serving(
+        served: Served, engine: Engine, *, arms: tuple[str, ...], dtype: str, made: Path | None
+    ) -> Iterator[Any]:
         lmeval.server.log_of(served).parent.mkdir(parents=True, exist_ok=True)
         found.append(SimpleNamespace(served=served, arms=arms, dtype=dtype))
         with completions(served.whole or Path(served.model)) as stub:
