@@ -11,6 +11,7 @@ We are started in an empty folder: Ray lets its workers import from the one that
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from runner.jobs.ray_node import on_each
 
 CLEANER = "ray.train.v2._internal.execution.controller.placement_group_cleaner"
 """Without a dashboard, Ray says every second that it cannot ask it whether the training is still there."""
+WAITS = "mirepoix: waits for"
 LOOK = 120.0  # seconds that a node has to say what is installed there
 
 
@@ -61,7 +63,8 @@ def fit(nodes: list[dict[str, Any]], resources: Mapping[str, float]) -> dict[str
     out = {}
     for node in nodes:
         has = node["Resources"] if node["Alive"] else {}
-        count = min(int(has.get(name, 0) // wanted) for name, wanted in resources.items())
+        # A little more: 0.3 // 0.1 is 2.
+        count = min(int(has.get(name, 0) / wanted + 1e-9) for name, wanted in resources.items())
         if count:
             out[node["NodeID"]] = count
     return out
@@ -85,6 +88,13 @@ def look(ray: Any, job: TrainJob) -> None:
             raise ValueError(said(host, other))
 
 
+def waits(free: Mapping[str, float], job: TrainJob) -> str:
+    """What the training waits for, of what the cluster has and others use by now; "" where that is nothing. A line for
+    the log, from which runner/train/watching.py takes it."""
+    short = math.ceil(job.workers * job.resources["GPU"] - free.get("GPU", 0) - 1e-9)
+    return f"{WAITS} {short} GPU{'' if short == 1 else 's'} that others use" if short > 0 else ""
+
+
 def main(job: TrainJob) -> None:
     """Train, and look on. Raises ValueError where the cluster will not do."""
     import ray
@@ -94,6 +104,8 @@ def main(job: TrainJob) -> None:
     # Of the variables, only this one must be there before Python starts.
     ray.init(runtime_env={"worker_process_setup_hook": begin, "env_vars": {"PYTHONHASHSEED": "0"}})
     look(ray, job)
+    if words := waits(ray.available_resources(), job):
+        sys.stderr.write(f"{words}\n")
     begin()
     from axolotl.cli.main import cli
 

@@ -9,6 +9,7 @@ from runner.train.checkpoints import not_a_number
 
 _LOGGED = re.compile(rb"\{'loss': [^{}\n]*'epoch': [^{}\n]*\}")
 _NUMBER = re.compile(rb"'(loss|grad_norm|epoch)': '?([-+.\w]+)'?")
+_WAITS = re.compile(rb"^mirepoix: (waits for \d{1,6} GPUs? that others use)$", re.MULTILINE)
 PATIENCE = 2
 """Steps in a row without a finite loss, after which there is nothing left to wait for: the weights are spoilt."""
 
@@ -20,6 +21,7 @@ class Watch:
         self.m, self.step, self.epochs, self.most = m, step, epochs, most
         self.seen = m.log.stat().st_size if m.log.exists() else 0
         self.lost = 0
+        self.waits = False  # for what others use of a cluster, as has been told
         self.over = False  # the trainer has given its account of the whole
 
     def __call__(self) -> None:
@@ -30,6 +32,9 @@ class Watch:
             f.seek(self.seen)
             new = f.read()
         self.over |= b"'train_runtime': " in new
+        if not self.waits and (said := _WAITS.search(new)):
+            self.waits = True
+            self.m.progress(0, 1000, said[1].decode())
         end, told = 0, None
         for found in _LOGGED.finditer(new):
             end = found.end()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from runner.making import Making
 from runner.plan import plan
 from runner.steps import version
 from runner.train import jobs, launching
+from runner.train.watching import Watch
 from runner.workspace import Workspace
 
 RECIPE = """recipe: 1
@@ -201,6 +203,24 @@ def test_room_is_counted_on_each_node_by_itself() -> None:
     assert axolotl_ray.fit(NODES, {"GPU": 1}) == {"b": 4, "c": 2}
     assert axolotl_ray.fit(NODES, {"GPU": 1, "CPU": 4}) == {"b": 2, "c": 2}
     assert axolotl_ray.fit(NODES, {"GPU": 1, "fast": 1}) == {}
+    assert axolotl_ray.fit([node("e", GPU=4, fast=0.3)], {"GPU": 1, "fast": 0.1}) == {"e": 3}
+    assert axolotl_ray.fit([node("e", GPU=4, fast=0.29)], {"GPU": 1, "fast": 0.1}) == {"e": 2}
+
+
+@pytest.mark.parametrize(
+    ("free", "words"), [({"GPU": 3.0}, "2 GPUs"), ({"GPU": 4.0}, "1 GPU"), ({}, "5 GPUs"), ({"GPU": 5.0}, "")]
+)
+def test_what_others_use_is_waited_for_with_a_word(
+    tmp_path: Path, free: dict[str, float], words: str
+) -> None:
+    told: list[Any] = []
+    m: Any = SimpleNamespace(log=tmp_path / "train.log", progress=lambda *how: told.append(how))
+    watch = Watch(m, 0, 1.0, None)
+    said = axolotl_ray.waits(free, axolotl_ray.TrainJob("/w", "c", [], {}, {"GPU": 1, "CPU": 4}, 5))
+    m.log.write_text(f"$ x\n{said}\nmore\n")
+    watch()
+    watch()
+    assert told == ([(0, 1000, f"waits for {words} that others use")] if words else [])
 
 
 def test_too_little_room_is_told_before_ray_waits_for_it() -> None:
