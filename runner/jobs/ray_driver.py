@@ -208,6 +208,10 @@ class Cluster:
         if isinstance(error, known.OutOfMemoryError):
             fewer = "give nodes more memory, or fewer CPUs" if self.address else "set compute.workers lower"
             return f"{where} has too little memory for what it works on at once: {fewer}{again}"
+        if isinstance(error, known.LocalRayletDiedError):
+            if self.address:
+                return f"the node of this machine has ended: start it again (`ray start`){again}"
+            return f"the cluster that was started for the run has ended{again}"
         if isinstance(error, known.OutOfDiskError):
             return f"the disk of {where} that Ray writes to is full: make room there{again}"
         if isinstance(error, known.WorkerCrashedError | known.NodeDiedError):

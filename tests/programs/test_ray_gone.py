@@ -44,6 +44,12 @@ def reached(process: subprocess.Popen[bytes], step: str) -> list[str]:
     raise AssertionError("".join(lines))
 
 
+def up(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a run says which cluster it has: one that is killed while it starts is another story."""
+    assert process.stdout
+    assert any(line.split()[:1] == [b"ray"] for line in process.stdout)
+
+
 def outcome(process: subprocess.Popen[bytes], within: float) -> tuple[int, str]:
     """How a run ends, and what it says until then."""
     try:
@@ -93,7 +99,7 @@ def test_a_cluster_of_our_own_that_is_killed(
     """The process that talks to it, its head, its node."""
     root = workspace(tmp_path / "w", ROWS)
     process = started(root, "--engine", "ray", TMPDIR=str(room))
-    reached(process, "filter")
+    up(process)
     os.kill(ours(process.pid, name), signal.SIGKILL)
     all_of_them = list(descendants(process.pid))
     code, told = outcome(process, 120)

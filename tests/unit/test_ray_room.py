@@ -110,6 +110,10 @@ class _Object(RuntimeError):
     pass
 
 
+class _Ours(RuntimeError):
+    pass
+
+
 @pytest.mark.parametrize(
     ("kind", "here", "there"),
     [
@@ -125,6 +129,11 @@ class _Object(RuntimeError):
         ),
         (_Worker, died := "9 workers in turn died of the same piece (is memory short?)", died),
         (_Node, died, died),
+        (
+            _Ours,
+            "the cluster that was started for the run has ended",
+            "the node of this machine has ended: start it again (`ray start`)",
+        ),
     ],
 )
 def test_what_a_piece_came_to_nothing_by_is_said(kind: type[Exception], here: str, there: str) -> None:
@@ -136,6 +145,7 @@ def test_what_a_piece_came_to_nothing_by_is_said(kind: type[Exception], here: st
         WorkerCrashedError=_Worker,
         NodeDiedError=_Node,
         ObjectLostError=_Object,
+        LocalRayletDiedError=_Ours,
     )
     for address, words in (("", here), ("ray-head:6379", there)):
         one = cluster(address)
