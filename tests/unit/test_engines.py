@@ -332,6 +332,7 @@ class Lost(Exception):
 def test_to_run_again_is_said_of_what_may_pass(passes: bool) -> None:
     known = SimpleNamespace(
         OutOfMemoryError=KeyError,
+        LocalRayletDiedError=KeyError,
         OutOfDiskError=KeyError,
         WorkerCrashedError=KeyError,
         NodeDiedError=IndexError,
