@@ -67,7 +67,7 @@ class Hosts:
                 return reply(b"", "302 Found", Location=first.base + request.target)
             if server is closes and len(self.came[server.host]) == 3:
                 self.alone.append(time.monotonic())
-                return reply(b"", "429 Too Many Requests", Retry_After="2")
+                return reply(b"", "429 Too Many Requests", Retry_After="3")
             if server is slow and request.target.endswith("-1.jsonl") and self._slow.acquire(blocking=False):
                 return self._slowly(row(request))
             return row(request)
@@ -115,9 +115,9 @@ def promises_kept(hosts: Hosts, began: float) -> None:
     assert len(hosts.came["127.0.0.2"]) >= 2 * (EACH - 1)
     [alone] = hosts.alone
     later = [t for t in hosts.came["127.0.0.5"] if t > alone]
-    assert (
-        len(later) >= EACH - 2 and sum(t < alone + 2 for t in later) < AT_ONCE
-    )  # what was under way by then
+    assert len(later) >= EACH - 2
+    # What was under way by then, or began before the answer was heard, still comes.
+    assert not [t for t in later if alone + 1.5 < t < alone + 3]
 
 
 def test_all_nodes_fetch_what_one_machine_would(cluster: Nodes, hosts: Hosts, tmp_path: Path) -> None:
