@@ -60,7 +60,7 @@ def pickled(error: Exception) -> bytes:
 
     try:
         pickle.loads(raw := pickle.dumps(error))
-    except Exception:
+    except Exception:  # whatever an error of a library's, or of a plug-in's, makes of being copied
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
     return raw
 

@@ -157,7 +157,10 @@ class Settings:
         """HOST:PORT of the Ray cluster that is named; "" where none is. Raises UsageError where it is no such thing."""
         said = self.values["ray_address"]
         host, _, port = said.rpartition(":")
-        if said and not (host and port.isascii() and port.isdigit() and 0 < int(port[:9]) < 65536):
+        whole = host and not set(host) & set(
+            "/@?# \t"
+        )  # ray://HOST:PORT is of Ray's client, which we are not
+        if said and not (whole and port.isascii() and port.isdigit() and 0 < int(port[:9]) < 65536):
             raise UsageError(f"{self.named_cluster} must be the HOST:PORT of a Ray cluster, not {said!r}")
         return said
 

@@ -122,36 +122,32 @@ class _Watch(threading.Thread):
 
 def _spent(ancestor: int) -> dict[tuple[int, int], float]:
     """CPU seconds of a process and all that descends from it: its own, not those of children."""
-    parents, found = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            pid = int(entry.name)
-            parents[pid] = int(fields[1])  # state, ppid, …; 11: utime, stime; 19: start
-            found[pid] = (int(fields[19]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+    running, tick = _running(), os.sysconf("SC_CLK_TCK")
     ours = {}
-    for pid, (start, seconds) in found.items():
+    for pid, (_, _, used, start) in running.items():
         above: int | None = pid
         while above and above != ancestor:
-            above = parents.get(above)
+            above = running[above][0] if above in running else None
         if above == ancestor:
-            ours[pid, start] = seconds
+            ours[pid, start] = used / tick
     return ours
 
 
 def _members(session: int) -> list[int]:
-    found = []
+    return [pid for pid, (_, its, _, _) in _running().items() if its == session]
+
+
+def _running() -> dict[int, tuple[int, int, int, int]]:
+    """Of each process its parent, its session, the ticks that it used, and when it began."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if int(fields[3]) == session:  # state, ppid, pgrp, session
-                found.append(int(entry.name))
+            ticks = int(fields[11]) + int(fields[12])  # utime, stime
+            found[int(entry.name)] = int(fields[1]), int(fields[3]), ticks, int(fields[19])
     return found
 
 

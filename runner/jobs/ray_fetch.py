@@ -115,7 +115,7 @@ class _Line:
                         orders.setdefault(actor, []).append((what, number, more))
                 for actor, its in orders.items():
                     actor.give.remote(its)
-        except (EOFError, OSError):
+        except (EOFError, OSError):  # the line is closed: nobody wants more
             pass
         finally:
             if self._ray.is_initialized():  # else they are gone with all that is ours

@@ -8,7 +8,15 @@ from msgspec import Meta, field
 
 from runner.recipe.common import Part
 
-Resource = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^(?!GPU$)[A-Za-z][A-Za-z0-9_.:-]*$")]
+Resource = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^(?![Gg][Pp][Uu]s?$)[A-Za-z][A-Za-z0-9_.:-]*$",
+        description="A resource by its name in Ray; how many GPUs, `compute.gpus` says.",
+    ),
+]
 Label = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")]
 
 

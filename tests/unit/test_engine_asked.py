@@ -81,7 +81,19 @@ def test_an_address_goes_with_the_engine_that_the_recipe_asks_for(root: Path) ->
 
 
 @pytest.mark.parametrize(
-    "wrong", ["foo", "head", "head:", ":1", "head:0", "head:65536", "head:x", "head:9999999999"]
+    "wrong",
+    [
+        "foo",
+        "head",
+        "head:",
+        ":1",
+        "head:0",
+        "head:65536",
+        "head:x",
+        "head:9999999999",
+        "ray://head:10001",
+        "a b:1",
+    ],
 )
 def test_an_address_that_is_none(wrong: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said by the name of what holds it, wherever that is."""

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -322,25 +321,6 @@ def test_a_node_without_a_core_has_no_replica() -> None:
     cluster = ray_driver.Cluster.__new__(ray_driver.Cluster)
     cluster.ray = Three()
     assert cluster.room() == {"CPU": 4, "GPU": 1, "nodes": 1}
-
-
-class Lost(Exception):
-    pass
-
-
-@pytest.mark.parametrize("passes", [True, False])
-def test_to_run_again_is_said_of_what_may_pass(passes: bool) -> None:
-    known = SimpleNamespace(
-        OutOfMemoryError=KeyError,
-        LocalRayletDiedError=KeyError,
-        OutOfDiskError=KeyError,
-        WorkerCrashedError=KeyError,
-        NodeDiedError=IndexError,
-        ObjectLostError=Lost if passes else KeyError,
-    )
-    cluster = ray_driver.Cluster.__new__(ray_driver.Cluster)
-    cluster.ray, cluster.address = SimpleNamespace(exceptions=known), ""
-    assert cluster._lost(Lost("it is gone")) == "it is gone" + "; run it again to go on" * passes
 
 
 class Busy:

@@ -114,6 +114,17 @@ class _Ours(RuntimeError):
     pass
 
 
+KNOWN = SimpleNamespace(
+    RayError=RuntimeError,
+    OutOfMemoryError=_Memory,
+    OutOfDiskError=_Disk,
+    WorkerCrashedError=_Worker,
+    NodeDiedError=_Node,
+    ObjectLostError=_Object,
+    LocalRayletDiedError=_Ours,
+)
+
+
 @pytest.mark.parametrize(
     ("kind", "here", "there"),
     [
@@ -138,25 +149,23 @@ class _Ours(RuntimeError):
 )
 def test_what_a_piece_came_to_nothing_by_is_said(kind: type[Exception], here: str, there: str) -> None:
     """And that what was made before stays."""
-    known = SimpleNamespace(
-        RayError=RuntimeError,
-        OutOfMemoryError=_Memory,
-        OutOfDiskError=_Disk,
-        WorkerCrashedError=_Worker,
-        NodeDiedError=_Node,
-        ObjectLostError=_Object,
-        LocalRayletDiedError=_Ours,
-    )
     for address, words in (("", here), ("ray-head:6379", there)):
         one = cluster(address)
 
         def lost(piece: bytes) -> tuple[str, bytes]:
             raise kind("deep in Ray")
 
-        one.ray.exceptions, one.ray.get = known, lost
+        one.ray.exceptions, one.ray.get = KNOWN, lost
         one.take(pickle.dumps((b"", 0)))
         one.add(b"1")
         assert one.come(False, lambda: True) == ("lost", f"{words}; run it again to go on".encode())
+
+
+@pytest.mark.parametrize(("kind", "passes"), [(_Object, True), (RuntimeError, False)])
+def test_to_run_again_is_said_of_what_may_pass(kind: type[Exception], passes: bool) -> None:
+    one = cluster()
+    one.ray.exceptions = KNOWN
+    assert one._lost(kind("it is gone")) == "it is gone" + "; run it again to go on" * passes
 
 
 @pytest.mark.parametrize(
