@@ -50,6 +50,11 @@ def aside(path: Path) -> Path:
     return path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
+def hidden(path: Path) -> Path:
+    """As `aside`, for what is no business of who looks into the folder, and for the next one to sweep: `.*.tmp`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.randbelow(10**8)}.tmp")
+
+
 def fsync(path: Path) -> None:
     """Flush a file or a folder to the disk."""
     fd = os.open(path, os.O_RDONLY)
@@ -69,7 +74,7 @@ def write_atomic(path: Path, data: bytes, root: Path | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
         paths.folder(root, path.parent.relative_to(root))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = hidden(path)
     try:
         with paths.named(path), paths.create(temporary) as f:
             f.write(data)
@@ -89,8 +94,8 @@ def replacing(target: Path, refuse: Callable[[], None]) -> Iterator[Path]:
     `refuse` is asked just before: it raises where `target` may have become what must stay.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    filling, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
-    _remove(filling)
+    filling = hidden(target)
+    old = filling.with_suffix(".old")
     try:
         yield filling
         refuse()

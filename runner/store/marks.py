@@ -23,6 +23,7 @@ from pathlib import Path
 
 from runner import paths, settings
 from runner.errors import NeedsTrust
+from runner.store.files import hidden
 
 MARK = "mark"
 CAP = 10_000
@@ -121,7 +122,7 @@ def _read(root: Path) -> tuple[str | None, str]:
 def _write(root: Path, token: str) -> None:
     """A mark is for the eyes of those who may write in the store, and could forge anything in it anyway."""
     mode = 0o640 if root.stat().st_mode & stat.S_IWGRP else 0o600
-    temporary = root / f".{MARK}.{os.getpid()}.tmp"
+    temporary = hidden(root / MARK)
     try:
         with paths.create(temporary) as f:
             os.fchmod(f.fileno(), mode)
@@ -144,7 +145,7 @@ def _write(root: Path, token: str) -> None:
 def _is_empty(root: Path) -> bool:
     """Whether there is nothing in a store, or no store; a mark that is being written is nothing yet."""
     try:
-        return all(re.fullmatch(rf"\.{MARK}\.\d+\.tmp", path.name) for path in root.iterdir())
+        return all(re.fullmatch(rf"\.{MARK}\.[\d.]+\.tmp", path.name) for path in root.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return True
 

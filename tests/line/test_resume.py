@@ -234,14 +234,14 @@ def test_twenty_kills(forks: Any, whole: Path, tmp_path: Path) -> None:
 
 def trainers(workspace: Path) -> list[str]:
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            if b"axolotl.cli.main" in words and (path / "cwd").readlink() == workspace.resolve():
+                found.append(path.name)
+        except OSError:  # it ends just now
             continue
-        if b"axolotl.cli.main" in words:
-            found.append(path.parent.name)
-    return [p for p in found if Path(f"/proc/{p}/cwd").resolve() == workspace.resolve()]
+    return found
 
 
 def test_two_workspaces_have_the_same_data_and_losses_and_real_kills_change_nothing(

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -269,6 +270,27 @@ def test_a_kill_between_remembering_and_marking(tmp_path: Path, becomes: Becomes
         assert not list((tmp_path / ".mirepoix").glob(".mark.*"))
     becomes("me")
     assert Store(tmp_path).get(PRINT) is None
+
+
+def test_threads_that_make_one_at_once_all_know_it(tmp_path: Path, becomes: Becomes) -> None:
+    errors: list[BaseException] = []
+
+    def opened(workspace: Path, start: Barrier) -> None:
+        start.wait()
+        try:
+            Store(workspace).folder("locks")
+        except BaseException as e:  # a thread would keep it to itself
+            errors.append(e)
+
+    for n in range(40):
+        start = Barrier(6)
+        threads = [Thread(target=opened, args=(tmp_path / f"{n}", start)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors
+        assert [p.name for p in (tmp_path / f"{n}/.mirepoix").glob(".*")] == []
 
 
 def test_an_error_while_it_is_remembered_or_marked_leaves_no_strange_store(
