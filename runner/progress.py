@@ -70,19 +70,23 @@ class Display:
                 self.bar.starts(f"  run   {name}", safe(event.why))
             else:
                 self._line(f"  run   {name}  {event.why}".rstrip())
-        elif event.what == "waits":
+        elif event.what == "gets":
+            self.started = time.monotonic()
+            if self.bar:
+                self.bar.starts(f"  get   {name}", safe(event.why))
+        elif event.what in ("waits", "notes"):
             self._say_kept()
-            self._line(f"  wait  {name}  {event.why}")
+            self._line(f"  {event.what[:4]}  {name}  {event.why}")
         elif event.what == "engine":
             self._say_kept()
             self._line(f"  {event.step:<4}  {event.why}")
         elif event.what == "progress" and self.bar:
             self.bar.moves(event.done, event.of, safe(event.why))
-        elif event.what == "made":
+        elif event.what in ("made", "got"):
             if self.bar:
                 self.bar.ends()
             took = f"{duration(time.monotonic() - self.started):>8}"
-            self._line(f"  made  {name}  {took}  {event.why}".rstrip())
+            self._line(f"  {event.what:<4}  {name}  {took}  {event.why}".rstrip())
 
 
 class _Bar:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from runner import extras, fetch, fetching, ledger, lock, locking, scrub
+from runner.carrying import Carrying
 from runner.doctor import needs
 from runner.engines import opened
 from runner.errors import StepError, UsageError
@@ -68,8 +69,10 @@ class _Walk:
         settings: Settings,
         engine: Engine | None = None,
         planned: Callable[[Plan, set[str]], None] = lambda plan, made: None,
+        carrying: Carrying | None = None,
     ) -> None:
         self.plan, self.store, self.tell, self.engine, self.planned = plan, store, tell, engine, planned
+        self.carrying = carrying or Carrying("", store, tell)
         self.made: dict[str, Artifact] = {}
         self.settings = settings
         self.executed = self.kept = 0
@@ -99,7 +102,9 @@ class _Walk:
         else:
             self.kept += 1
             self.store.used(artifact)
-            self.tell(Event("kept", step.name, step.stage))
+            if step.fingerprint not in self.carrying.brought:  # which was told
+                self.tell(Event("kept", step.name, step.stage))
+                self.carrying.put(step, artifact)
         self.made[step.name] = artifact
         if self.remembered.get(step.name) != step.ingredients:
             self.remembered[step.name] = step.ingredients
@@ -107,7 +112,7 @@ class _Walk:
         return artifact
 
     def _make(self, step: Step) -> Artifact | None:
-        """Make a step. None where another run made it while we waited for that."""
+        """Make a step. None where another run made it while we waited for that, or it came from the artifact store."""
 
         def waits(process: int | None) -> None:
             why = f"process {process or 'of another run'} makes it"
@@ -117,12 +122,13 @@ class _Walk:
             return self.store.get(step.fingerprint, verify=False) is not None
 
         with self.store.waiting(step.fingerprint, waits, there) as mine:
-            if not mine or there():
+            if not mine or there() or self.carrying.take(step):
                 return None
             why = self.whys[step.name] or "its artifact is damaged"
             self.tell(Event("starts", step.name, step.stage, why))
             artifact = make(self.plan, self.store, step, self.made, self.tell, self.settings, self.engine)
             self.executed += 1
+            self.carrying.put(step, artifact)
             self.tell(Event("made", step.name, step.stage))
             return artifact
 
@@ -186,12 +192,14 @@ def run(
     settings: Settings | None = None,
     hold: Hold = lambda plan, store: plan,
     engine: Name | None = None,
+    alone: bool = False,
 ) -> Outcome:
     """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked.
 
     `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
     `hold` looks at the plan before anything is done, and each time more is known of it: it gives back the one to take,
-    or refuses by an error. `engine` is where work is done; None: as the recipe says.
+    or refuses by an error. `engine` is where work is done; None: as the recipe says. `alone`: nothing comes from the
+    user's artifact store, and nothing goes there.
     """
     store = Store(plan.workspace.root)
     with ExitStack() as stack:
@@ -202,6 +210,8 @@ def run(
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
+        carrying = Carrying("" if alone else settings["artifact_store"], store, note.tell)
+        carrying.fetch(plan, to)
         _all_set(plan, store, to, settings, engine)
         log = folder(plan) / "logs" / "engine.log"
 
@@ -210,9 +220,10 @@ def run(
 
         one = stack.enter_context(opened(plan, to, settings, log, engine, say))
         plan = _pinned(plan, refresh)
-        walk = _Walk(plan, store, note.tell, settings, one, note.planned)
+        walk = _Walk(plan, store, note.tell, settings, one, note.planned, carrying)
         walk.fetch(settings, refresh)
         plan = hold(walk.plan, store)
+        carrying.fetch(plan, to)
         _all_set(plan, store, to, settings, engine)  # what was fetched anew is judged anew
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
@@ -238,6 +249,7 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         where = note.now.engine or one.name
+        carrying.end()
         return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid, where)
 
 

@@ -78,6 +78,10 @@ SETTINGS: dict[str, Setting] = {
     "ray_address": Setting(
         "", "HOST:PORT of a Ray cluster, for the engine `ray`. Default: one is started for the run."
     ),
+    "artifact_store": Setting(
+        "",
+        "s3://BUCKET/FOLDER, gs://, sftp://, an absolute path …: artifacts are put there, and taken from there.",
+    ),
     "trackers": Setting(
         "", "wandb, several with commas: trackers that recipes may send to without --trust trackers."
     ),

@@ -30,7 +30,8 @@ MAKERS: Mapping[str, Maker] = {
 @dataclass(frozen=True)
 class Event:
     """What a run tells: a step `starts`, makes `progress`, is `made`, `waits` for another run that makes it, or was
-    `kept` from an earlier one; or which `engine` works, where that is not this machine's cores: `step` is its name."""
+    `kept` from an earlier one; the user's artifact store `gets` it, and it is `got`; what it `notes` of a step, in
+    words; or which `engine` works, where that is not this machine's cores: `step` is its name."""
 
     what: str
     step: str

@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from runner.buckets import SCHEMES
 from runner.errors import UsageError
 from runner.fetching import Fetcher, Unfetched
 
-SCHEMES = (
-    "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "sftp", "ssh", "ftp", "hdfs", "smb",
-)  # fmt: skip
-"""What the setting may name."""
 SETTING = "filesystems"
 _CHUNK = 1 << 20
 
@@ -29,11 +26,6 @@ def scheme_of(url: str) -> str:
     except ValueError:
         return ""
     return parts.scheme if parts.scheme in SCHEMES and parts.netloc and "::" not in url else ""
-
-
-def secret_in(url: str) -> bool:
-    """Whether an address holds a password, which a recipe would hand on."""
-    return ":" in urlsplit(url).netloc.rpartition("@")[0]
 
 
 def allowed(setting: str) -> set[str]:

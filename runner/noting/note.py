@@ -95,7 +95,7 @@ class Note:
         if step is None:
             return
         now = time.time()
-        if event.what == "starts":
+        if event.what in ("starts", "gets"):
             step.state, step.why = "running", event.why
             self.now.at, self.now.at_since = event.step, now
             self.now.done, self.now.of, self.now.what = 0, 0, ""
@@ -107,8 +107,10 @@ class Note:
         elif event.what == "made":
             step.state, step.took = "made", now - (self.now.at_since or now)
             self.now.at, self.now.at_since = "", None
-        elif event.what == "kept":
+        elif event.what in ("kept", "got"):
             step.state = "kept"
+            if event.what == "got":
+                self.now.at, self.now.at_since = "", None
 
     def ends(self, state: State, error: str = "", log: str = "") -> None:
         """The run's last word."""

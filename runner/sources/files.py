@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from runner import extras
+from runner.buckets import secret_in
 from runner.datafiles.kinds import KINDS, Kind, accounted, apart, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
@@ -108,7 +109,7 @@ def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
     for n, url in enumerate(options["urls"] or ()):
         if not _on_the_web(url) and not filesystems.scheme_of(url):  # those the user's settings may allow
             yield ("urls", n), _no_address(url)
-        elif filesystems.secret_in(url):
+        elif secret_in(url):
             yield ("urls", n), "holds a password, which is never part of a recipe"
     if options["columns"]:
         if problem := msgspec.convert(options["columns"], Columns).problem():

@@ -9,6 +9,7 @@ Digests are checked when an artifact is used; one that does not hold is set asid
     manifest   what an artifact says of itself
     statement  the same in the words of in-toto and SLSA
     marks      whose a store is
+    elsewhere  the same artifacts in a bucket, for other machines
     garbage    what nobody needs
 
 Several runs may be at work at once: a step is made under the lock of its fingerprint, a run is laid out under the
@@ -22,7 +23,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from runner import paths
@@ -30,7 +31,7 @@ from runner.errors import Locked
 from runner.store import marks
 from runner.store.files import aside, canonical, copy_into, digest, file_digest, fsync, place, write_atomic
 from runner.store.locks import Locks
-from runner.store.manifest import VERSION, Artifact, Manifest, read, write
+from runner.store.manifest import VERSION, Artifact, Manifest, read, within, write
 from runner.store.statement import folder_digest, here, stated
 
 __all__ = (
@@ -109,11 +110,7 @@ class Store:
             return False
         except OSError:
             return True
-        if (
-            manifest is None
-            or manifest.fingerprint != fingerprint
-            or not all(map(_is_within, manifest.files))
-        ):
+        if manifest is None or manifest.fingerprint != fingerprint or not all(map(within, manifest.files)):
             return True
         try:
             whole = all(
@@ -135,29 +132,43 @@ class Store:
     @contextmanager
     def making(self, step: str, fingerprint: str, ingredients: dict[str, Any]) -> Iterator[Path]:
         """A temporary folder to fill; on leaving without an error it becomes the artifact."""
+        with self._filling(fingerprint) as temporary:
+            yield temporary
+            names = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
+            files = {name: file_digest(temporary / name) for name in names}
+            made = self._manifest(step, fingerprint, ingredients, files)
+            self._publish(temporary, made, write(made))
+
+    @contextmanager
+    def taking(self, manifest: Manifest, raw: bytes) -> Iterator[Path]:
+        """The same for an artifact that was made elsewhere, whose manifest, `raw`, stays as it is: the folder is to be
+        filled with its files, as they are digested there."""
+        with self._filling(manifest.fingerprint) as temporary:
+            yield temporary
+            self._publish(temporary, manifest, raw)
+
+    @contextmanager
+    def _filling(self, fingerprint: str) -> Iterator[Path]:
         with self.waiting(fingerprint):
             temporary = self.folder("tmp") / f"{fingerprint}.{os.getpid()}"
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             try:
                 yield temporary
-                self._publish(temporary, step, fingerprint, ingredients)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
-    def _publish(self, temporary: Path, step: str, fingerprint: str, ingredients: dict[str, Any]) -> None:
-        names = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
-        files = {name: file_digest(temporary / name) for name in names}
-        for name in names:
+    def _publish(self, temporary: Path, manifest: Manifest, raw: bytes) -> None:
+        for name in manifest.files:
             fsync(temporary / name)
             (temporary / name).chmod(0o444)  # runs/ links to it: an edit there would damage it here
         with (temporary / "manifest.json").open("wb") as f:
-            f.write(write(self._manifest(step, fingerprint, ingredients, files)))
+            f.write(raw)
             f.flush()
             os.fsync(f.fileno())
         for folder in {temporary, *(p for p in temporary.rglob("*") if p.is_dir())}:
             fsync(folder)
-        final = self.folder("artifacts", fingerprint[:2]) / fingerprint
+        final = self.folder("artifacts", manifest.fingerprint[:2]) / manifest.fingerprint
         if final.exists() or final.is_symlink():
             self._quarantine(final)
         temporary.rename(final)
@@ -220,8 +231,3 @@ class Store:
                 with self.trying(left.name) as mine:
                     if mine:
                         shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_within(name: str) -> bool:
-    """Whether a file that a manifest names is one of its own folder."""
-    return ".." not in (parts := PurePosixPath(name).parts) and not name.startswith("/") and bool(parts)

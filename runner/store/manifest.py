@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -81,6 +81,11 @@ def read(raw: bytes) -> Manifest | None:
         return reader(raw) if reader else None
     except msgspec.DecodeError:
         return None
+
+
+def within(name: str) -> bool:
+    """Whether a file that a manifest names is one of its own folder."""
+    return ".." not in (parts := PurePosixPath(name).parts) and not name.startswith("/") and bool(parts)
 
 
 def write(manifest: Manifest) -> bytes:

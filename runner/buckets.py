@@ -1,0 +1,131 @@
+"""Places that fsspec opens (s3://, gs://, sftp://, file:// …), with the credentials of the user's own.
+
+Only the user's settings and command line name such a place, never a recipe. Nothing that reads the web past the guarded
+client, or chains one file system to another, is opened.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner import extras
+from runner.errors import StepError, UsageError
+
+SCHEMES = (
+    "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "sftp", "ssh", "ftp", "hdfs", "smb",
+)  # fmt: skip
+"""What is on the network, and not on the web."""
+OPENED = frozenset(SCHEMES) - {"oci"} | {"file", "local", "memory"}
+_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
+"""Where an object appears once all of it is there. Elsewhere it is written beside its place, and moved there."""
+_PIECE = 1 << 20
+
+
+def secret_in(url: str) -> bool:
+    """Whether an address holds a password, which would be shown and handed on."""
+    return ":" in urlsplit(url).netloc.rpartition("@")[0]
+
+
+class Bucket:
+    """All below an address. `named` says who names it, and `what` would be kept there, for errors.
+
+    Raises UsageError for an address that is none, Missing without fsspec; whatever is asked of it raises StepError of
+    `step` where that cannot be done.
+    """
+
+    def __init__(self, url: str, step: str, what: str) -> None:
+        self.said, self._step = url, step
+        scheme = url.partition("://")[0].lower()
+        if "://" not in url or scheme not in OPENED or "::" in url:
+            raise UsageError(f"{url[:200]!r}: {what} in {', '.join(f'{s}://' for s in sorted(OPENED))}")
+        if secret_in(url):
+            raise UsageError(
+                "an address may not hold a password; keep that where the store's own tools have it"
+            )
+        try:
+            from fsspec.core import url_to_fs  # type: ignore[import-untyped,unused-ignore]
+        except ImportError:
+            raise extras.Missing(f"{scheme}:// needs fsspec", extras.install("share")) from None
+        try:
+            self._fs, path = url_to_fs(url)
+        except ImportError as e:
+            raise UsageError(f"{scheme}:// needs a driver: {_short(e)}") from None
+        except Exception as e:  # each driver has errors of its own
+            raise StepError(step, f"{url} cannot be opened: {_short(e)}") from None
+        self.path = str(path).rstrip("/")
+        self._whole = scheme in _WHOLE
+
+    def _at(self, name: str) -> str:
+        return f"{self.path}/{name}" if name else self.path
+
+    @contextmanager
+    def _doing(self, name: str, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (StepError, UsageError):
+            raise
+        except Exception as e:  # each driver has errors of its own
+            subject = f"{self.said}: {name}" if name else self.said
+            raise StepError(self._step, f"{subject} cannot be {what}: {_short(e)}") from None
+
+    def read(self, name: str = "") -> Iterator[bytes]:
+        """The bytes of an object, in pieces; without a name, of what the address itself is."""
+        with self._doing(name, "read"), self._fs.open(self._at(name), "rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def size(self, name: str = "") -> int | None:
+        """How many bytes an object has; None where there is none."""
+        with self._doing(name, "read"):
+            try:
+                return int(self._fs.info(self._at(name))["size"])
+            except FileNotFoundError:
+                return None
+
+    def get(self, name: str, into: Path) -> None:
+        """Bring an object here."""
+        with self._doing(name, "read"):
+            self._fs.get_file(self._at(name), str(into))
+
+    def names(self) -> list[str]:
+        """All objects there are."""
+        with self._doing("", "listed"):
+            found = [str(p) for p in self._fs.find(self.path)]
+        home = self.path.lstrip("/")
+        return [p.lstrip("/").removeprefix(f"{home}/") for p in found]
+
+    def put(self, name: str, content: Path | bytes) -> None:
+        """Write an object, all of it or nothing; what was there is replaced."""
+        final = self._at(name)
+        beside = final if self._whole else f"{final}.{secrets.token_hex(8)}"
+        with self._doing(name, "written"):
+            if not self._whole:
+                self._fs.makedirs(final.rpartition("/")[0], exist_ok=True)
+            try:
+                if isinstance(content, Path):
+                    self._fs.put_file(str(content), beside)
+                else:
+                    self._fs.pipe_file(beside, content)
+                if beside != final:
+                    self._fs.mv(beside, final)
+            except BaseException:
+                if beside != final:
+                    with suppress(
+                        Exception
+                    ):  # it is not there, or the place is gone: why we are here is told
+                        self._fs.rm_file(beside)
+                raise
+
+    def stale(self) -> None:
+        """Look anew from now on: some drivers remember what they have seen."""
+        self._fs.invalidate_cache()
+
+
+def _short(error: Any) -> str:
+    said = str(error).splitlines()
+    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__

@@ -1,0 +1,110 @@
+"""What a run takes from the user's artifact store and puts there (runner/store/elsewhere.py, setting `artifact_store`).
+
+It is looked at before any work. What cannot be read there is made here; what cannot be put there stops no work, and the
+run ends with an error that says so: all of it is whole in the workspace, and the next run puts it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runner.errors import StepError
+from runner.stepping import Event, Tell
+from runner.steps import STAGES, Plan, Stage, Step
+from runner.store import Artifact, Store
+from runner.store.elsewhere import STEP, Damaged, Elsewhere
+
+
+class Carrying:
+    """For one run. Raises UsageError for an address that is none, Missing where it needs a package, StepError for one
+    that cannot be reached. Without an address, "", it does nothing."""
+
+    def __init__(self, url: str, store: Store, tell: Tell) -> None:
+        self._store, self._tell = store, tell
+        self.brought: set[str] = set()
+        self._tried: set[str] = set()
+        self._left: list[str] = []
+        self._why = ""
+        self._place = Elsewhere(url) if url else None
+        if self._place is not None:
+            self._place.open()
+
+    def fetch(self, plan: Plan, to: Stage) -> None:
+        """Bring what is there of a plan's steps up to a stage and not here, before it is looked what the rest needs."""
+        last = STAGES.index(to)
+        wanted = [
+            s
+            for s in plan.steps
+            if STAGES.index(s.stage) <= last and self._store.get(s.fingerprint, verify=False) is None
+        ]
+        if self._place is None or not wanted:
+            return
+        there = self._place.has(s.fingerprint for s in wanted)
+        for step in wanted:
+            if step.fingerprint in there:
+                self.take(step)
+
+    def take(self, step: Step) -> bool:
+        """Bring a step's artifact, if it is there; once, so that what is damaged here is made anew."""
+        if self._place is None or step.fingerprint in self._tried:
+            return False
+        self._tried.add(step.fingerprint)
+
+        def waits(process: int | None) -> None:
+            self._tell(
+                Event("waits", step.name, step.stage, f"process {process or 'of another run'} makes it")
+            )
+
+        def there() -> bool:
+            return self._store.get(step.fingerprint, verify=False) is not None
+
+        with self._store.waiting(step.fingerprint, waits, there) as mine:
+            if not mine or there():
+                return False
+            try:
+                if not self._place.bring(self._store, step.fingerprint, self._moves("gets", step)):
+                    return False
+            except Damaged as e:
+                self._note(step, f"what {self._place.said} has of it is of no use: {e}; it is made here")
+                return False
+            except StepError as e:
+                self._note(step, f"{e.message}; it is made here")
+                return False
+        self.brought.add(step.fingerprint)
+        self._tell(Event("got", step.name, step.stage, f"from {self._place.said}"))
+        return True
+
+    def put(self, step: Step, artifact: Artifact) -> None:
+        """See to it that an artifact is there, too."""
+        if self._place is None or step.fingerprint in self.brought:
+            return
+        if not self._why:  # one that is gone would be waited for each time
+            try:
+                self._place.put(artifact, self._moves("sends", step))
+                return
+            except StepError as e:
+                self._why = e.message
+        self._left.append(step.name)
+
+    def end(self) -> None:
+        """Raises StepError where something could not be put there."""
+        if self._place is None or not self._left:
+            return
+        named = ", ".join(self._left[:5]) + (" …" if len(self._left) > 5 else "")
+        what = f"{self._why}; so {named} could not be put there. All of it is here, whole: run this again to put it"
+        raise StepError(STEP, what)
+
+    def _moves(self, what: str, step: Step) -> Callable[[int, int], None]:
+        """Tells how far it is; the first time, what is done."""
+        assert self._place is not None
+        where = f"{'from' if what == 'gets' else 'to'} {self._place.said}"
+
+        def moves(done: int, of: int) -> None:
+            if not done and what == "gets":
+                self._tell(Event(what, step.name, step.stage, where))
+            self._tell(Event("progress", step.name, step.stage, where, done, of))
+
+        return moves
+
+    def _note(self, step: Step, why: str) -> None:
+        self._tell(Event("notes", step.name, step.stage, why))
