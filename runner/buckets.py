@@ -6,6 +6,7 @@ client, or chains one file system to another, is opened.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ OPENED = frozenset(SCHEMES) - {"oci"} | {"file", "local", "memory"}
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
 """Where an object appears once all of it is there. Elsewhere it is written beside its place, and moved there."""
 _PIECE = 1 << 20
+_UNSAID = logging.NullHandler()
+"""What a driver logs of an error that it raises besides: tracebacks, which Python writes where nobody takes them."""
 
 
 def secret_in(url: str) -> bool:
@@ -40,8 +43,8 @@ class Bucket:
 
     def __init__(self, url: str, step: str, what: str) -> None:
         self.said, self._step = url, step
-        scheme = url.partition("://")[0].lower()
-        if "://" not in url or scheme not in OPENED or "::" in url:
+        scheme, found, rest = url.partition("://")
+        if not found or (scheme := scheme.lower()) not in OPENED or "::" in url:
             raise UsageError(f"{url[:200]!r}: {what} in {', '.join(f'{s}://' for s in sorted(OPENED))}")
         if secret_in(url):
             raise UsageError(
@@ -49,16 +52,21 @@ class Bucket:
             )
         try:
             from fsspec.core import url_to_fs  # type: ignore[import-untyped,unused-ignore]
+            from fsspec.registry import get_filesystem_class  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
             raise extras.Missing(f"{scheme}:// needs fsspec", extras.install("share")) from None
         try:
-            self._fs, path = url_to_fs(url)
+            driver = get_filesystem_class(scheme).__module__.partition(".")[0]
+            logging.getLogger(driver).addHandler(_UNSAID)
+            self._fs, path = url_to_fs(f"{scheme}://{rest}")
         except ImportError as e:
             raise UsageError(f"{scheme}:// needs a driver: {_short(e)}") from None
         except Exception as e:  # each driver has errors of its own
             raise StepError(step, f"{url} cannot be opened: {_short(e)}") from None
         self.path = str(path).rstrip("/")
         self._whole = scheme in _WHOLE
+        if self._whole and scheme != "memory" and not self.path:
+            raise UsageError(f"{url} names no bucket: {scheme}://BUCKET/FOLDER")
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
@@ -127,5 +135,8 @@ class Bucket:
 
 
 def _short(error: Any) -> str:
-    said = str(error).splitlines()
-    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
+    said = [line for line in map(str.strip, str(error).splitlines()) if line]
+    if not said:
+        return type(error).__name__
+    first = " ".join(said[:2]) if said[0].endswith(":") else said[0]  # what it is comes on the next line
+    return f"{type(error).__name__}: {first[:200]}"
