@@ -11,12 +11,15 @@ as it comes; a place where one is missing or damaged has no such artifact, and g
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from runner import extras
 from runner.buckets import Bucket
 from runner.errors import StepError, UsageError
 from runner.store import Store
@@ -28,10 +31,19 @@ _ABOUT = "mirepoix.json"
 _VERSION = 1
 _AT_ONCE = 8
 """Files that are asked for at once, at most."""
+_SHA = re.compile("[0-9a-f]{64}").fullmatch
+_LONGEST = 255
+"""Bytes of a file's name, as most file systems have it."""
 _LARGEST = 64 << 20
 """Bytes of a manifest that is read."""
 Moves = Callable[[int, int], None]
-"""files that are there by now, of so many"""
+"""objects that are there by now, of so many"""
+
+
+class _About(msgspec.Struct):
+    """What mirepoix.json says; a later version may say more."""
+
+    artifact_store: int
 
 
 class Damaged(Exception):
@@ -42,9 +54,8 @@ class Elsewhere:
     """The artifacts below an address of the user's. Raises UsageError, Missing and StepError as `Bucket` does."""
 
     def __init__(self, url: str) -> None:
-        url = f"file://{url}" if url.startswith("/") else url
-        self._bucket = Bucket(url, STEP, "artifacts are kept")
-        self.said = url
+        self._bucket = opened(url)
+        self.said = self._bucket.said
         self._bad: set[str] = set()  # files, and artifacts, that are damaged or missing there
 
     def open(self) -> None:
@@ -54,11 +65,16 @@ class Elsewhere:
             self._bucket.put(_ABOUT, json.dumps({"artifact_store": _VERSION}).encode() + b"\n")
             return
         try:
-            version = msgspec.json.decode(self._read(_ABOUT), type=dict[str, int])["artifact_store"]
-        except (msgspec.DecodeError, KeyError):
-            raise UsageError(f"{self.said} holds no artifacts of mirepoix; name another place") from None
+            version = msgspec.json.decode(self._read(_ABOUT), type=_About).artifact_store
+        except (msgspec.DecodeError, RecursionError):
+            raise UsageError(
+                f"{STEP}: {self.said} holds no artifacts: its {_ABOUT} is none of mirepoix; name another place"
+            ) from None
         if version != _VERSION:
-            raise UsageError(f"{self.said} is of a later version of mirepoix (version {version})")
+            raise UsageError(
+                f"{STEP}: {self.said} is of a later version of mirepoix, for version {version} of such places; this one"
+                f" knows version {_VERSION}"
+            )
 
     def _read(self, name: str) -> bytes:
         out = bytearray()
@@ -84,39 +100,46 @@ class Elsewhere:
         try:
             manifest = self._sound(raw := self._read(_manifest(fingerprint)), fingerprint)
             with store.taking(manifest, raw) as folder:
-                self._each(lambda name, sha: self._get(folder / name, name, sha), manifest, moves)
+                self._each(lambda sha, names: self._get(folder, sha, names), manifest, moves)
         except Damaged:
             self._bad.add(fingerprint)
             raise
         return True
 
     def _sound(self, raw: bytes, fingerprint: str) -> Manifest:
-        manifest = read(raw)
-        if manifest is None or not all(map(within, manifest.files)):
+        try:
+            manifest = read(raw)
+        except RecursionError:
+            manifest = None
+        if manifest is None or not _can_be(manifest.files):
             raise Damaged("its manifest is damaged, or of a later version")
         if not manifest.fingerprint == digest(manifest.ingredients) == fingerprint:
             raise Damaged("its manifest is of another one")
         return manifest
 
-    def _get(self, path: Path, name: str, sha: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _get(self, folder: Path, sha: str, names: list[str]) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        first = folder / names[0]
         if self._bucket.size(_file(sha)) is None:
             self._bad.add(sha)
-            raise Damaged(f"{name} is missing")
-        self._bucket.get(_file(sha), path)
-        if file_digest(path) != sha:
+            raise Damaged(f"{names[0]} is missing")
+        self._bucket.get(_file(sha), first)
+        if file_digest(first) != sha:
             self._bad.add(sha)
-            raise Damaged(f"{name} is damaged")
+            raise Damaged(f"{names[0]} is damaged")
+        for name in names[1:]:
+            shutil.copyfile(first, folder / name)
 
     def put(self, artifact: Artifact, moves: Moves = lambda done, of: None) -> None:
         """Keep an artifact there, unless it is. Its manifest comes last."""
         manifest = artifact.manifest
-        if self.has([manifest.fingerprint]) and not self._bad & {
-            manifest.fingerprint,
-            *manifest.files.values(),
-        }:
+        bad = manifest.fingerprint in self._bad
+        if not bad and self.has([manifest.fingerprint]) and not self._bad & {*manifest.files.values()}:
             return
-        self._each(lambda name, sha: self._put(artifact.file(name), sha), manifest, moves)
+        if bad:  # the first file that was damaged is known, and nobody has looked at all others
+            self._bad.update(manifest.files.values())
+        self._each(lambda sha, names: self._put(artifact.file(names[0]), sha), manifest, moves)
         self._bucket.put(_manifest(manifest.fingerprint), artifact.file("manifest.json"))
         self._bad.discard(manifest.fingerprint)
 
@@ -125,11 +148,15 @@ class Elsewhere:
             self._bucket.put(_file(sha), path)
             self._bad.discard(sha)
 
-    def _each(self, work: Callable[[str, str], None], manifest: Manifest, moves: Moves) -> None:
-        """Do it with each file's name and sha256, some at once. What the first that fails raises, all."""
-        moves(0, len(manifest.files))
+    def _each(self, work: Callable[[str, list[str]], None], manifest: Manifest, moves: Moves) -> None:
+        """Do it with each object and the names of the files that it is, some at once. What the first that fails raises,
+        all."""
+        objects: dict[str, list[str]] = {}
+        for name, sha in sorted(manifest.files.items()):
+            objects.setdefault(sha, []).append(name)
+        moves(0, len(objects))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            asked = [pool.submit(work, name, sha) for name, sha in sorted(manifest.files.items())]
+            asked = [pool.submit(work, sha, names) for sha, names in objects.items()]
             try:
                 for n, one in enumerate(asked, 1):
                     one.result()
@@ -137,6 +164,34 @@ class Elsewhere:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def opened(url: str) -> Bucket:
+    """The place that the setting names: an address, or an absolute path."""
+    url = f"file://{url}" if url.startswith("/") else url
+    scheme, _, rest = url.partition("://")
+    try:
+        if scheme.lower() in ("file", "local") and not rest.startswith("/"):
+            raise UsageError(f"{url!r} is no absolute path")
+        return Bucket(url, STEP, "artifacts are kept below an absolute path, or")
+    except extras.Missing:
+        raise
+    except UsageError as e:
+        raise UsageError(f"{STEP}: {e}") from None
+
+
+def _can_be(files: Mapping[str, str]) -> bool:
+    """Whether a manifest's files can lie beside it in one folder, and are named by digests."""
+    folders = {str(above) for name in files for above in PurePosixPath(name).parents}
+    return (
+        not folders & {*files, "manifest.json"}
+        and "manifest.json" not in files
+        and all(map(_SHA, files.values()))
+        and all(
+            within(n) and str(PurePosixPath(n)) == n and "\0" not in n and len(n.encode()) <= _LONGEST
+            for n in files
+        )
+    )
 
 
 def _manifest(fingerprint: str) -> str:
