@@ -14,6 +14,9 @@ from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import Artifact, Store
 from runner.store.elsewhere import STEP, Damaged, Elsewhere
 
+PATIENCE = 2
+"""How often, one time after the other, a place may not be readable until it is asked no more."""
+
 
 class Carrying:
     """For one run. Raises UsageError for an address that is none, Missing where it needs a package, StepError for one
@@ -25,6 +28,10 @@ class Carrying:
         self._tried: set[str] = set()
         self._left: list[str] = []
         self._why = ""
+        self._seen, self._missed = (
+            False,
+            0,
+        )  # whether it was looked through; how often, in a row, it could not be read
         self._place = Elsewhere(url) if url else None
         if self._place is not None:
             self._place.open()
@@ -37,16 +44,23 @@ class Carrying:
             for s in plan.steps
             if STAGES.index(s.stage) <= last and self._store.get(s.fingerprint, verify=False) is None
         ]
-        if self._place is None or not wanted:
+        if self._place is None or not wanted or self._missed >= PATIENCE:
             return
-        there = self._place.has(s.fingerprint for s in wanted)
+        try:
+            there = self._place.has(s.fingerprint for s in wanted)
+        except StepError as e:
+            if not self._seen:  # nothing is done yet
+                raise
+            self._miss(wanted[0], e)
+            return
+        self._seen = True
         for step in wanted:
             if step.fingerprint in there:
                 self.take(step)
 
     def take(self, step: Step) -> bool:
         """Bring a step's artifact, if it is there; once, so that what is damaged here is made anew."""
-        if self._place is None or step.fingerprint in self._tried:
+        if self._place is None or step.fingerprint in self._tried or self._missed >= PATIENCE:
             return False
         self._tried.add(step.fingerprint)
 
@@ -62,14 +76,17 @@ class Carrying:
             if not mine or there():
                 return False
             try:
-                if not self._place.bring(self._store, step.fingerprint, self._moves("gets", step)):
-                    return False
+                found = self._place.bring(self._store, step.fingerprint, self._moves("gets", step))
             except Damaged as e:
+                self._missed = 0
                 self._note(step, f"what {self._place.said} has of it is of no use: {e}; it is made here")
                 return False
             except StepError as e:
-                self._note(step, f"{e.message}; it is made here")
+                self._miss(step, e)
                 return False
+        self._missed = 0
+        if not found:
+            return False
         self.brought.add(step.fingerprint)
         self._tell(Event("got", step.name, step.stage, f"from {self._place.said}"))
         return True
@@ -105,6 +122,12 @@ class Carrying:
             self._tell(Event("progress", step.name, step.stage, where, done, of))
 
         return moves
+
+    def _miss(self, step: Step, error: StepError) -> None:
+        """What cannot be read is made. A place that is gone would be waited for at each step."""
+        self._missed += 1
+        more = ", and nothing more is looked for there" if self._missed == PATIENCE else ""
+        self._note(step, f"{error.message}; it is made here{more}")
 
     def _note(self, step: Step, why: str) -> None:
         self._tell(Event("notes", step.name, step.stage, why))
