@@ -97,7 +97,7 @@ class Bucket:
 
     def get(self, name: str, into: Path) -> None:
         """Bring an object here."""
-        with self._doing(name, "read"):
+        with self._doing(name, "brought here"):  # it may be here that there is no room
             self._fs.get_file(self._at(name), str(into))
 
     def names(self) -> list[str]:

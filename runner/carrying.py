@@ -28,10 +28,8 @@ class Carrying:
         self._tried: set[str] = set()
         self._left: list[str] = []
         self._why = ""
-        self._seen, self._missed = (
-            False,
-            0,
-        )  # whether it was looked through; how often, in a row, it could not be read
+        self._seen = False  # whether it was looked through
+        self._missed = 0  # how often, one time after the other, it could not be read
         self._place = Elsewhere(url) if url else None
         if self._place is not None:
             self._place.open()

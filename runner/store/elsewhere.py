@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,8 @@ _ABOUT = "mirepoix.json"
 _VERSION = 1
 _AT_ONCE = 8
 """Files that are asked for at once, at most."""
+ANSWERS = 60.0
+"""Seconds that a place has to show that it is there."""
 _SHA = re.compile("[0-9a-f]{64}").fullmatch
 _LONGEST = 255
 """Bytes of a file's name, as most file systems have it."""
@@ -60,7 +63,25 @@ class Elsewhere:
 
     def open(self) -> None:
         """Look whether it can be read, and, the first time, written: before there is anything to put there. Raises
-        UsageError for one of a later version."""
+        UsageError for one of a later version, StepError for one that does not answer."""
+        failed: list[BaseException] = []
+
+        def look() -> None:
+            try:
+                self._look()
+            except BaseException as e:
+                failed.append(e)
+
+        # Who hears nothing asks again, by itself, for many minutes.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join(ANSWERS)
+        if thread.is_alive():
+            raise StepError(STEP, f"{self.said} has not answered for {ANSWERS:.0f} seconds")
+        if failed:
+            raise failed[0]
+
+    def _look(self) -> None:
         if self._bucket.size(_ABOUT) is None:
             self._bucket.put(_ABOUT, json.dumps({"artifact_store": _VERSION}).encode() + b"\n")
             return
