@@ -32,7 +32,7 @@ def folder_of(plan: Plan, made: Artifact | None) -> Path | str:
 class Tokenizer:
     """Which tokenizer and template a recipe means; `load` in the process that renders."""
 
-    model: str
+    model: Path | str  # a path, so that it is found where batch functions run
     revision: str | None
     template: str | None
     end_of_turn: str | None
@@ -44,7 +44,7 @@ class Tokenizer:
         """The renderer. Raises StepError where there is no such tokenizer."""
         try:
             return chat.Renderer(
-                self.model,
+                str(self.model),
                 revision=self.revision,
                 template=self.template,
                 end_of_turn=self.end_of_turn,
@@ -67,8 +67,15 @@ def tokenizer_of(plan: Plan, made: Artifact | None, step: str) -> Tokenizer:
     """As `tokenizer`, of a plan; `step` is named in errors."""
     model = plan.loaded.recipe.model
     assert model is not None
-    place = str(folder_of(plan, made))
-    return Tokenizer(place, model.revision, plan.template, model.end_of_turn, model.base, step, learnt(plan))
+    return Tokenizer(
+        folder_of(plan, made),
+        model.revision,
+        plan.template,
+        model.end_of_turn,
+        model.base,
+        step,
+        learnt(plan),
+    )
 
 
 def positions(m: Making) -> int | None:
@@ -77,7 +84,7 @@ def positions(m: Making) -> int | None:
 
     who = tokenizer(m)
     try:
-        config = AutoConfig.from_pretrained(who.model, revision=who.revision, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(str(who.model), revision=who.revision, trust_remote_code=False)
         return int(getattr(config, "max_position_embeddings", 0) or 0) or None
     except Exception as e:  # as above
         raise StepError(m.step.name, f"the config.json of {who.base!r} cannot be used: {_first(e)}") from None

@@ -129,6 +129,16 @@ class Bucket:
                         self._fs.rm_file(beside)
                 raise
 
+    def remove(self, name: str) -> None:
+        """Take an object away, if it is there."""
+        with self._doing(name, "removed"), suppress(FileNotFoundError):
+            self._fs.rm_file(self._at(name))
+
+    def clear(self, name: str) -> None:
+        """Take away all below a name."""
+        with self._doing(name, "removed"), suppress(FileNotFoundError):
+            self._fs.rm(self._at(name), recursive=True)
+
     def stale(self) -> None:
         """Look anew from now on: some drivers remember what they have seen."""
         self._fs.invalidate_cache()

@@ -57,7 +57,8 @@ def repeated(
         for _ in mapped(Sorting(paths, left_out), runs):
             continue
     ranges = [(n, part) for n in range(len(paths)) for part in range(parts)]
-    work = Finding(paths, left_out, many, parts, begins)
+    sorted_ = [[(_run(path, b, "keys"), _run(path, b, "rows")) for b in begins] for path in paths]
+    work = Finding(paths, left_out, many, parts, sorted_)
     for (n, _), place in zip(ranges, mapped(work, ranges), strict=True):
         yield Buckets(n, *_taken(place))
     for n, begin, _ in runs:
@@ -81,16 +82,18 @@ class Sorting:
 
 class Finding:
     """The work of one process: (column, range of keys) → the file that its buckets are in. A column has so many `rows`;
-    `runs` are where those begin that it was sorted in, none where it is read as it is."""
+    `runs` are, by column, the files that it was sorted in, keys and rows; none where it is read as it is."""
 
-    def __init__(self, paths: list[Path], skip: Path | None, rows: int, parts: int, runs: list[int]) -> None:
+    def __init__(
+        self, paths: list[Path], skip: Path | None, rows: int, parts: int, runs: list[list[tuple[Path, Path]]]
+    ) -> None:
         self.paths, self.skip, self.rows, self.parts, self.runs = paths, skip, rows, parts, runs
 
     def __call__(self, wanted: tuple[int, int]) -> Path:
         n, part = wanted
         path = self.paths[n]
-        if self.runs:
-            slices = [self._slice(path, begin, part) for begin in self.runs]
+        if self.runs[n]:
+            slices = [self._slice(*run, part) for run in self.runs[n]]
             keys, rows = (np.concatenate(some) for some in zip(*slices, strict=True))
         else:
             keys, rows = _read(path, self.skip, 0, self.rows)
@@ -99,14 +102,14 @@ class Finding:
         _put(place, np.concatenate([[len(found)], found, ends]).astype(np.int64))
         return place
 
-    def _slice(self, path: Path, begin: int, part: int) -> tuple[Keys, Keys]:
-        keys = load(_run(path, begin, "keys"))
+    def _slice(self, sorted_: Path, rows: Path, part: int) -> tuple[Keys, Keys]:
+        keys = load(sorted_)
         width = (1 << 64) // self.parts
         low = int(np.searchsorted(keys, np.uint64(part * width)))
         high = len(keys)
         if part + 1 < self.parts:
             high = int(np.searchsorted(keys, np.uint64((part + 1) * width)))
-        return np.array(keys[low:high]), np.array(load(_run(path, begin, "rows"))[low:high])
+        return np.array(keys[low:high]), np.array(load(rows)[low:high])
 
 
 def _read(path: Path, skip: Path | None, begin: int, end: int) -> tuple[Keys, Keys]:

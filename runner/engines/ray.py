@@ -3,7 +3,8 @@
 Ray itself lives in a job (runner/jobs/ray_driver.py): a process of its own that ends with us, with an environment
 without secrets, in an empty folder (Ray lets workers import from the folder that it was called in, and a workspace may
 be a stranger's). We talk to it over a socket in a folder that only we can enter. Rows do not travel: a piece is a list
-of row numbers, and workers read the rows where they lie.
+of row numbers, and workers read the rows where they lie; those without the workspace, from files that they bring from
+the artifact store (runner/passing).
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from runner.engines.talk import Talk
 from runner.errors import StepError
 from runner.hardware import gpus
 from runner.making import shown
+from runner.passing.sender import Sender
 from runner.process import Job
 from runner.settings import Settings
-from runner.steps import Plan, Stage
+from runner.steps import STAGES, Plan, Stage
+from runner.store import Store, elsewhere
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -62,7 +65,10 @@ class Ray(Talk):
     """Maps on a cluster. `address` is where it is, HOST:PORT; "" starts one on this machine, with `workers` processes,
     when it is first needed, and ends it. `root` is the workspace, which all nodes must see at the same path; `log`
     takes what Ray and its workers say, `say` is told in words what cluster it is, `named` says where it was
-    named, `libraries` what each node must have in the same version as this machine."""
+    named, `libraries` what each node must have in the same version as this machine.
+
+    With the artifact store `store`, nodes of a cluster that is there may be without the workspace (runner/passing), and
+    do all but `jobs`: steps to be made that run jobs of their own."""
 
     name = "ray"
     spread = True
@@ -76,9 +82,13 @@ class Ray(Talk):
         say: Callable[[str], None] = lambda words: None,
         named: str = "--address",
         libraries: tuple[str, ...] = deciding.ALWAYS,
+        store: str = "",
+        jobs: tuple[str, ...] = (),
     ) -> None:
         self.address, self.workers, self.root, self.log = address, workers, root.resolve(), log
         self.say, self.named, self.libraries = say, named, libraries
+        self.store, self.jobs = store if address else "", jobs
+        self._sender: Sender | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._place: Place | None = None
@@ -92,6 +102,9 @@ class Ray(Talk):
         places.sweep()
         if self.address:
             self._start()
+        if self._sender is not None and self.jobs:
+            self._end()
+            raise self._apart(f"{', '.join(self.jobs[:5])}{' …' if len(self.jobs) > 5 else ''}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,21 +128,38 @@ class Ray(Talk):
         return room["GPU"] if gpu else room["nodes"]
 
     def run(self, jobs: Sequence[Job], *, gpu: bool, watch: Callable[[], None]) -> None:
-        """Run jobs to their ends, each on a node with room for it. Raises Failed."""
+        """Run jobs to their ends, each on a node with room for it. Raises Failed; StepError where nodes are without
+        the workspace."""
         self.replicas(gpu)
+        if self._sender is not None:
+            raise self._apart("a model at work")
         for _ in self._mapped(run_job, jobs, gpus=int(gpu), watch=watch, ask="any"):
             pass
 
     def joining(self) -> dict[str, str]:
         """What a job of ours must know to be another driver of the cluster: where it is, and the way in."""
         self._start()
+        if self._sender is not None:
+            raise self._apart("training")
         return self._way_in | {"RAY_ADDRESS": self._answer("where").decode()}
 
-    def fetching(self) -> Connection:
-        """A line to what sends requests on the nodes (runner/jobs/ray_fetch.py)."""
+    @property
+    def fetching(self) -> Callable[[], Connection] | None:
+        """Makes a line to what sends requests on the nodes (runner/jobs/ray_fetch.py): who sees the workspace keeps the
+        bytes there."""
+        return self._fetching if self._sender is None else None
+
+    def _fetching(self) -> Connection:
         self._start()
         assert self._place is not None
         return self._met(self._place.path / "s")
+
+    def _apart(self, what: str) -> StepError:
+        return StepError(
+            "ray",
+            f"not all nodes see the workspace, so data alone can be made there (--to prepare): {what} wants it in a "
+            "folder that all nodes share, at the same path, or this machine (--engine local)",
+        )
 
     def _failed(self, why: str) -> StepError:
         return StepError("ray", why, shown(self.log, self.root))
@@ -153,13 +183,18 @@ class Ray(Talk):
         self._seen = paths.folder(self.root, ".mirepoix", "runs") / f"{secrets.token_hex(8)}.seen"
         with paths.create(self._seen) as file:
             file.write((secret := secrets.token_hex(16)).encode("ascii"))
+        token = self._seen.stem
+        sender = None
+        if self.store:
+            sender = Sender(elsewhere.opened(self.store), self.root, token)
+            sender.open(secret)
         wanted = {
             "address": self.address,
             "named": self.named,
             "workers": self.workers,
             "gpus": len(gpus(os.environ)),
             "place": str(place),
-            "seen": [str(self._seen), secret],
+            "seen": [str(self._seen), secret, self.store, token],
             "libraries": self.libraries,
         }
         try:
@@ -180,10 +215,16 @@ class Ray(Talk):
                 what, said = self._heard(patience=patience)
                 if what != stage:
                     raise self._failed(said.decode())
+            room = pickle.loads(said)
+            if sender is not None and room["apart"]:
+                self._sender, sender = sender, None
         except BaseException:
             self._end()
             raise
-        self.say(self._words(pickle.loads(said)))
+        finally:
+            if sender is not None:
+                sender.end()
+        self.say(self._words(room))
 
     def _words(self, room: dict[str, int]) -> str:
         """What cluster it is."""
@@ -193,6 +234,8 @@ class Ray(Talk):
         ]
         counted += [f"{room['GPU']:,} GPU{'' if room['GPU'] == 1 else 's'}"] if room["GPU"] else []
         where = f"at {self.address}" if self.address else "started for this run"
+        if self._sender is not None:
+            where += f", files pass through {self.store}"
         waits = "" if room["CPU"] else ": nothing is worked on until more come"
         return f"{', '.join(counted)}, {where}{waits}"
 
@@ -235,6 +278,12 @@ class Ray(Talk):
                 self._place.end()
             if self._seen is not None:
                 self._seen.unlink(missing_ok=True)
+            if self._sender is not None:
+                with suppress(
+                    StepError
+                ):  # what is left there is in nobody's way, and the run is not the worse for it
+                    self._sender.end()
+            self._sender = None
             self._line = self._child = self._place = self._seen = None
 
 
@@ -250,4 +299,15 @@ def opened(
         say,
         settings.named_cluster,
         deciding.libraries(plan, to),
+        settings["artifact_store"],
+        tuple(_jobs(plan, to)),
     )
+
+
+def _jobs(plan: Plan, to: Stage) -> Iterator[str]:
+    """The steps of a run up to a stage that are still to be made, and not by batch functions."""
+    store = Store(plan.workspace.root)
+    for step in plan.steps:
+        within = step.stage in ("train", "evaluate") and STAGES.index(step.stage) <= STAGES.index(to)
+        if within and store.get(step.fingerprint, verify=False) is None:
+            yield step.name

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from runner import process
 from runner.errors import StepError
+from runner.passing.sender import Sender
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -27,6 +28,17 @@ class Talk(ABC):
     address: str
     _line: Connection | None
     _asked: int  # questions, so that each has a name
+
+    _sender: Sender | None  # where nodes do not see the workspace
+
+    def _packed(self, what: object) -> bytes:
+        """For nodes, with all that it needs there."""
+        return pickle.dumps(self._sender.pack(what) if self._sender is not None else what)
+
+    def _unpacked(self, raw: bytes) -> Any:
+        """What a node has made, with all that came along."""
+        came = pickle.loads(raw)
+        return self._sender.unpack(came) if self._sender is not None else came
 
     @abstractmethod
     def _failed(self, why: str) -> StepError: ...
@@ -45,14 +57,14 @@ class Talk(ABC):
         ask: str = "next",
     ) -> Iterator[R]:
         """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard."""
-        self._say("work", pickle.dumps((pickle.dumps(work), gpus)))
+        self._say("work", pickle.dumps((self._packed(work), gpus, self._sender is not None)))
         left, waiting, window, looked = iter(pieces), 0, 0, -math.inf
         try:
             while True:
                 if time.monotonic() >= looked + LOOKS:
                     window, looked = 2 * max(1, self._room()["CPU"]), time.monotonic()
                 while waiting < window and (piece := next(left, _END)) is not _END:
-                    self._say("piece", pickle.dumps(piece))
+                    self._say("piece", self._packed(piece))
                     waiting += 1
                 if not waiting:
                     return
@@ -64,7 +76,7 @@ class Talk(ABC):
                     raise pickle.loads(said)
                 if what != "done":
                     raise self._failed(said.decode())
-                yield pickle.loads(said)
+                yield self._unpacked(said)
         finally:
             if waiting and self._line is not None:
                 with suppress(StepError):  # that is not why we are here

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.jobs import ray_fetch
-from runner.jobs.ray_node import Needs, do, installed, on_each, short, unfit
+from runner.jobs.ray_node import Needs, do, installed, on_each, short, tidy, unfit
 from runner.shown import size
 
 RETRIES = 8  # of a piece whose worker or node died
@@ -60,6 +60,7 @@ def main(place: Path) -> None:
     fetch = (listener, cluster.ray, cluster.needs)  # lines that come after this one
     threading.Thread(target=ray_fetch.listen, args=fetch, daemon=True).start()
     serve(line, cluster)
+    cluster.tidy()
     cluster.ray.shutdown()
 
 
@@ -112,6 +113,7 @@ class Cluster:
         self.largest, self.came, self.space = GUESS, False, 0
         self.work: Any = None
         self.do: Any = None
+        self.apart = 0  # nodes without the workspace
         self.needs = Needs(installed(wanted["libraries"]), *wanted["seen"])
         try:
             if self.address:
@@ -131,16 +133,22 @@ class Cluster:
             raise _Refused(_why(e, self.address, wanted["named"])) from None
 
     def room(self) -> dict[str, int]:
-        """How much can be worked on at once, by now: "CPU", "GPU", and "nodes" that have a core."""
+        """How much can be worked on at once, by now: "CPU", "GPU", and "nodes" that have a core; and how many nodes are
+        "apart", without the workspace, as far as was looked."""
         there = self.ray.cluster_resources()
         nodes = sum(node["Alive"] and node["Resources"].get("CPU", 0) >= 1 for node in self.ray.nodes())
-        return {"CPU": int(there.get("CPU", 0)), "GPU": int(there.get("GPU", 0)), "nodes": nodes}
+        return {
+            "CPU": int(there.get("CPU", 0)),
+            "GPU": int(there.get("GPU", 0)),
+            "nodes": nodes,
+            "apart": self.apart,
+        }
 
     def take(self, said: bytes) -> None:
         """Work that wants so many GPUs for a piece."""
         self.forget()
-        work, self.gpus = pickle.loads(said)
-        self.work = self.ray.put((work, self.needs))
+        work, self.gpus, passing = pickle.loads(said)
+        self.work = self.ray.put((work, self.needs, passing))
         wanted = {
             "num_cpus": 1,
             "num_gpus": self.gpus,
@@ -198,7 +206,7 @@ class Cluster:
     def _able(self) -> bool:
         """Whether a node that is alive could do a piece, once it has the time."""
         least = {"CPU": 1, "GPU": self.gpus}
-        alive = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        alive = [node["Resources"] for node in self._alive()]
         return any(all(has.get(what, 0) >= n for what, n in least.items()) for has in alive)
 
     def _lost(self, error: Exception) -> str:
@@ -221,11 +229,21 @@ class Cluster:
         return short(error)  # it may come again each time
 
     def look(self) -> None:
-        """Every node must have what we have, and see the workspace."""
-        there = [node for node in self.ray.nodes() if node["Alive"]]
-        for host, said, silent in on_each(self.ray, there, LOOK, unfit, self.needs):
-            if why := silent or said:
+        """Every node must have what we have, and see the workspace, or the artifact store."""
+        for host, said, silent in on_each(self.ray, self._alive(), LOOK, unfit, self.needs):
+            why, without = said or (silent, False)
+            if why:
                 raise _Refused(f"the node {host} {why}")
+            self.apart += without
+
+    def tidy(self) -> None:
+        """Nodes without the workspace have kept files for the run."""
+        if self.apart:
+            for _ in on_each(self.ray, self._alive(), LOOK, tidy, self.needs.token):
+                continue
+
+    def _alive(self) -> list[Any]:
+        return [node for node in self.ray.nodes() if node["Alive"]]
 
 
 def _why(error: Exception, address: str, named: str) -> str:

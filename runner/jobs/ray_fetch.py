@@ -17,7 +17,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import Any
 
-from runner.jobs.ray_node import Needs, unfit
+from runner.jobs.ray_node import UNSEEN, Needs, unfit
 from runner.net.away import Worker
 
 A_NODE = 4
@@ -36,8 +36,9 @@ class Sender:
     takes as long for a call as a small request does."""
 
     def __init__(self, setup: bytes, needs: Needs) -> None:
-        if why := unfit(needs):
-            raise RuntimeError(f"this node {why}")
+        why, without = unfit(needs)
+        if why or without:  # what is fetched is kept in the workspace
+            raise RuntimeError(f"this node {why or UNSEEN}")
         self._worker = Worker(pickle.loads(setup))
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
         self._said: list[tuple[int, str, bytes]] = []

@@ -10,16 +10,31 @@ from typing import Any, NamedTuple
 
 from runner import errors
 from runner.installed import version
+from runner.passing import Parcel, objects, view
+from runner.passing.pickled import packed, unpacked
+from runner.passing.view import View
+from runner.store import elsewhere
 
-UNSEEN = "does not see the workspace; put it into a folder that all nodes share, at the same path"
+UNSEEN = (
+    "does not see the workspace; put it into a folder that all nodes share, at the same path, or name an artifact "
+    "store (the setting artifact_store)"
+)
 
 
 class Needs(NamedTuple):
-    """What a node must have: `ours` are the versions of what decides bytes, and at `path` stands `secret`."""
+    """What a node must have: `ours` are the versions of what decides bytes, and at `path`, in the workspace, stands
+    `secret`; or else in the artifact store `store`, where that is named, in the objects of the run `token`."""
 
     ours: dict[str, str | None]
     path: str
     secret: str
+    store: str = ""
+    token: str = ""
+
+    @property
+    def root(self) -> Path:
+        """The workspace."""
+        return Path(self.path).parents[2]
 
 
 def installed(libraries: tuple[str, ...]) -> dict[str, str | None]:
@@ -36,42 +51,75 @@ def differing(wanted: Mapping[str, str | None], found: Mapping[str, str | None])
     ]
 
 
-def unfit(needs: Needs) -> str:
-    """Why this node would not do; "" where it would."""
+def unfit(needs: Needs) -> tuple[str, bool]:
+    """Why this node would not do, "" where it would; and whether it is without the workspace."""
     ours = needs.ours
     has = installed(tuple(name for name in ours if name != "python"))
     if other := differing(ours, has):
-        return f"has other versions, and would make other data: {', '.join(other)}"
+        return f"has other versions, and would make other data: {', '.join(other)}", False
     try:
         seen = Path(needs.path).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         seen = ""
-    return "" if seen == needs.secret else UNSEEN
+    if seen == needs.secret:
+        return "", False
+    if not needs.store:
+        return UNSEEN, True
+    try:
+        there = b"".join(elsewhere.opened(needs.store).read(objects.seen(needs.token)))
+    except errors.MirepoixError as e:
+        return f"sees neither the workspace nor the artifact store: {getattr(e, 'message', e)}", True
+    return ("" if there == needs.secret.encode() else "sees another artifact store of that name"), True
 
 
 _ready: tuple[int, Any] = (0, None)
 _fit: Needs | None = None
+_view: View | None = None
 
 
-def do(work: tuple[bytes, Needs], piece: bytes) -> tuple[str, bytes]:
-    """The batch function on a piece. What it raises is no fault of Ray's, and comes back as it is. A worker looks first
-    whether its node would do: it may have come to the cluster only now."""
-    global _ready, _fit
-    pickled, needs = work
-    if _fit != needs:
-        if why := unfit(needs):
-            return _refused(why)
-        _fit = needs
+def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
+    """The batch function on a piece; files pass through the artifact store, or else both are pickled as they are. What
+    it raises is no fault of Ray's, and comes back as it is. A worker looks first whether its node would do: it may have
+    come to the cluster only now."""
+    global _ready, _fit, _view
+    pickled, needs, passing = work
     try:
+        if _fit != needs:
+            why, without = unfit(needs)
+            if why or (without and not passing):
+                return _refused(why or UNSEEN)
+            _view = View(elsewhere.opened(needs.store), needs.token) if without else None
+            _fit = needs
         if _ready[0] != (mine := hash(pickled)):
-            _ready = mine, pickle.loads(pickled)
-        of = pickle.loads(piece)
+            _ready = mine, _opened(pickled, needs, passing)
+        of = _opened(piece, needs, passing)
     except ImportError as e:
         return _refused(f"lacks what it is to work with: {e}; install there what is installed here")
+    except errors.StepError as e:
+        return _refused(f"cannot get what it is to work on: {e.message}")
     try:
-        return "done", pickle.dumps(_ready[1](of))
+        came = _ready[1](of)
     except Exception as e:
         return "raised", errors.pickled(e)
+    if not passing:
+        return "done", pickle.dumps(came)
+    try:
+        return "done", pickle.dumps(_view.pack(came) if _view else Parcel(packed(came, needs.root)[0], []))
+    except errors.StepError as e:
+        return _refused(f"cannot send what it has made: {e.message}")
+
+
+def _opened(raw: bytes, needs: Needs, passing: bool) -> Any:
+    """What was sent, as it is to be used here."""
+    sent = pickle.loads(raw)
+    if not passing:
+        return sent
+    return _view.unpack(sent) if _view else unpacked(sent.raw, needs.root.joinpath)
+
+
+def tidy(token: str) -> None:
+    """A run is at its end: what it had on this node, outside the workspace, goes."""
+    view.sweep(view.base(), token)
 
 
 def _refused(why: str) -> tuple[str, bytes]:

@@ -142,10 +142,10 @@ class Elsewhere:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         first = folder / names[0]
-        if self._bucket.size(_file(sha)) is None:
+        if self._bucket.size(file_at(sha)) is None:
             self._bad.add(sha)
             raise Damaged(f"{names[0]} is missing")
-        self._bucket.get(_file(sha), first)
+        self._bucket.get(file_at(sha), first)
         if file_digest(first) != sha:
             self._bad.add(sha)
             raise Damaged(f"{names[0]} is damaged")
@@ -165,8 +165,8 @@ class Elsewhere:
         self._bad.discard(manifest.fingerprint)
 
     def _put(self, path: Path, sha: str) -> None:
-        if sha in self._bad or self._bucket.size(_file(sha)) != path.stat().st_size:
-            self._bucket.put(_file(sha), path)
+        if sha in self._bad or self._bucket.size(file_at(sha)) != path.stat().st_size:
+            self._bucket.put(file_at(sha), path)
             self._bad.discard(sha)
 
     def _each(self, work: Callable[[str, list[str]], None], manifest: Manifest, moves: Moves) -> None:
@@ -219,5 +219,6 @@ def _manifest(fingerprint: str) -> str:
     return f"artifacts/{fingerprint[:2]}/{fingerprint}.json"
 
 
-def _file(sha: str) -> str:
+def file_at(sha: str) -> str:
+    """What the object is called that holds the bytes of that sha256."""
     return f"files/{sha[:2]}/{sha}"

@@ -23,6 +23,7 @@ from ray_nodes import DEAR, Nodes, digests, ended, joined, made, nodes, started,
 
 from runner import api
 from runner.errors import StepError
+from runner.jobs.ray_node import UNSEEN
 from runner.prepare import selected
 
 ROWS = 300
@@ -189,7 +190,7 @@ def test_a_node_without_mirepoix(root: Path, cluster: Nodes, tmp_path: Path) -> 
 def test_a_node_that_does_not_see_the_workspace(root: Path, cluster: Nodes, tmp_path: Path) -> None:
     hides = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(root)]
     with joined(cluster.address, tmp_path / "log", before=[*apart("-m"), *hides]):
-        why = "the node 127.0.0.1 does not see the workspace; put it into a folder that all nodes share, at the same path"
+        why = f"the node 127.0.0.1 {UNSEEN}"
         refused(root, cluster.address, why, 100)
 
 

@@ -104,7 +104,7 @@ def needs(tmp_path: Path) -> Needs:
 
 
 def test_a_node_like_this_machine_would_do(needs: Needs) -> None:
-    assert ray_node.unfit(needs) == ""
+    assert ray_node.unfit(needs) == ("", False)
     assert needs.ours["python"] == ".".join(map(str, sys.version_info[:3]))
     assert needs.ours["mirepoix"]
 
@@ -113,11 +113,12 @@ def test_why_a_node_would_not_do(needs: Needs, tmp_path: Path) -> None:
     begin = "has other versions, and would make other data: "
     other = needs._replace(ours=needs.ours | {"python": "3.9.9", "none-such": "1"})
     here = needs.ours["python"]
-    assert ray_node.unfit(other) == f"{begin}python {here} instead of 3.9.9, none-such absent instead of 1"
+    why = f"{begin}python {here} instead of 3.9.9, none-such absent instead of 1"
+    assert ray_node.unfit(other) == (why, False)
     (tmp_path / "seen").write_text("another's")
-    assert ray_node.unfit(needs) == ray_node.UNSEEN
+    assert ray_node.unfit(needs) == (ray_node.UNSEEN, True)
     (tmp_path / "seen").unlink()
-    assert ray_node.unfit(needs) == ray_node.UNSEEN
+    assert ray_node.unfit(needs) == (ray_node.UNSEEN, True)
 
 
 def double(n: int) -> int:
@@ -128,7 +129,7 @@ def double(n: int) -> int:
 
 def test_a_piece_of_work(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes of it; what it raises; and a node that would not do works on none."""
-    work = (pickle.dumps(double), needs)
+    work = (pickle.dumps(double), needs, False)
     what, said = ray_node.do(work, pickle.dumps(4))
     assert (what, pickle.loads(said)) == ("done", 8)
     what, said = ray_node.do(work, pickle.dumps(-4))
@@ -136,7 +137,7 @@ def test_a_piece_of_work(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (what, type(error), str(error)) == ("raised", StepError, "double: less than nothing")
     other = needs._replace(secret="another's")
     monkeypatch.setitem(sys.modules, "ray", _ray())
-    assert ray_node.do((work[0], other), pickle.dumps(4)) == (
+    assert ray_node.do((work[0], other, False), pickle.dumps(4)) == (
         "refused",
         f"the node here {ray_node.UNSEEN}".encode(),
     )
@@ -148,7 +149,7 @@ def test_a_node_that_lacks_the_package_of_a_plug_in(needs: Needs, monkeypatch: p
     absent = b"cnone_such_package\nf\n."  # a pickle of none_such_package.f
     why = "the node here lacks what it is to work with: No module named 'none_such_package'; install there what is "
     for work, piece in ((absent, pickle.dumps(4)), (pickle.dumps(double), absent)):
-        assert ray_node.do((work, needs), piece) == ("refused", f"{why}installed here".encode())
+        assert ray_node.do((work, needs, False), piece) == ("refused", f"{why}installed here".encode())
 
 
 def _ray() -> object:

@@ -1,0 +1,93 @@
+"""Of the machine that hands out work: files below the paths in it go out, and those that come back to their places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runner import paths
+from runner.buckets import Bucket
+from runner.errors import StepError
+from runner.passing import Parcel, Passed, objects, pickled
+from runner.store import file_digest
+from runner.store.files import hidden
+
+_AT_ONCE = 8
+_WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
+"""Ends of names of models' weights: gigabytes, which no batch function reads."""
+
+
+class Sender:
+    """For one run of the workspace `root`; `token` is drawn for it. Whatever the bucket refuses raises StepError."""
+
+    def __init__(self, bucket: Bucket, root: Path, token: str) -> None:
+        self._bucket, self._root, self._token = bucket, root, token
+        self._known: dict[tuple[int, ...], str] = {}  # what a file was when it was digested
+        self._there: set[str] = set()
+
+    def open(self, secret: str) -> None:
+        """Put what others look for, to know that it is the same bucket."""
+        self._bucket.put(objects.seen(self._token), secret.encode())
+
+    def pack(self, what: object) -> Parcel:
+        """A pickle of it, once all files below its paths are in the bucket."""
+        raw, found = pickled.packed(what, self._root)
+        files = [self._passed(name, path) for top, at in found.items() for name, path in _below(top, at)]
+        wanted = {file.at: path for file, path in files if file.at not in self._there}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._put, wanted.keys(), wanted.values()):
+                continue
+        self._there.update(wanted)
+        return Parcel(raw, [file for file, _ in files])
+
+    def _passed(self, name: str, path: Path) -> tuple[Passed, Path]:
+        about = path.stat()
+        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+        if (sha := self._known.get(key)) is None:
+            sha = self._known[key] = file_digest(path)
+        return Passed(name, objects.out(self._token, name, sha), sha), path
+
+    def _put(self, at: str, path: Path) -> None:
+        if self._bucket.size(at) != path.stat().st_size:
+            self._bucket.put(at, path)
+
+    def unpack(self, parcel: Parcel) -> Any:
+        """What comes back, once the files that came with it are in their places."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._take, parcel.files):
+                continue
+        return pickled.unpacked(parcel.raw, self._root.joinpath)
+
+    def _take(self, file: Passed) -> None:
+        if not file.name.startswith(objects.WORK) or ".." in PurePosixPath(file.name).parts:
+            raise StepError("ray", f"a node wrote {file.name!r}, where no step keeps its work")
+        path = self._root / file.name
+        paths.folder(self._root, path.parent.relative_to(self._root))
+        made = hidden(path)
+        try:
+            self._bucket.get(file.at, made)
+            if file_digest(made) != file.sha256:
+                raise StepError("ray", f"{file.name} is not what a node has sent; run it again")
+            made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
+        self._bucket.remove(file.at)
+
+    def end(self) -> None:
+        """Take away what is of use to this run alone."""
+        self._bucket.clear(objects.home(self._token))
+
+
+def _below(name: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """The files that a path stands for, with their names."""
+    if path.is_file():
+        yield name, path
+    elif path.is_dir():
+        for here, folders, files in os.walk(path):
+            folders.sort()
+            for file in sorted(files):
+                if (full := Path(here, file)).is_file() and not file.endswith(_WEIGHTS):
+                    yield f"{name}/{full.relative_to(path).as_posix()}", full

@@ -1,0 +1,125 @@
+"""Of a machine that works: the files that it was sent, laid out in a folder of this process's own.
+
+Processes of one machine share what they fetch, under its sha256: the folder holds other names of the same files, so
+nobody may write into one, and whoever writes makes a new one. A process holds the kernel's lock on its folder; what a
+killed one left goes with the next.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.buckets import Bucket
+from runner.errors import StepError
+from runner.passing import Parcel, Passed, objects, pickled
+from runner.store import file_digest
+from runner.store.files import aside
+from runner.store.locks import Locks, release, take
+
+_INSIDE, _OUTSIDE = "in", "out"
+
+
+def base() -> Path:
+    """The folder of this user's on this machine. Raises StepError where somebody else has made it."""
+    path = Path(tempfile.gettempdir()) / f"mirepoix-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    about = path.lstat()
+    if path.is_symlink() or about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise StepError("ray", f"{path} is not a folder of yours alone; remove it, or set TMPDIR")
+    for name in ("files", "views", "locks"):
+        (path / name).mkdir(exist_ok=True)
+    return path
+
+
+class View:
+    """For one run, in one process."""
+
+    def __init__(self, bucket: Bucket, token: str) -> None:
+        self._bucket, self._token, self._base = bucket, token, base()
+        sweep(self._base)
+        self._locks = Locks(lambda: self._base / "locks")
+        self.folder = self._base / "views" / f"{token}.{os.getpid()}"
+        self._lock = take(self._base / "locks" / self.folder.name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for name in (_INSIDE, _OUTSIDE):
+            (self.folder / name).mkdir(parents=True)
+        self._laid: dict[str, tuple[str, int]] = {}  # name → sha256, and which file it was
+
+    def placed(self, name: str) -> Path:
+        """Where a name is here. What is above it is there."""
+        path = (
+            self.folder / _OUTSIDE / name.lstrip("/")
+            if name.startswith("/")
+            else self.folder / _INSIDE / name
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def unpack(self, parcel: Parcel) -> object:
+        """What was sent, once the files that came with it are here."""
+        for file in parcel.files:
+            if self._laid.get(file.name, ("", 0))[0] != file.sha256:
+                self._lay(file)
+        return pickled.unpacked(parcel.raw, self.placed)
+
+    def _lay(self, file: Passed) -> None:
+        path, kept = self.placed(file.name), self._base / "files" / file.sha256
+        with self._locks.waiting(file.sha256):
+            if not kept.is_file():
+                made = aside(kept)
+                try:
+                    self._bucket.get(file.at, made)
+                    if file_digest(made) != file.sha256:
+                        raise StepError("ray", f"{file.name} is not what was sent; run it again")
+                    made.chmod(0o444)
+                    made.replace(kept)
+                finally:
+                    made.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            os.link(kept, path)
+        self._laid[file.name] = file.sha256, path.stat().st_ino
+
+    def pack(self, what: object) -> Parcel:
+        """What came of it, with the files that were written, which are then in the bucket and no more here."""
+        inside = self.folder / _INSIDE
+        raw, _ = pickled.packed(what, inside)
+        return Parcel(raw, [*self._written(inside)])
+
+    def _written(self, inside: Path) -> Iterable[Passed]:
+        for here, _, names in os.walk(inside):
+            for file in sorted(names):
+                path = Path(here, file)
+                name = path.relative_to(inside).as_posix()
+                if name in self._laid and self._laid[name][1] == path.stat().st_ino:
+                    continue
+                sent = Passed(name, objects.back(self._token), file_digest(path))
+                self._bucket.put(sent.at, path)
+                path.unlink()
+                self._laid.pop(name, None)
+                yield sent
+
+
+def sweep(base: Path, token: str = "") -> None:
+    """Remove folders of processes that are gone, or of a run that is at its end, and files that no folder names."""
+    for lock in sorted(p for p in (base / "locks").iterdir() if "." in p.name):  # of folders, not of files
+        fd, ended = take(lock), bool(token) and lock.name.startswith(f"{token}.")
+        if fd is not None or ended:
+            shutil.rmtree(base / "views" / lock.name, ignore_errors=True)
+        if fd is not None:
+            release(lock, fd)
+        elif ended:
+            lock.unlink(missing_ok=True)  # its process does nothing more
+    for kept in (base / "files").iterdir():
+        lock = base / "locks" / kept.name.partition(".")[0]
+        if (fd := take(lock)) is not None:
+            try:
+                if kept.stat().st_nlink == 1:
+                    kept.unlink()
+            except FileNotFoundError:
+                pass  # a half-written one, which somebody else swept
+            finally:
+                release(lock, fd)
