@@ -88,12 +88,13 @@ class Bucket:
                 yield piece
 
     def size(self, name: str = "") -> int | None:
-        """How many bytes an object has; None where there is none."""
+        """How many bytes an object has; None where there is none, or a folder."""
         with self._doing(name, "read"):
             try:
-                return int(self._fs.info(self._at(name))["size"])
+                found = self._fs.info(self._at(name))
             except FileNotFoundError:
                 return None
+            return None if found["type"] == "directory" else int(found["size"])
 
     def get(self, name: str, into: Path) -> None:
         """Bring an object here."""

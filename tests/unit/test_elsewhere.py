@@ -238,6 +238,18 @@ def test_what_is_damaged_there_is_said_and_mended(place: str, mine: Store, other
     assert third.get(PRINT) is not None
 
 
+def test_a_folder_where_a_file_should_be(place: str, mine: Store, other: Store) -> None:
+    opened(place).put(make(mine))
+    del At(place)[named(b"bbbb")]
+    At(place)[named(b"bbbb") + "/x"] = b"x"
+    with pytest.raises(Damaged, match=r"sub/b\.txt is missing"):
+        opened(place).bring(other, PRINT)
+    del At(place)[MANIFEST]
+    At(place)[f"{MANIFEST}/x"] = b"x"
+    assert not opened(place).bring(other, PRINT)
+    nothing_here(other)
+
+
 def manifest(**changed: Any) -> bytes:
     """A manifest whose statement is of its files, whatever those are."""
     files = changed.pop("files", {"a.txt": sha256(b"aaaa")})
