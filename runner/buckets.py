@@ -7,12 +7,12 @@ client, or chains one file system to another, is opened.
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from runner import extras
 from runner.errors import StepError, UsageError
@@ -31,7 +31,8 @@ _UNSAID = logging.NullHandler()
 
 def secret_in(url: str) -> bool:
     """Whether an address holds a password, which would be shown and handed on."""
-    return ":" in urlsplit(url).netloc.rpartition("@")[0]
+    host = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    return ":" in host.rpartition("@")[0]
 
 
 class Bucket:

@@ -348,6 +348,8 @@ def test_places_of_something_else_are_left_alone(place: str, raw: bytes, says: s
         ("file::s3://bucket/x", "below an absolute path"),
         ("simplecache::file:///x", "below an absolute path"),
         ("s3://me:secret@bucket/x", "an address may not hold a password"),
+        ("s3://me:secret@bucket", "an address may not hold a password"),
+        ("s3://me:secret@[bucket?x", "an address may not hold a password"),
     ],
 )  # fmt: skip
 def test_addresses_that_are_none(
@@ -366,6 +368,12 @@ def test_an_address_without_a_bucket(url: str) -> None:
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     with pytest.raises(UsageError, match=r"names no bucket: s3://BUCKET/FOLDER"):
         Elsewhere(url)
+
+
+@pytest.mark.parametrize("address", ["memory://[x/y", "memory://x:y/a@b", "memory://x]/#:@"])
+def test_addresses_that_look_like_others(address: str) -> None:
+    opened(address)
+    fsspec.filesystem("memory").store.clear()
 
 
 @pytest.mark.parametrize("tail", ["/", "//", "/with a space", "/ünï ✓", "/a%20b#c?d"])
