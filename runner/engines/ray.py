@@ -46,6 +46,8 @@ HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 PATIENT = {"RAY_task_oom_retries": "5", "RAY_gcs_server_request_timeout_seconds": "20"}
 """Ray tries a piece for which memory is short again for ever, after pauses of twice the length of the one before; and
 asks a minute for a node on this machine."""
+WAY_IN = ("RAY_AUTH_", "RAY_TLS_", "RAY_USE_TLS")
+"""Of the user's environment: his token, and his certificates."""
 NO_OTHER = {"RAY_ENABLE_AUTO_CONNECT": "0"}
 """Else Ray starts another cluster where a thread asks the first one for something when that has just ended."""
 
@@ -247,7 +249,7 @@ class Ray(Talk):
         if self.address.rpartition(":")[0] in LOOPBACK:
             more |= HERE
         if self.address:
-            return more | {k: v for k, v in os.environ.items() if k.startswith("RAY_AUTH_")}
+            return more | {k: v for k, v in os.environ.items() if k.startswith(WAY_IN)}
         token = place / "token"
         token.touch(0o600)
         token.write_text(secrets.token_hex(32), encoding="ascii")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.jobs import ray_fetch
-from runner.jobs.ray_node import Needs, do, installed, on_each, short, tidy, unfit
+from runner.jobs.ray_node import ROOM, Needs, do, installed, on_each, short, tidy, unfit
 from runner.shown import size
 
 RETRIES = 8  # of a piece whose worker or node died
@@ -30,7 +30,6 @@ STORE = 256 << 20  # bytes of memory for what comes of pieces and waits to be ta
 SPILL = 4 << 30  # bytes of the disk
 APART = {"max_fused_object_count": 1}  # each in a file of its own, which goes when that is taken
 GUESS = 16 << 20  # bytes that come of a piece, until one has come
-ROOM = 64 << 20  # bytes of the disk without which none is started
 ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 LOOK = 60.0  # seconds that a node has to say what it has
 ALONE = 600.0  # seconds for which a piece may find no node that could do it: more are brought within that
@@ -97,6 +96,8 @@ def reachable(address: str) -> None:
 class Cluster:
     """Connected to Ray; `wanted` is what runner/engines/ray.py says of it. Raises _Refused."""
 
+    apart = 0  # nodes without the workspace
+
     def __init__(self, wanted: dict[str, Any]) -> None:
         if wanted["address"]:
             try:
@@ -113,7 +114,6 @@ class Cluster:
         self.largest, self.came, self.space = GUESS, False, 0
         self.work: Any = None
         self.do: Any = None
-        self.apart = 0  # nodes without the workspace
         self.needs = Needs(installed(wanted["libraries"]), *wanted["seen"])
         try:
             if self.address:

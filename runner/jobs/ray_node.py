@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +15,11 @@ from runner.installed import version
 from runner.passing import Parcel, objects, view
 from runner.passing.pickled import packed, unpacked
 from runner.passing.view import View
+from runner.shown import size
 from runner.store import elsewhere
 
+ROOM = 64 << 20
+"""Bytes of the disk without which nothing is begun."""
 UNSEEN = (
     "does not see the workspace; put it into a folder that all nodes share, at the same path, or name an artifact "
     "store (the setting artifact_store)"
@@ -62,14 +67,29 @@ def unfit(needs: Needs) -> tuple[str, bool]:
     except (OSError, UnicodeDecodeError):
         seen = ""
     if seen == needs.secret:
-        return "", False
+        return _full(), False
     if not needs.store:
         return UNSEEN, True
     try:
         there = b"".join(elsewhere.opened(needs.store).read(objects.seen(needs.token)))
     except errors.MirepoixError as e:
         return f"sees neither the workspace nor the artifact store: {getattr(e, 'message', e)}", True
-    return ("" if there == needs.secret.encode() else "sees another artifact store of that name"), True
+    return (_full() if there == needs.secret.encode() else "sees another artifact store of that name"), True
+
+
+def _full() -> str:
+    """Whether the disk of this node is, where Ray keeps its files."""
+    place = Path(_place())
+    free = shutil.disk_usage(place).free
+    return (
+        f"has {size(free)} free in {place}, where Ray keeps its files: make room there" if free < ROOM else ""
+    )
+
+
+def _place() -> str:
+    """The folder of the node's session; of a process that is no worker, the system's for temporary files."""
+    node = getattr(sys.modules.get("ray._private.worker"), "_global_node", None)
+    return str(node.get_session_dir_path()) if node is not None else tempfile.gettempdir()
 
 
 _ready: tuple[int, Any] = (0, None)

@@ -112,6 +112,7 @@ def test_a_node_that_sees_neither(
     assert "Traceback" not in str(e.value) and not list((root / ".mirepoix").glob("artifacts/*/*"))
 
 
+@DEAR
 def test_beside_nodes_that_see_it(
     root: Path, tmp_path: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_worker_that_is_killed(
     assert digests(root) == wanted and left(bucket) == []
 
 
+@DEAR
 def test_without_a_store_it_is_named(cluster: Nodes, root: Path) -> None:
     with without(cluster, root):
         code, told = ended(root, "--engine", "ray", "--address", cluster.address)

@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,65 @@ def test_a_node_that_does_not_see_the_workspace(root: Path, cluster: Nodes, tmp_
     with joined(cluster.address, tmp_path / "log", before=[*apart("-m"), *hides]):
         why = f"the node 127.0.0.1 {UNSEEN}"
         refused(root, cluster.address, why, 100)
+
+
+@DEAR
+def test_a_node_whose_disk_is_full(root: Path, cluster: Nodes, tmp_path: Path) -> None:
+    small = ["sh", "-c", 'mount -t tmpfs -o size=40m none "$0" && exec "$@"', tempfile.gettempdir() + "/ray"]
+    with joined(cluster.address, tmp_path / "log", before=[*apart("-m"), *small]):
+        code, told = ended(root, "--engine", "ray", "--address", cluster.address)
+    why = r"has \d\d\.\d MB free in \S+/session_\S+, where Ray keeps its files: make room there"
+    assert re.search(rf"error: ray: the node 127\.0\.0\.1 {why} \(log: ", told), told
+    assert code == 3 and not list((root / ".mirepoix").glob("artifacts/*/*"))
+
+
+@DEAR
+def test_a_cluster_that_speaks_tls_alone(root: Path, tmp_path: Path) -> None:
+    """With the same certificates it is joined; without them it is no cluster."""
+    authority, key, signed = (tmp_path / n for n in ("ca.pem", "key.pem", "signed.pem"))
+    certify(authority, key, signed)
+    tls = {
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_SERVER_CERT": str(signed),
+        "RAY_TLS_SERVER_KEY": str(key),
+        "RAY_TLS_CA_CERT": str(authority),
+    }
+    wanted = made(workspace(tmp_path / "local", 300), "--engine", "local")
+    with nodes(1, tls) as cluster:
+        how = ("--engine", "ray", "--address", cluster.address)
+        code, told = ended(root, *how)
+        assert code == 3 and f"no Ray cluster answers at {cluster.address}" in told, told
+        code, told = ended(root, *how, **tls)
+        assert code == 0, told
+    assert digests(root) == wanted
+
+
+def certify(authority: Path, key: Path, signed: Path) -> None:
+    """A key for 127.0.0.1, and a certificate that is its own authority."""
+    x509 = pytest.importorskip("cryptography.x509", reason="cryptography is not installed")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    key.write_bytes(
+        private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    authority.write_bytes(certificate.public_bytes(pem))
+    signed.write_bytes(certificate.public_bytes(pem))
 
 
 @DEAR

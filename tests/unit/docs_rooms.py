@@ -235,6 +235,10 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
         )
     },
     ("tutorial.md", "make install"): (MINUTES, ".ci/run"),
+    (
+        "ray.md",
+        "MIREPOIX_ARTIFACT_STORE=s3://team/mirepoix recipe run twain.yaml --to prepare --engine ray --address ray-head:6379",
+    ): ("needs Ray, and a bucket", "tests/programs/test_ray_apart.py"),
     ("ray.md", "recipe run twain.yaml --engine ray"): ("needs Ray", "tests/programs/test_ray.py"),
     ("ray.md", "recipe run twain.yaml --engine ray --address ray-head:6379"): (
         "needs a Ray cluster",

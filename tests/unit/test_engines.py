@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -321,7 +322,7 @@ def test_a_node_without_a_core_has_no_replica() -> None:
 
     cluster = ray_driver.Cluster.__new__(ray_driver.Cluster)
     cluster.ray = Three()
-    assert cluster.room() == {"CPU": 4, "GPU": 1, "nodes": 1}
+    assert cluster.room() == {"CPU": 4, "GPU": 1, "nodes": 1, "apart": 0}
 
 
 class Busy:
@@ -340,3 +341,32 @@ def test_nobody_is_kept_waiting_for_a_piece_that_nobody_wants() -> None:
     ours.close()
     ray_driver.serve(theirs, cluster)  # comes back
     assert list(cluster.waiting) == ["piece"]
+
+
+def test_a_node_whose_disk_is_full(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Ray keeps its files, and nowhere else."""
+    session = SimpleNamespace(get_session_dir_path=lambda: "/there/session")
+    monkeypatch.setitem(sys.modules, "ray._private.worker", SimpleNamespace(_global_node=session))
+    asked: list[str] = []
+
+    def usage(path: Path) -> SimpleNamespace:
+        asked.append(str(path))
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr(ray_node.shutil, "disk_usage", usage)
+    free = 3_000_000
+    why = "has 3.0 MB free in /there/session, where Ray keeps its files: make room there"
+    assert ray_node.unfit(needs) == (why, False)
+    free = ray_node.ROOM
+    assert ray_node.unfit(needs) == ("", False) and set(asked) == {"/there/session"}
+
+
+def test_what_lets_one_in_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's token and certificates, to the process that talks to his cluster; not to one that is ours."""
+    theirs = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t", "RAY_USE_TLS": "1", "RAY_TLS_CA_CERT": "/c"}
+    for name, value in (theirs | {"RAY_OTHER": "1"}).items():
+        monkeypatch.setenv(name, value)
+    more = Ray("there:6379", 1, tmp_path, tmp_path / "log")._more(tmp_path)
+    assert {k: v for k, v in more.items() if k in theirs} == theirs and "RAY_OTHER" not in more
+    own = Ray("", 1, tmp_path, tmp_path / "log")._more(tmp_path)
+    assert not {"RAY_USE_TLS", "RAY_TLS_CA_CERT", "RAY_AUTH_TOKEN"} & set(own)
