@@ -99,6 +99,7 @@ class Carrying:
                 return
             except StepError as e:
                 self._why = e.message
+                self._missed += 1  # it may be gone, and is not waited for twice more
         self._left.append(step.name)
 
     def end(self) -> None:

@@ -616,6 +616,29 @@ def test_a_place_that_cannot_be_read_any_more(
     assert artifacts(there).keys() >= {n for n in artifacts(home) if not n.endswith("manifest.json")}
 
 
+def test_a_place_that_is_gone_for_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After what could not be put, one look is enough."""
+    gone, looked = threading.Event(), []
+    size = Bucket.size
+
+    def no_size(self: Bucket, name: str = "") -> int | None:
+        if gone.is_set():
+            looked.append(name)
+            raise StepError("artifact_store", "it is gone")
+        return size(self, name)
+
+    def no_put(self: Elsewhere, artifact: Artifact, *moves: Any) -> None:
+        gone.set()
+        raise StepError("artifact_store", "it is gone")
+
+    monkeypatch.setattr(Bucket, "size", no_size)
+    monkeypatch.setattr(Elsewhere, "put", no_put)
+    said = run(home, code=3)
+    assert told(said, "made") == STEPS and len(looked) == 1
+    assert said.count("it is made here") == said.count("and nothing more is looked for there") == 1
+    assert "so source.talk, filter, mix, split could not be put there" in said
+
+
 def test_a_place_that_cannot_be_looked_through(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any work that ends the run; later, not."""
     size = Bucket.size
