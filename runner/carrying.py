@@ -6,13 +6,11 @@ run ends with an error that says so: all of it is whole in the workspace, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from runner.errors import StepError
 from runner.stepping import Event, Tell
 from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import Artifact, Store
-from runner.store.elsewhere import STEP, Damaged, Elsewhere
+from runner.store.elsewhere import Damaged, Elsewhere, Moves
 
 PATIENCE = 2
 """How often, one time after the other, a place may not be readable until it is asked no more."""
@@ -74,7 +72,9 @@ class Carrying:
             if not mine or there():
                 return False
             try:
-                found = self._place.bring(self._store, step.fingerprint, self._moves("gets", step))
+                found = self._place.bring(
+                    self._store, step.fingerprint, self._moves("gets", f"from {self._place.said}", step)
+                )
             except Damaged as e:
                 self._missed = 0
                 self._note(step, f"what {self._place.said} has of it is of no use: {e}; it is made here")
@@ -95,28 +95,27 @@ class Carrying:
             return
         if not self._why:  # one that is gone would be waited for each time
             try:
-                self._place.put(artifact, self._moves("sends", step))
+                self._place.put(artifact, self._moves("sends", f"to {self._place.said}", step))
+                self._tell(Event("sent", step.name, step.stage))
                 return
             except StepError as e:
                 self._why = e.message
                 self._missed += 1  # it may be gone, and is not waited for twice more
+                self._note(step, f"{e.message}; nothing more is put there")
         self._left.append(step.name)
 
-    def end(self) -> None:
-        """Raises StepError where something could not be put there."""
-        if self._place is None or not self._left:
-            return
+    def left(self) -> str:
+        """What could not be put there, and why; "" where all was."""
+        if not self._left:
+            return ""
         named = ", ".join(self._left[:5]) + (" …" if len(self._left) > 5 else "")
-        what = f"{self._why}; so {named} could not be put there. All of it is here, whole: run this again to put it"
-        raise StepError(STEP, what)
+        return f"{self._why}; so {named} could not be put there. All of it is here, whole: run this again to put it"
 
-    def _moves(self, what: str, step: Step) -> Callable[[int, int], None]:
+    def _moves(self, what: str, where: str, step: Step) -> Moves:
         """Tells how far it is; the first time, what is done."""
-        assert self._place is not None
-        where = f"{'from' if what == 'gets' else 'to'} {self._place.said}"
 
         def moves(done: int, of: int) -> None:
-            if not done and what == "gets":
+            if not done:
                 self._tell(Event(what, step.name, step.stage, where))
             self._tell(Event("progress", step.name, step.stage, where, done, of))
 

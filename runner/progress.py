@@ -70,13 +70,17 @@ class Display:
                 self.bar.starts(f"  run   {name}", safe(event.why))
             else:
                 self._line(f"  run   {name}  {event.why}".rstrip())
-        elif event.what == "gets":
+        elif event.what in ("gets", "sends"):
             self.started = time.monotonic()
             if self.bar:
-                self.bar.starts(f"  get   {name}", safe(event.why))
+                self.bar.starts(f"  {event.what[:-1]:<4}  {name}", safe(event.why))
         elif event.what in ("waits", "notes"):
             self._say_kept()
+            if self.bar:
+                self.bar.ends()
             self._line(f"  {event.what[:4]}  {name}  {event.why}")
+        elif event.what == "sent" and self.bar:
+            self.bar.ends()
         elif event.what == "engine":
             self._say_kept()
             self._line(f"  {event.step:<4}  {event.why}")

@@ -111,7 +111,8 @@ def _replay(
     there = of.plan(Workspace(scratch, trust, frozenset({of.root})))
     if verdict:
         _trained(of, there, store, scratch)
-    run.run(there, to="report" if verdict else "prepare", tell=shows(there), settings=settings, alone=True)
+    own = settings.without("artifact_store")  # it would be taken from there, and prove nothing
+    run.run(there, to="report" if verdict else "prepare", tell=shows(there), settings=own)
     if compare:
         done.data = [_file(of.folder / n, scratch / "runs" / of.name / n, n) for n in DATA]
         done.first = _first(there, store, Store(scratch), before(here))

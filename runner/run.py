@@ -46,7 +46,8 @@ Hold = Callable[[Plan, Store], Plan]
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to. `failed_gates` and `inconclusive_gates` are sentences, `executed` the steps made,
-    `engine` says where: "local", or on what cluster, in words."""
+    `engine` says where: "local", or on what cluster, in words; `not_put` what could not be put into the artifact store,
+    and why, in words."""
 
     folder: Path
     executed: int
@@ -56,6 +57,7 @@ class Outcome:
     report: Path | None
     paid: dict[str, dict[str, str]]  # source → tokens and cost of what a model wrote for it
     engine: str = "local"
+    not_put: str = ""
 
 
 class _Walk:
@@ -104,7 +106,7 @@ class _Walk:
             self.store.used(artifact)
             if step.fingerprint not in self.carrying.brought:  # which was told
                 self.tell(Event("kept", step.name, step.stage))
-                self.carrying.put(step, artifact)
+        self.carrying.put(step, artifact)
         self.made[step.name] = artifact
         if self.remembered.get(step.name) != step.ingredients:
             self.remembered[step.name] = step.ingredients
@@ -128,7 +130,6 @@ class _Walk:
             self.tell(Event("starts", step.name, step.stage, why))
             artifact = make(self.plan, self.store, step, self.made, self.tell, self.settings, self.engine)
             self.executed += 1
-            self.carrying.put(step, artifact)
             self.tell(Event("made", step.name, step.stage))
             return artifact
 
@@ -192,14 +193,12 @@ def run(
     settings: Settings | None = None,
     hold: Hold = lambda plan, store: plan,
     engine: Name | None = None,
-    alone: bool = False,
 ) -> Outcome:
     """Execute what is not made yet, up to the stage `to`. Raises StepError, Locked.
 
     `refresh` asks the world again for what was fetched before: "all", or only what could not be had ("failed").
     `hold` looks at the plan before anything is done, and each time more is known of it: it gives back the one to take,
-    or refuses by an error. `engine` is where work is done; None: as the recipe says. `alone`: nothing comes from the
-    user's artifact store, and nothing goes there.
+    or refuses by an error. `engine` is where work is done; None: as the recipe says.
     """
     store = Store(plan.workspace.root)
     with ExitStack() as stack:
@@ -210,7 +209,7 @@ def run(
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
-        carrying = Carrying("" if alone else settings["artifact_store"], store, note.tell)
+        carrying = Carrying(settings["artifact_store"], store, note.tell)
         carrying.fetch(plan, to)
         _all_set(plan, store, to, settings, engine)
         log = folder(plan) / "logs" / "engine.log"
@@ -249,8 +248,7 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         where = note.now.engine or one.name
-        carrying.end()
-        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid, where)
+        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid, where, carrying.left())
 
 
 def _pinned(plan: Plan, refresh: Refresh) -> Plan:

@@ -156,6 +156,11 @@ class Settings:
             raise UsageError("--address must be the HOST:PORT of a Ray cluster, not ''")
         return settings
 
+    def without(self, name: str) -> Settings:
+        """The same settings, but for one that is as if nobody had set it."""
+        values, origin = {name: SETTINGS[name].default}, {name: "default"}
+        return Settings({**self.values, **values}, {**self.origin, **origin})
+
     @property
     def cluster(self) -> str:
         """HOST:PORT of the Ray cluster that is named; "" where none is. Raises UsageError where it is no such thing."""

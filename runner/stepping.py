@@ -30,8 +30,9 @@ MAKERS: Mapping[str, Maker] = {
 @dataclass(frozen=True)
 class Event:
     """What a run tells: a step `starts`, makes `progress`, is `made`, `waits` for another run that makes it, or was
-    `kept` from an earlier one; the user's artifact store `gets` it, and it is `got`; what it `notes` of a step, in
-    words; or which `engine` works, where that is not this machine's cores: `step` is its name."""
+    `kept` from an earlier one; it `gets` one from the artifact store, and has `got` it, `sends` one there, and has
+    `sent` it; what it `notes` of that, in words; or which `engine` works, where that is not this machine's cores:
+    `step` is its name."""
 
     what: str
     step: str

@@ -24,9 +24,9 @@ Stage = Literal["prepare", "train", "evaluate", "report"]
 Refresh = Literal["none", "failed", "all"]
 Progress = bool | Callable[["Event"], None]
 """True: lines (on a terminal, a bar) on stderr. A function is called with each event: `.what` is starts, progress,
-made, waits, kept, gets or got (from the artifact store) or notes, of the step `.step` of `.stage`; `.why` in words,
-`.done` of `.of` where that is counted. It is "engine" once it is known on what cluster the work is done, which `.why`
-says."""
+made, waits or kept, gets, got, sends, sent or notes (of the artifact store), of the step `.step` of `.stage`; `.why` in
+words, `.done` of `.of` where that is counted. It is "engine" once it is known on what cluster the work is done, which
+`.why` says."""
 
 
 @told
@@ -156,4 +156,5 @@ def result(planned: Planned, outcome: Outcome) -> Run:
         outcome.kept,
         outcome.paid,
         outcome.engine,
+        outcome.not_put,
     )

@@ -13,7 +13,7 @@ from msgspec import Struct, ValidationError, convert, field
 
 from runner.api.common import Name, folder_of, told
 from runner.api.tables import number, table
-from runner.errors import GATE_FAILED, INCONCLUSIVE, OK, UsageError
+from runner.errors import GATE_FAILED, INCONCLUSIVE, OK, StepError, UsageError
 
 
 class Estimate(Struct, frozen=True):
@@ -104,7 +104,8 @@ class Run:
 
     `report` is its page, None where the run did not come to its report. `executed` and `kept` count the steps that this
     call made, and that it took from the store; `paid` is what a model wrote for each source, in tokens and cost;
-    `engine` says where work was done: "local", or "ray" and on what cluster, in words ("" of a run that was opened).
+    `engine` says where work was done: "local", or "ray" and on what cluster, in words ("" of a run that was opened);
+    `not_put` says what could not be put into the artifact store, and why ("" where nothing was left).
     """
 
     name: str
@@ -115,6 +116,7 @@ class Run:
     kept: int = 0
     paid: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     engine: str = ""
+    not_put: str = ""
 
     @property
     def data(self) -> Data:
@@ -170,9 +172,12 @@ class Run:
 
     @property
     def exit(self) -> int:
-        """What `recipe run` exits with: 0, 1 where a gate failed, 5 where none did and one is inconclusive."""
+        """What `recipe run` exits with: 0, 1 where a gate failed, 3 where none did and something could not be put into
+        the artifact store, 5 where all was and a gate is inconclusive."""
         if self.failed_gates:
             return GATE_FAILED
+        if self.not_put:
+            return StepError.exit_code
         return INCONCLUSIVE if self.inconclusive_gates else OK
 
     @cached_property

@@ -47,7 +47,7 @@ def evaluate(
     profile: Any,
     workspace: Path,
     as_json: bool,
-) -> None:
+) -> int:
     """Judge MODEL on suites: a folder, a hub id that is here already, a run, or what an endpoint serves.
 
     A run's result is judged beside its base. Each metric is printed with its 95% interval; the report is a run of the
@@ -66,15 +66,25 @@ def evaluate(
         allow=allow,
         workspace=workspace,
     )
-    report = str(done.report)
+    report, code = str(done.report), done.exit
     if as_json:
         emit(
-            {"ok": True, "exit": 0, "run": str(done.folder), "report": report, "suites": done.facts["suites"]}
+            {
+                "ok": not code,
+                "exit": code,
+                "run": str(done.folder),
+                "report": report,
+                "suites": done.facts["suites"],
+                "not_put": done.not_put,
+            }
         )
-        return
+        return code
     for line in lines([m for suite in done.facts["suites"] for m in suite["metrics"]]):
         click.echo(safe(line))
     click.echo(f"report: {shown(done.report) if done.report else '-'}")
+    if done.not_put:
+        click.echo(safe(f"error: artifact_store: {done.not_put}"), err=True)
+    return code
 
 
 def lines(metrics: list[dict[str, Any]]) -> list[str]:

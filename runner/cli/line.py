@@ -183,6 +183,7 @@ def run(
                 "report": str(outcome.report) if outcome.report else None,
                 "paid": outcome.paid,
                 "engine": outcome.engine,
+                "not_put": outcome.not_put,
             }
         )
         return code
@@ -193,4 +194,6 @@ def run(
     click.echo(f"{outcome.executed} steps executed, {outcome.kept} kept: {shown(outcome.folder)}")
     if outcome.report:
         click.echo(f"report: {shown(outcome.report)}")
+    if outcome.not_put:
+        click.echo(safe(f"error: artifact_store: {outcome.not_put}"), err=True)
     return code

@@ -46,6 +46,8 @@ HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 PATIENT = {"RAY_task_oom_retries": "5", "RAY_gcs_server_request_timeout_seconds": "20"}
 """Ray tries a piece for which memory is short again for ever, after pauses of twice the length of the one before; and
 asks a minute for a node on this machine."""
+JOBS = ("preprocess", "proof", "train", "generate", "lm_eval", "perplexity")
+"""Kinds of steps that run jobs of their own on nodes."""
 WAY_IN = ("RAY_AUTH_", "RAY_TLS_", "RAY_USE_TLS")
 """Of the user's environment: his token, and his certificates."""
 NO_OTHER = {"RAY_ENABLE_AUTO_CONNECT": "0"}
@@ -91,6 +93,7 @@ class Ray(Talk):
         self.say, self.named, self.libraries = say, named, libraries
         self.store, self.jobs = store if address else "", jobs
         self._sender: Sender | None = None
+        self._without = 0  # nodes without the workspace
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._place: Place | None = None
@@ -104,7 +107,7 @@ class Ray(Talk):
         places.sweep()
         if self.address:
             self._start()
-        if self._sender is not None and self.jobs:
+        if self._without and self.jobs:
             self._end()
             raise self._apart(f"{', '.join(self.jobs[:5])}{' …' if len(self.jobs) > 5 else ''}")
         return self
@@ -115,7 +118,7 @@ class Ray(Talk):
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         """See runner.engines. Raises StepError where there is no cluster, or none that could do it."""
         self._start()
-        return self._mapped(work, pieces, gpus=0, watch=lambda: None)
+        return self._mapped(work, pieces, gpus=0, watch=lambda: None, sender=self._sender)
 
     def replicas(self, gpu: bool) -> int:
         """One a GPU of the cluster's; without GPUs, one a node that has a core. By now: nodes come and go."""
@@ -133,15 +136,15 @@ class Ray(Talk):
         """Run jobs to their ends, each on a node with room for it. Raises Failed; StepError where nodes are without
         the workspace."""
         self.replicas(gpu)
-        if self._sender is not None:
-            raise self._apart("a model at work")
+        if self._without:
+            raise self._apart("models at work")
         for _ in self._mapped(run_job, jobs, gpus=int(gpu), watch=watch, ask="any"):
             pass
 
     def joining(self) -> dict[str, str]:
         """What a job of ours must know to be another driver of the cluster: where it is, and the way in."""
         self._start()
-        if self._sender is not None:
+        if self._without:
             raise self._apart("training")
         return self._way_in | {"RAY_ADDRESS": self._answer("where").decode()}
 
@@ -159,8 +162,8 @@ class Ray(Talk):
     def _apart(self, what: str) -> StepError:
         return StepError(
             "ray",
-            f"not all nodes see the workspace, so data alone can be made there (--to prepare): {what} wants it in a "
-            "folder that all nodes share, at the same path, or this machine (--engine local)",
+            f"not all nodes see the workspace, so data alone can be made there (--to prepare); for {what}, put the "
+            "workspace into a folder that all nodes share, at the same path, or stay on this machine (--engine local)",
         )
 
     def _failed(self, why: str) -> StepError:
@@ -185,11 +188,7 @@ class Ray(Talk):
         self._seen = paths.folder(self.root, ".mirepoix", "runs") / f"{secrets.token_hex(8)}.seen"
         with paths.create(self._seen) as file:
             file.write((secret := secrets.token_hex(16)).encode("ascii"))
-        token = self._seen.stem
-        sender = None
-        if self.store:
-            sender = Sender(elsewhere.opened(self.store), self.root, token)
-            sender.open(secret)
+        token, sender = self._seen.stem, None
         wanted = {
             "address": self.address,
             "named": self.named,
@@ -200,6 +199,9 @@ class Ray(Talk):
             "libraries": self.libraries,
         }
         try:
+            if self.store:
+                sender = Sender(elsewhere.opened(self.store), self.root, token)
+                sender.open(secret)
             (place / "key").write_bytes(self._key)
             self._way_in = self._more(place)
             self._child, _ = process.start(
@@ -218,7 +220,10 @@ class Ray(Talk):
                 if what != stage:
                     raise self._failed(said.decode())
             room = pickle.loads(said)
-            if sender is not None and room["apart"]:
+            self._without = room["apart"]
+            if sender is not None and (
+                room["apart"] or not room["CPU"]
+            ):  # who knows what those see that come
                 self._sender, sender = sender, None
         except BaseException:
             self._end()
@@ -307,9 +312,10 @@ def opened(
 
 
 def _jobs(plan: Plan, to: Stage) -> Iterator[str]:
-    """The steps of a run up to a stage that are still to be made, and not by batch functions."""
+    """The steps of a run up to a stage that are still to be made, and whose models are at work on nodes."""
     store = Store(plan.workspace.root)
     for step in plan.steps:
-        within = step.stage in ("train", "evaluate") and STAGES.index(step.stage) <= STAGES.index(to)
-        if within and store.get(step.fingerprint, verify=False) is None:
+        placed = step.kind in JOBS and step.details.get("engine") != "endpoint"
+        within = STAGES.index(step.stage) <= STAGES.index(to)
+        if placed and within and store.get(step.fingerprint, verify=False) is None:
             yield step.name

@@ -29,17 +29,6 @@ class Talk(ABC):
     _line: Connection | None
     _asked: int  # questions, so that each has a name
 
-    _sender: Sender | None  # where nodes do not see the workspace
-
-    def _packed(self, what: object) -> bytes:
-        """For nodes, with all that it needs there."""
-        return pickle.dumps(self._sender.pack(what) if self._sender is not None else what)
-
-    def _unpacked(self, raw: bytes) -> Any:
-        """What a node has made, with all that came along."""
-        came = pickle.loads(raw)
-        return self._sender.unpack(came) if self._sender is not None else came
-
     @abstractmethod
     def _failed(self, why: str) -> StepError: ...
 
@@ -55,16 +44,22 @@ class Talk(ABC):
         gpus: int,
         watch: Callable[[], None],
         ask: str = "next",
+        sender: Sender | None = None,
     ) -> Iterator[R]:
-        """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard."""
-        self._say("work", pickle.dumps((self._packed(work), gpus, self._sender is not None)))
+        """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard. The
+        files that they read and write pass by way of the `sender`, if there is one."""
+
+        def packed(what: object) -> bytes:
+            return pickle.dumps(sender.pack(what) if sender is not None else what)
+
+        self._say("work", pickle.dumps((packed(work), gpus, sender is not None)))
         left, waiting, window, looked = iter(pieces), 0, 0, -math.inf
         try:
             while True:
                 if time.monotonic() >= looked + LOOKS:
                     window, looked = 2 * max(1, self._room()["CPU"]), time.monotonic()
                 while waiting < window and (piece := next(left, _END)) is not _END:
-                    self._say("piece", self._packed(piece))
+                    self._say("piece", packed(piece))
                     waiting += 1
                 if not waiting:
                     return
@@ -76,7 +71,8 @@ class Talk(ABC):
                     raise pickle.loads(said)
                 if what != "done":
                     raise self._failed(said.decode())
-                yield self._unpacked(said)
+                came = pickle.loads(said)
+                yield sender.unpack(came) if sender is not None else came
         finally:
             if waiting and self._line is not None:
                 with suppress(StepError):  # that is not why we are here

@@ -17,9 +17,14 @@ from runner.passing.pickled import packed, unpacked
 from runner.passing.view import View
 from runner.shown import size
 from runner.store import elsewhere
+from runner.trouble import os_error
 
 ROOM = 64 << 20
 """Bytes of the disk without which nothing is begun."""
+LATE = (
+    "came later, and does not see the workspace, as all nodes did when the run began; run it again, and files pass "
+    "through the artifact store"
+)
 UNSEEN = (
     "does not see the workspace; put it into a folder that all nodes share, at the same path, or name an artifact "
     "store (the setting artifact_store)"
@@ -74,11 +79,15 @@ def unfit(needs: Needs) -> tuple[str, bool]:
         there = b"".join(elsewhere.opened(needs.store).read(objects.seen(needs.token)))
     except errors.MirepoixError as e:
         return f"sees neither the workspace nor the artifact store: {getattr(e, 'message', e)}", True
-    return (_full() if there == needs.secret.encode() else "sees another artifact store of that name"), True
+    return (
+        _full()
+        if there == needs.secret.encode()
+        else "sees another artifact store of that name: is it the same endpoint, with the same rights?"
+    ), True
 
 
 def _full() -> str:
-    """Whether the disk of this node is, where Ray keeps its files."""
+    """That the disk is full where Ray keeps its files, in words; "" where it is not."""
     place = Path(_place())
     free = shutil.disk_usage(place).free
     return (
@@ -107,7 +116,7 @@ def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
         if _fit != needs:
             why, without = unfit(needs)
             if why or (without and not passing):
-                return _refused(why or UNSEEN)
+                return _refused(why or LATE)
             _view = View(elsewhere.opened(needs.store), needs.token) if without else None
             _fit = needs
         if _ready[0] != (mine := hash(pickled)):
@@ -115,8 +124,8 @@ def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
         of = _opened(piece, needs, passing)
     except ImportError as e:
         return _refused(f"lacks what it is to work with: {e}; install there what is installed here")
-    except errors.StepError as e:
-        return _refused(f"cannot get what it is to work on: {e.message}")
+    except (errors.StepError, OSError) as e:
+        return _refused(f"cannot get what it is to work on: {_words(e)}")
     try:
         came = _ready[1](of)
     except Exception as e:
@@ -125,8 +134,12 @@ def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
         return "done", pickle.dumps(came)
     try:
         return "done", pickle.dumps(_view.pack(came) if _view else Parcel(packed(came, needs.root)[0], []))
-    except errors.StepError as e:
-        return _refused(f"cannot send what it has made: {e.message}")
+    except (errors.StepError, OSError) as e:
+        return _refused(f"cannot send what it has made: {_words(e)}")
+
+
+def _words(error: errors.StepError | OSError) -> str:
+    return error.message if isinstance(error, errors.StepError) else os_error(error)
 
 
 def _opened(raw: bytes, needs: Needs, passing: bool) -> Any:

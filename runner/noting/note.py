@@ -111,6 +111,9 @@ class Note:
             step.state = "kept"
             if event.what == "got":
                 self.now.at, self.now.at_since = "", None
+        elif event.what == "notes" and step.state == "running":  # what came of it could not be used
+            step.state = "to come"
+            self.now.at, self.now.at_since = "", None
 
     def ends(self, state: State, error: str = "", log: str = "") -> None:
         """The run's last word."""

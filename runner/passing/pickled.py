@@ -6,6 +6,7 @@ Paths of an installed package stay as they are: that is installed on each machin
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _INSTALLED = [Path(p).resolve() for p in (sys.prefix, sys.base_prefix)] + [
-    Path(__file__).resolve().parents[2] / "runner"
+    Path(__file__).resolve().parents[1]
 ]
 
 
@@ -31,7 +32,7 @@ def unpacked(raw: bytes, placed: Callable[[str], Path]) -> Any:
 
 def named(path: Path, root: Path) -> str | None:
     """The name of a path; None where it has none, as it is one of an installed package."""
-    full = path.absolute()
+    full = Path(os.path.abspath(path))  # noqa: PTH100  (without `..`, which would lead out of where it is laid)
     if full.is_relative_to(root):
         return full.relative_to(root).as_posix()
     real = full.resolve()

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from runner.buckets import Bucket
@@ -26,9 +29,10 @@ _INSIDE, _OUTSIDE = "in", "out"
 def base() -> Path:
     """The folder of this user's on this machine. Raises StepError where somebody else has made it."""
     path = Path(tempfile.gettempdir()) / f"mirepoix-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
     about = path.lstat()
-    if path.is_symlink() or about.st_uid != os.getuid() or about.st_mode & 0o077:
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
         raise StepError("ray", f"{path} is not a folder of yours alone; remove it, or set TMPDIR")
     for name in ("files", "views", "locks"):
         (path / name).mkdir(exist_ok=True)
@@ -43,7 +47,8 @@ class View:
         sweep(self._base)
         self._locks = Locks(lambda: self._base / "locks")
         self.folder = self._base / "views" / f"{token}.{os.getpid()}"
-        self._lock = take(self._base / "locks" / self.folder.name)
+        while take(self._base / "locks" / self.folder.name) is None:  # held as long as we live
+            time.sleep(0.01)  # somebody looks whether it is to be swept
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in (_INSIDE, _OUTSIDE):
             (self.folder / name).mkdir(parents=True)
@@ -74,7 +79,10 @@ class View:
                 try:
                     self._bucket.get(file.at, made)
                     if file_digest(made) != file.sha256:
-                        raise StepError("ray", f"{file.name} is not what was sent; run it again")
+                        self._bucket.remove(file.at)  # so that it is sent anew
+                        raise StepError(
+                            "ray", f"{file.at} was not what was sent for {file.name}; run it again"
+                        )
                     made.chmod(0o444)
                     made.replace(kept)
                 finally:
@@ -105,10 +113,12 @@ class View:
 
 def sweep(base: Path, token: str = "") -> None:
     """Remove folders of processes that are gone, or of a run that is at its end, and files that no folder names."""
-    for lock in sorted(p for p in (base / "locks").iterdir() if "." in p.name):  # of folders, not of files
-        fd, ended = take(lock), bool(token) and lock.name.startswith(f"{token}.")
+    views = {p.name for p in (base / "views").iterdir()}
+    for name in sorted(views | {p.name for p in (base / "locks").iterdir() if "." in p.name}):  # not of files
+        lock = base / "locks" / name
+        fd, ended = take(lock), bool(token) and name.startswith(f"{token}.")
         if fd is not None or ended:
-            shutil.rmtree(base / "views" / lock.name, ignore_errors=True)
+            shutil.rmtree(base / "views" / name, ignore_errors=True)
         if fd is not None:
             release(lock, fd)
         elif ended:

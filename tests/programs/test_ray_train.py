@@ -140,7 +140,8 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 def trained(root: Path) -> dict[str, str]:
     """Digests of what a training left."""
     kept = root / "runs/line"
-    files = [kept / "training.json", kept / "axolotl.yml", *(kept / "adapter").iterdir()]
+    (facts,) = (root / ".mirepoix/artifacts").glob("*/*/training.json")
+    files = [facts, kept / "axolotl.yml", *(kept / "adapter").iterdir()]
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from runner.passing import Parcel, Passed, objects, pickled, view
 from runner.passing.sender import Sender
 from runner.passing.view import View
 from runner.store import elsewhere, file_digest
+from runner.store.locks import release, take
 
 TOKEN = "0123456789abcdef"
 
@@ -60,7 +62,7 @@ def files(folder: Path) -> list[str]:
 def test_paths_of_the_workspace_are_named_by_where_they_are_in_it(root: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(root)
-    what = {"in": root / "a.txt", "by a link": link / "a.txt", "out": tmp_path / "b.txt", "itself": root}
+    what = {"in": root / "a.txt", "by a link": link / "a.txt", "out": root / "../b.txt", "itself": root}
     raw, found = pickled.packed(what, root)
     assert set(found) == {"a.txt", (tmp_path / "b.txt").as_posix(), "."}
     assert str(root).encode() not in raw
@@ -158,8 +160,10 @@ def test_nothing_comes_through_a_link(sender: Sender, root: Path, bucket: Path, 
 def test_damage_on_the_way_is_found(sender: Sender, there: View, root: Path, bucket: Path) -> None:
     parcel = sender.pack(root / "a.txt")
     (bucket / parcel.files[0].at).write_text("b")
-    with pytest.raises(StepError, match=r"a\.txt is not what was sent"):
+    with pytest.raises(StepError, match=r"was not what was sent for a\.txt; run it again"):
         there.unpack(parcel)
+    again = Sender(elsewhere.opened(str(bucket)), root, TOKEN)  # run again, it is sent again
+    assert Path(str(there.unpack(again.pack(root / "a.txt")))).read_text() == "a"
     there.placed(".mirepoix/work/y/z").write_text("z")
     came = there.pack(1)
     (bucket / came.files[0].at).write_text("y")
@@ -215,6 +219,24 @@ def test_a_run_that_ends_takes_its_files_along_and_leaves_others(
     assert [Path(n).parts[0] for n in files(view.base())] == ["files", "locks", "views"]
 
 
+def test_a_view_waits_for_who_looks_whether_it_is_to_be_swept(bucket: Path, there: View) -> None:
+    there.folder.with_name("none").mkdir()  # of a process whose lock was never there
+    lock = view.base() / "locks" / f"other.{os.getpid()}"
+    fd = take(lock)
+    assert fd is not None
+    Timer(0.1, release, (lock, fd)).start()
+    other = View(elsewhere.opened(str(bucket)), "other")
+    assert take(lock) is None and other.folder.is_dir()
+    assert not there.folder.with_name("none").exists() and there.folder.is_dir()
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"mirepoix-{os.getuid()}").write_text("")
+    with pytest.raises(StepError, match="is not a folder of yours alone; remove it, or set TMPDIR"):
+        view.base()
+
+
 def test_a_folder_that_others_may_write_to_is_not_used(there: View) -> None:
     view.base().chmod(0o777)
     with pytest.raises(StepError, match="is not a folder of yours alone"):
@@ -234,7 +256,8 @@ def test_a_node_is_asked_for_the_workspace_and_then_for_the_bucket(
     (root / "seen").unlink()
     assert ray_node.unfit(needs) == ("", True)
     assert ray_node.unfit(needs._replace(store="")) == (ray_node.UNSEEN, True)
-    assert ray_node.unfit(needs._replace(secret="another"))[0] == "sees another artifact store of that name"
+    why, _ = ray_node.unfit(needs._replace(secret="another"))
+    assert why.startswith("sees another artifact store of that name: ")
     why, _ = ray_node.unfit(needs._replace(token="none"))
     assert why.startswith(
         f"sees neither the workspace nor the artifact store: file://{bucket}: passing/none/seen cannot"
