@@ -33,7 +33,9 @@ from runner.cli import main
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/ray"
 FILES = sorted(p for p in FOLDER.iterdir() if p.is_file())
-KUBERAY = ("kuberay-cluster.yaml", "kuberay-job.yaml")
+SHARED = ("kuberay-cluster.yaml", "kuberay-job.yaml")
+BUCKET = "kuberay-bucket-job.yaml"
+KUBERAY = (*SHARED, BUCKET)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Of KubeRay's reference of ray.io/v1: the fields that there are, of those objects that the manifests have.
 CLUSTER = {
@@ -57,9 +59,21 @@ def load(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8")))
 
 
+def of_kuberay(name: str) -> dict[str, Any]:
+    """The object of KubeRay's in a manifest."""
+    (one,) = (one for one in load(name) if one["apiVersion"] == "ray.io/v1")
+    return one
+
+
+def policy_in(name: str) -> dict[str, Any]:
+    """Who may reach Ray, by a manifest."""
+    (one,) = (one for one in load(name) if one["kind"] == "NetworkPolicy")
+    return one
+
+
 def spec(name: str) -> dict[str, Any]:
     """The cluster of a manifest."""
-    (one,) = load(name)
+    one = of_kuberay(name)
     found: dict[str, Any] = one["spec"].get("rayClusterSpec", one["spec"])
     return found
 
@@ -107,8 +121,10 @@ def test_the_options_of_ray_start_are_rays() -> None:
 
 @pytest.mark.parametrize("name", KUBERAY)
 def test_a_manifest_has_fields_that_kuberay_has(name: str) -> None:
-    (one,) = load(name)
-    assert one["apiVersion"] == "ray.io/v1" and set(one) == {"apiVersion", "kind", "metadata", "spec"}
+    one = of_kuberay(name)
+    assert set(one) == {"apiVersion", "kind", "metadata", "spec"}
+    others = [] if name in SHARED else [policy_in(name)]
+    assert [o for o in load(name) if o != one] == others
     cluster = spec(name)
     if one["kind"] == "RayJob":
         assert set(one["spec"]) <= JOB
@@ -125,8 +141,9 @@ def test_the_job_has_the_cluster_that_stays() -> None:
     assert spec("kuberay-job.yaml") == spec("kuberay-cluster.yaml")
 
 
-def test_the_jobs_command_is_one() -> None:
-    (job,) = load("kuberay-job.yaml")
+@pytest.mark.parametrize("name", ["kuberay-job.yaml", BUCKET])
+def test_the_jobs_command_is_one(name: str) -> None:
+    job = of_kuberay(name)
     words = shlex.split(job["spec"]["entrypoint"])
     assert words[:2] == ["recipe", "run"] and not re.search(r"[;&|$]", job["spec"]["entrypoint"])
     assert "ray" in words[words.index("--engine") + 1]
@@ -134,7 +151,7 @@ def test_the_jobs_command_is_one() -> None:
     assert not {w for w in words if w.startswith("--")} - {o for p in run.params for o in p.opts}
 
 
-@pytest.mark.parametrize("name", KUBERAY)
+@pytest.mark.parametrize("name", SHARED)
 def test_every_pod_sees_the_workspace_at_one_path_and_has_one_image(name: str) -> None:
     volume, _ = load("kuberay-workspace.yaml")
     assert volume["spec"]["accessModes"] == ["ReadWriteMany"]
@@ -149,13 +166,45 @@ def test_every_pod_sees_the_workspace_at_one_path_and_has_one_image(name: str) -
     assert images == {PROJECT["version"]}
 
 
+def test_the_bucket_stands_in_for_the_shared_volume() -> None:
+    """The workspace is the head's alone; all pods may use the bucket, and have room for what they are sent."""
+    job = of_kuberay(BUCKET)
+    words = shlex.split(job["spec"]["entrypoint"])
+    workspace = words[words.index("--workspace") + 1]
+    assert words[-2:] == ["--to", "prepare"], "training wants the shared volume"
+    head, *workers = pods(BUCKET)
+    for pod in (head, *workers):
+        assert not any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"])
+        (container,) = pod["spec"]["containers"]
+        env = {one["name"]: one.get("value") for one in container["env"]}
+        mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
+        volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
+        assert sorted(volumes) == sorted({one["name"] for one in mounts.values()})
+        assert "sizeLimit" in volumes[mounts[env["TMPDIR"]]["name"]]["emptyDir"]
+        assert env["HF_HOME"].startswith(f"{env['TMPDIR']}/")
+        assert container["envFrom"] == [{"secretRef": {"name": "mirepoix-bucket"}}]
+        assert container["image"].rpartition(":")[2] == PROJECT["version"]
+        room = sum(int(v["emptyDir"]["sizeLimit"][:-2]) for v in volumes.values() if "emptyDir" in v)
+        assert room < int(container["resources"]["limits"]["ephemeral-storage"][:-2])
+        assert (workspace in mounts) == (words[2] in mounts) == (pod is head)
+        assert ("MIREPOIX_ARTIFACT_STORE" in env) == (pod is head), "the head tells the others"
+    text = (FOLDER / BUCKET).read_text(encoding="utf-8")
+    for made in ("create configmap mirepoix-recipe", "create secret generic mirepoix-bucket"):
+        assert made in text.partition("apiVersion")[0]
+    assert "--extra share" in (ROOT / ".ci/Dockerfile.cpu").read_text(encoding="utf-8")
+    assert re.search(r"^s3fs==", (ROOT / ".ci/pins.txt").read_text(encoding="utf-8"), re.M), (
+        "Axolotl's, so the image has it"
+    )
+
+
 @pytest.mark.parametrize("name", KUBERAY)
 def test_a_cluster_on_kubernetes_is_closed(name: str) -> None:
     cluster = spec(name)
     assert cluster["authOptions"] == {"mode": "token"}
     head = cluster["headGroupSpec"]
     assert head["serviceType"] == "ClusterIP" and head["enableIngress"] is False
-    _, policy = load("kuberay-workspace.yaml")
+    policy = policy_in("kuberay-workspace.yaml" if name in SHARED else name)
+    assert policy == policy_in("kuberay-workspace.yaml")
     (label,) = policy["spec"]["podSelector"]["matchLabels"].items()
     assert policy["spec"]["policyTypes"] == ["Ingress"]
     own, others = policy["spec"]["ingress"]
@@ -198,7 +247,7 @@ def test_nodes_get_what_training_and_evaluation_want() -> None:
 
 def test_the_job_asks_for_no_gpu_that_it_has_not() -> None:
     """As it stands it has none, and so ends with the data; its head says how it goes on."""
-    (job,) = load("kuberay-job.yaml")
+    job = of_kuberay("kuberay-job.yaml")
     (group,) = (g for g in spec("kuberay-job.yaml")["workerGroupSpecs"] if g["groupName"] == "gpus")
     words = shlex.split(job["spec"]["entrypoint"])
     assert group["replicas"] or words[-2:] == ["--to", "prepare"]
