@@ -235,6 +235,14 @@ ELSEWHERE: dict[tuple[str, str], tuple[str, str]] = {
         )
     },
     ("tutorial.md", "make install"): (MINUTES, ".ci/run"),
+    **{
+        ("store.md", typed): ("needs a bucket", "tests/programs/test_artifact_store_s3.py")
+        for typed in (
+            "pip install mirepoix[share] s3fs",
+            "export MIREPOIX_ARTIFACT_STORE=s3://team/mirepoix",
+            "recipe run twain.yaml",
+        )
+    },
     (
         "ray.md",
         "MIREPOIX_ARTIFACT_STORE=s3://team/mirepoix recipe run twain.yaml --to prepare --engine ray --address ray-head:6379",

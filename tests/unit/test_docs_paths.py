@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.buckets import OPENED
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The folders of this repository; datasets/, evals/ and recipes/ are names of a user's own workspace as well.
@@ -70,6 +72,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             gone.append(f"{file}#{anchor}" if anchor else file)
     assert gone == []
+
+
+def test_the_store_names_the_places_that_are_opened() -> None:
+    page = (ROOT / "docs/store.md").read_text(encoding="utf-8")
+    part = page.partition("### Where it can be\n")[2].partition("\n### ")[0]
+    named = {
+        s for row in re.findall(r"^\| ([^|]+) \|", part, re.MULTILINE) for s in re.findall(r"`(\w+)://", row)
+    }
+    assert named == OPENED - {"memory"}  # which ends with its process
+    assert f"These {len(named)} and no others" in part
 
 
 def floors() -> list[list[str]]:
