@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner import extras
 from runner.errors import StepError, UsageError
 
+T = TypeVar("T")
+R = TypeVar("R")
 SCHEMES = (
     "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "sftp", "ssh", "ftp", "hdfs", "smb",
 )  # fmt: skip
@@ -24,6 +27,10 @@ SCHEMES = (
 OPENED = frozenset(SCHEMES) - {"oci"} | {"file", "local", "memory"}
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
 """Where an object appears once all of it is there. Elsewhere it is written beside its place, and moved there."""
+_ALONE = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs", "memory"})
+"""Whose drivers are not for several threads at once: they wait for ever, or mix up answers."""
+_AT_ONCE = 8
+"""Objects that are on their way at once, at most, elsewhere."""
 _PIECE = 1 << 20
 _UNSAID = logging.NullHandler()
 """What a driver logs of an error that it raises besides: tracebacks, which Python writes where nobody takes them."""
@@ -35,39 +42,47 @@ def secret_in(url: str) -> bool:
     return ":" in host.rpartition("@")[0]
 
 
-class Bucket:
-    """All below an address. `named` says who names it, and `what` would be kept there, for errors.
+def scheme_of(url: str, what: str) -> str:
+    """The scheme of an address that can be opened here. `what` begins the sentence that says in which kinds of places
+    something is kept. Raises UsageError for an address that is none, Missing without fsspec; nothing is asked of it."""
+    scheme, found, rest = url.partition("://")
+    if not found or (scheme := scheme.lower()) not in OPENED or "::" in url:
+        raise UsageError(f"{url[:200]!r}: {what} in {', '.join(f'{s}://' for s in sorted(OPENED))}")
+    if secret_in(url):
+        raise UsageError("an address may not hold a password; keep that where the store's own tools have it")
+    if scheme in _WHOLE - {"memory"} and not rest.strip("/"):
+        raise UsageError(f"{url} names no bucket: {scheme}://BUCKET/FOLDER")
+    try:
+        from fsspec.registry import (  # type: ignore[import-untyped,unused-ignore]
+            get_filesystem_class,
+            known_implementations,
+        )
+    except ImportError:
+        raise extras.Missing(f"{scheme}:// needs fsspec", extras.install("share")) from None
+    try:
+        driver = get_filesystem_class(scheme).__module__.partition(".")[0]
+    except ImportError as e:
+        needs = known_implementations.get(scheme, {}).get("err") or str(e)
+        raise UsageError(f"{scheme}:// needs a driver: {needs}") from None
+    logging.getLogger(driver).addHandler(_UNSAID)
+    return scheme
 
-    Raises UsageError for an address that is none, Missing without fsspec; whatever is asked of it raises StepError of
-    `step` where that cannot be done.
-    """
+
+class Bucket:
+    """All below an address. Raises as `scheme_of`; whatever is asked of it raises StepError of `step` where that cannot
+    be done."""
 
     def __init__(self, url: str, step: str, what: str) -> None:
         self.said, self._step = url, step
-        scheme, found, rest = url.partition("://")
-        if not found or (scheme := scheme.lower()) not in OPENED or "::" in url:
-            raise UsageError(f"{url[:200]!r}: {what} in {', '.join(f'{s}://' for s in sorted(OPENED))}")
-        if secret_in(url):
-            raise UsageError(
-                "an address may not hold a password; keep that where the store's own tools have it"
-            )
+        scheme = scheme_of(url, what)
+        from fsspec.core import url_to_fs  # type: ignore[import-untyped,unused-ignore]
+
         try:
-            from fsspec.core import url_to_fs  # type: ignore[import-untyped,unused-ignore]
-            from fsspec.registry import get_filesystem_class  # type: ignore[import-untyped,unused-ignore]
-        except ImportError:
-            raise extras.Missing(f"{scheme}:// needs fsspec", extras.install("share")) from None
-        try:
-            driver = get_filesystem_class(scheme).__module__.partition(".")[0]
-            logging.getLogger(driver).addHandler(_UNSAID)
-            self._fs, path = url_to_fs(f"{scheme}://{rest}")
-        except ImportError as e:
-            raise UsageError(f"{scheme}:// needs a driver: {_short(e)}") from None
+            self._fs, path = url_to_fs(f"{scheme}://{url.partition('://')[2]}")
         except Exception as e:  # each driver has errors of its own
             raise StepError(step, f"{url} cannot be opened: {_short(e)}") from None
         self.path = str(path).rstrip("/")
-        self._whole = scheme in _WHOLE
-        if self._whole and scheme != "memory" and not self.path:
-            raise UsageError(f"{url} names no bucket: {scheme}://BUCKET/FOLDER")
+        self._whole, self._at_once = scheme in _WHOLE, 1 if scheme in _ALONE else _AT_ONCE
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
@@ -97,6 +112,11 @@ class Bucket:
                 return None
             return None if found["type"] == "directory" else int(found["size"])
 
+    def is_there(self) -> bool:
+        """Whether the folder is, in a place where folders are made; elsewhere there is nothing to be made."""
+        with self._doing("", "read"):
+            return self._whole or bool(self._fs.isdir(self.path))
+
     def get(self, name: str, into: Path) -> None:
         """Bring an object here."""
         with self._doing(name, "brought here"):  # it may be here that there is no room
@@ -109,27 +129,58 @@ class Bucket:
         home = self.path.lstrip("/")
         return [p.lstrip("/").removeprefix(f"{home}/") for p in found]
 
+    def each(self, work: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+        """What `work` says of each, in order, some at once where that can be. What the first that fails raises, all."""
+        with ThreadPoolExecutor(self._at_once) as pool:
+            asked = [pool.submit(work, thing) for thing in things]
+            try:
+                for one in asked:
+                    yield one.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
     def put(self, name: str, content: Path | bytes) -> None:
         """Write an object, all of it or nothing; what was there is replaced."""
         final = self._at(name)
-        beside = final if self._whole else f"{final}.{secrets.token_hex(8)}"
         with self._doing(name, "written"):
-            if not self._whole:
-                self._fs.makedirs(final.rpartition("/")[0], exist_ok=True)
+            if self._whole:
+                self._write(final, content)
+                return
+            self._make(final.rpartition("/")[0])
+            beside = f"{final}.{secrets.token_hex(8)}"
             try:
-                if isinstance(content, Path):
-                    self._fs.put_file(str(content), beside)
-                else:
-                    self._fs.pipe_file(beside, content)
-                if beside != final:
-                    self._fs.mv(beside, final)
+                self._write(beside, content)
+                self._move(beside, final)
             except BaseException:
-                if beside != final:
-                    with suppress(
-                        Exception
-                    ):  # it is not there, or the place is gone: why we are here is told
-                        self._fs.rm_file(beside)
+                # It may not be there, or the place may be gone: what brought us here is told.
+                with suppress(Exception):
+                    self._fs.rm_file(beside)
                 raise
+
+    def _write(self, path: str, content: Path | bytes) -> None:
+        if isinstance(content, Path):
+            self._fs.put_file(str(content), path)
+        else:
+            self._fs.pipe_file(path, content)
+
+    def _make(self, folder: str) -> None:
+        """Drivers look whether a folder is there, and then make it; another may have done so meanwhile."""
+        try:
+            self._fs.makedirs(folder, exist_ok=True)
+        except Exception:
+            if not self._fs.isdir(folder):  # one above it was made meanwhile, and that stopped us
+                self._fs.makedirs(folder, exist_ok=True)
+
+    def _move(self, beside: str, final: str) -> None:
+        """Some drivers move nothing to where something is."""
+        try:
+            self._fs.mv(beside, final)
+        except Exception:
+            if not self._fs.exists(final):
+                raise
+            self._fs.rm_file(final)
+            self._fs.mv(beside, final)
 
     def remove(self, name: str) -> None:
         """Take an object away, if it is there."""
@@ -141,7 +192,7 @@ class Bucket:
         with self._doing(name, "removed"), suppress(FileNotFoundError):
             self._fs.rm(self._at(name), recursive=True)
 
-    def stale(self) -> None:
+    def refresh(self) -> None:
         """Look anew from now on: some drivers remember what they have seen."""
         self._fs.invalidate_cache()
 

@@ -11,6 +11,7 @@ from runner.stepping import Event, Tell
 from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import Artifact, Store
 from runner.store.elsewhere import Damaged, Elsewhere, Moves
+from runner.trouble import os_error
 
 PATIENCE = 2
 """How often, one time after the other, a place may not be readable until it is asked no more."""
@@ -18,17 +19,17 @@ PATIENCE = 2
 
 class Carrying:
     """For one run. Raises UsageError for an address that is none, Missing where it needs a package, StepError for one
-    that cannot be reached. Without an address, "", it does nothing."""
+    that cannot be reached. Without an address, "", it does nothing; without `puts` it only takes."""
 
-    def __init__(self, url: str, store: Store, tell: Tell) -> None:
-        self._store, self._tell = store, tell
+    def __init__(self, url: str, store: Store, tell: Tell, *, puts: bool = True) -> None:
+        self._store, self._tell, self._puts = store, tell, puts
         self.brought: set[str] = set()
         self._tried: set[str] = set()
         self._left: list[str] = []
         self._why = ""
         self._seen = False  # whether it was looked through
         self._missed = 0  # how often, one time after the other, it could not be read
-        self._place = Elsewhere(url) if url else None
+        self._place = Elsewhere(url, puts=puts) if url else None
         if self._place is not None:
             self._place.open()
 
@@ -79,7 +80,7 @@ class Carrying:
                 self._missed = 0
                 self._note(step, f"what {self._place.said} has of it is of no use: {e}; it is made here")
                 return False
-            except StepError as e:
+            except (StepError, OSError) as e:
                 self._miss(step, e)
                 return False
         self._missed = 0
@@ -91,7 +92,7 @@ class Carrying:
 
     def put(self, step: Step, artifact: Artifact) -> None:
         """See to it that an artifact is there, too."""
-        if self._place is None or step.fingerprint in self.brought:
+        if self._place is None or not self._puts or step.fingerprint in self.brought:
             return
         if not self._why:  # one that is gone would be waited for each time
             try:
@@ -121,11 +122,15 @@ class Carrying:
 
         return moves
 
-    def _miss(self, step: Step, error: StepError) -> None:
+    def _miss(self, step: Step, error: StepError | OSError) -> None:
         """What cannot be read is made. A place that is gone would be waited for at each step."""
         self._missed += 1
         more = ", and nothing more is looked for there" if self._missed == PATIENCE else ""
-        self._note(step, f"{error.message}; it is made here{more}")
+        self._note(step, f"{_words(error)}; it is made here{more}")
 
     def _note(self, step: Step, why: str) -> None:
         self._tell(Event("notes", step.name, step.stage, why))
+
+
+def _words(error: StepError | OSError) -> str:
+    return error.message if isinstance(error, StepError) else os_error(error)

@@ -209,7 +209,7 @@ def run(
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
-        carrying = Carrying(settings["artifact_store"], store, note.tell)
+        carrying = Carrying(settings["artifact_store"], store, note.tell, puts=settings.puts)
         carrying.fetch(plan, to)
         _all_set(plan, store, to, settings, engine)
         log = folder(plan) / "logs" / "engine.log"

@@ -82,6 +82,10 @@ SETTINGS: dict[str, Setting] = {
         "",
         "s3://BUCKET/FOLDER, gs://, sftp://, an absolute path …: artifacts are put there, and taken from there.",
     ),
+    "artifact_store_put": Setting(
+        "yes",
+        "Whether what is made here is put into `artifact_store`, too: yes, or no, and it is only taken from.",
+    ),
     "trackers": Setting(
         "", "wandb, several with commas: trackers that recipes may send to without --trust trackers."
     ),
@@ -172,6 +176,14 @@ class Settings:
         if said and not (whole and port.isascii() and port.isdigit() and 0 < int(port[:9]) < 65536):
             raise UsageError(f"{self.named_cluster} must be the HOST:PORT of a Ray cluster, not {said!r}")
         return said
+
+    @property
+    def puts(self) -> bool:
+        """Whether artifacts are put into the artifact store. Raises UsageError where that says neither yes nor no."""
+        said = self.values["artifact_store_put"]
+        if said not in ("yes", "no"):
+            raise UsageError(f"the setting artifact_store_put must be yes or no, not {said!r}")
+        return said == "yes"
 
     @property
     def named_cluster(self) -> str:

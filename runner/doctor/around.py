@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runner.doctor.findings import Finding
-from runner.errors import NeedsTrust
+from runner.errors import NeedsTrust, UsageError
+from runner.extras import Missing
+from runner.settings import Settings
 from runner.shown import size
-from runner.store import Store
+from runner.store import Store, elsewhere
 from runner.store.garbage import use
 
 
@@ -48,6 +50,20 @@ def store(workspace: Path) -> Iterator[Finding]:
         yield Finding(
             "store", "unfinished", "warn", what, "run the recipe again to go on; recipe gc removes the rest"
         )
+
+
+def artifact_store(settings: Settings) -> Iterator[Finding]:
+    """Where artifacts are put, and taken from, besides. Nothing is asked of it."""
+    if not (url := settings["artifact_store"]):
+        return
+    said, do = f"{url}, {'taken from, and put there' if settings.puts else 'taken from'}", ""
+    try:
+        elsewhere.address(url)
+    except Missing as e:
+        said, do = e.what, e.how
+    except UsageError as e:
+        said, do = str(e), "see the setting artifact_store"
+    yield Finding("store", "elsewhere", "warn" if do else "ok", said, do)
 
 
 def _lock(path: Path) -> str:

@@ -41,6 +41,7 @@ def doctor(
         *machine(workspace),
         *installed(),
         *around.store(workspace),
+        *around.artifact_store(settings),
         *around.terminal(),
         *around.tokens(),
     ]

@@ -199,9 +199,14 @@ class Ray(Talk):
             "libraries": self.libraries,
         }
         try:
+            refused = ""
             if self.store:
                 sender = Sender(elsewhere.opened(self.store), self.root, token)
-                sender.open(secret)
+                try:
+                    sender.open(secret)
+                except StepError as e:  # it is wanted only where a node is without the workspace
+                    sender, refused = None, f"; the one that is named is of no use here: {e.message}"
+                    wanted["seen"] = [str(self._seen), secret]
             (place / "key").write_bytes(self._key)
             self._way_in = self._more(place)
             self._child, _ = process.start(
@@ -218,7 +223,7 @@ class Ray(Talk):
             ):
                 what, said = self._heard(patience=patience)
                 if what != stage:
-                    raise self._failed(said.decode())
+                    raise self._failed(said.decode() + refused * (what == "unseen"))
             room = pickle.loads(said)
             self._without = room["apart"]
             if sender is not None and (

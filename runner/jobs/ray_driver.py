@@ -42,6 +42,14 @@ HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 class _Refused(Exception):
     """Why a cluster is of no use here, in words."""
 
+    what = "refused"
+
+
+class _Unseen(_Refused):
+    """For a node does not see the workspace."""
+
+    what = "unseen"
+
 
 def main(place: Path) -> None:
     listener = Listener(str(place / "s"), "AF_UNIX", authkey=(place / "key").read_bytes())
@@ -53,7 +61,7 @@ def main(place: Path) -> None:
         line.send(("connected", b"", b""))
         cluster.look()
     except _Refused as e:
-        line.send(("refused", str(e).encode(), b""))
+        line.send((e.what, str(e).encode(), b""))
         return
     line.send(("ready", pickle.dumps(cluster.room()), b""))
     fetch = (listener, cluster.ray, cluster.needs)  # lines that come after this one
@@ -233,7 +241,7 @@ class Cluster:
         for host, said, silent in on_each(self.ray, self._alive(), LOOK, unfit, self.needs):
             why, without = said or (silent, False)
             if why:
-                raise _Refused(f"the node {host} {why}")
+                raise (_Unseen if without else _Refused)(f"the node {host} {why}")
             self.apart += without
 
     def tidy(self) -> None:

@@ -129,6 +129,11 @@ def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
     try:
         came = _ready[1](of)
     except Exception as e:
+        if _view is None:
+            return "raised", errors.pickled(e)
+        _view.drop()
+        if isinstance(e, OSError):  # of this node's, which is not the user's machine
+            return _refused(f"cannot work on it: {_words(e).replace(str(_view.folder), '…')}")
         return "raised", errors.pickled(e)
     if not passing:
         return "done", pickle.dumps(came)

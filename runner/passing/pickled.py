@@ -8,20 +8,21 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_INSTALLED = [Path(p).resolve() for p in (sys.prefix, sys.base_prefix)] + [
-    Path(__file__).resolve().parents[1]
+_INSTALLED = [Path(sysconfig.get_path(p)).resolve() for p in ("stdlib", "purelib", "platlib")] + [
+    Path(__file__).parents[1]
 ]
 
 
-def packed(what: object, root: Path) -> tuple[bytes, dict[str, Path]]:
-    """A pickle in which paths are named as seen from `root`; and name → path of all that are in it."""
+def packed(what: object, root: Path, outside: Path = Path("/")) -> tuple[bytes, dict[str, Path]]:
+    """A pickle in which paths are named as seen from `root`; and name → path of all that are in it. What is outside of
+    it lies in `outside`, as it does elsewhere in `/`."""
     out, found = io.BytesIO(), dict[str, Path]()
-    _Packing(out, root, found).dump(what)
+    _Packing(out, root, outside, found).dump(what)
     return out.getvalue(), found
 
 
@@ -30,7 +31,7 @@ def unpacked(raw: bytes, placed: Callable[[str], Path]) -> Any:
     return _Unpacking(io.BytesIO(raw), placed).load()
 
 
-def named(path: Path, root: Path) -> str | None:
+def named(path: Path, root: Path, outside: Path = Path("/")) -> str | None:
     """The name of a path; None where it has none, as it is one of an installed package."""
     full = Path(os.path.abspath(path))  # noqa: PTH100  (without `..`, which would lead out of where it is laid)
     if full.is_relative_to(root):
@@ -38,16 +39,18 @@ def named(path: Path, root: Path) -> str | None:
     real = full.resolve()
     if real.is_relative_to(root.resolve()):
         return real.relative_to(root.resolve()).as_posix()
-    return None if any(real.is_relative_to(p) for p in _INSTALLED) else full.as_posix()
+    if any(real.is_relative_to(p) for p in _INSTALLED):
+        return None
+    return f"/{full.relative_to(outside).as_posix()}" if full.is_relative_to(outside) else full.as_posix()
 
 
 class _Packing(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, root: Path, found: dict[str, Path]) -> None:
+    def __init__(self, file: io.BytesIO, root: Path, outside: Path, found: dict[str, Path]) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self._root, self._found = root, found
+        self._root, self._outside, self._found = root, outside, found
 
     def persistent_id(self, obj: Any) -> str | None:
-        if not isinstance(obj, Path) or (name := named(obj, self._root)) is None:
+        if not isinstance(obj, Path) or (name := named(obj, self._root, self._outside)) is None:
             return None
         self._found[name] = obj
         return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +15,6 @@ from runner.passing import Parcel, Passed, objects, pickled
 from runner.store import file_digest
 from runner.store.files import hidden
 
-_AT_ONCE = 8
 _WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
 """Ends of names of models' weights: gigabytes, which no batch function reads."""
 
@@ -37,15 +36,14 @@ class Sender:
         raw, found = pickled.packed(what, self._root)
         files = [self._passed(name, path) for top, at in found.items() for name, path in _below(top, at)]
         wanted = {file.at: path for file, path in files if file.at not in self._there}
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for _ in pool.map(self._put, wanted.keys(), wanted.values()):
-                continue
+        for _ in self._bucket.each(lambda one: self._put(*one), wanted.items()):
+            continue
         self._there.update(wanted)
         return Parcel(raw, [file for file, _ in files])
 
     def _passed(self, name: str, path: Path) -> tuple[Passed, Path]:
         about = path.stat()
-        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
         if (sha := self._known.get(key)) is None:
             sha = self._known[key] = file_digest(path)
         return Passed(name, objects.out(self._token, name, sha), sha), path
@@ -56,9 +54,8 @@ class Sender:
 
     def unpack(self, parcel: Parcel) -> Any:
         """What comes back, once the files that came with it are in their places."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for _ in pool.map(self._take, parcel.files):
-                continue
+        for _ in self._bucket.each(self._take, parcel.files):
+            continue
         return pickled.unpacked(parcel.raw, self._root.joinpath)
 
     def _take(self, file: Passed) -> None:
@@ -74,20 +71,27 @@ class Sender:
             made.replace(path)
         finally:
             made.unlink(missing_ok=True)
-        self._bucket.remove(file.at)
+        with suppress(StepError):  # `end` clears all of it
+            self._bucket.remove(file.at)
 
     def end(self) -> None:
-        """Take away what is of use to this run alone."""
-        self._bucket.clear(objects.home(self._token))
+        """Take away what is of use to this run alone, as far as that can be done: what is left is in nobody's way."""
+        with suppress(StepError):
+            self._bucket.clear(objects.home(self._token))
 
 
 def _below(name: str, path: Path) -> Iterator[tuple[str, Path]]:
-    """The files that a path stands for, with their names."""
+    """The files that a path stands for, with their names. Links are followed; what is hidden below it is no data."""
     if path.is_file():
         yield name, path
-    elif path.is_dir():
-        for here, folders, files in os.walk(path):
-            folders.sort()
-            for file in sorted(files):
-                if (full := Path(here, file)).is_file() and not file.endswith(_WEIGHTS):
-                    yield f"{name}/{full.relative_to(path).as_posix()}", full
+        return
+    seen: set[Path] = set()
+    for here, folders, files in os.walk(path, followlinks=True):
+        if (real := Path(here).resolve()) in seen:  # a circle of links
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for file in sorted(files):
+            if (full := Path(here, file)).is_file() and not file.endswith(_WEIGHTS):
+                yield f"{name}/{full.relative_to(path).as_posix()}", full

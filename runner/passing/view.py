@@ -7,12 +7,14 @@ killed one left goes with the next.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +30,9 @@ _INSIDE, _OUTSIDE = "in", "out"
 
 def base() -> Path:
     """The folder of this user's on this machine. Raises StepError where somebody else has made it."""
-    path = Path(tempfile.gettempdir()) / f"mirepoix-{os.getuid()}"
+    # Of this machine's own: the system's folder may be a share, and locks may not reach from one machine to another.
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    path = Path(tempfile.gettempdir()) / f"mirepoix-{os.getuid()}-{machine}"
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     about = path.lstat()
@@ -46,10 +50,9 @@ class View:
         self._bucket, self._token, self._base = bucket, token, base()
         sweep(self._base)
         self._locks = Locks(lambda: self._base / "locks")
-        self.folder = self._base / "views" / f"{token}.{os.getpid()}"
+        self.folder = aside(self._base / "views" / token)
         while take(self._base / "locks" / self.folder.name) is None:  # held as long as we live
             time.sleep(0.01)  # somebody looks whether it is to be swept
-        shutil.rmtree(self.folder, ignore_errors=True)
         for name in (_INSIDE, _OUTSIDE):
             (self.folder / name).mkdir(parents=True)
         self._laid: dict[str, tuple[str, int]] = {}  # name → sha256, and which file it was
@@ -88,27 +91,35 @@ class View:
                 finally:
                     made.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
+            self._laid[file.name] = file.sha256, kept.stat().st_ino
             os.link(kept, path)
-        self._laid[file.name] = file.sha256, path.stat().st_ino
 
     def pack(self, what: object) -> Parcel:
         """What came of it, with the files that were written, which are then in the bucket and no more here."""
-        inside = self.folder / _INSIDE
-        raw, _ = pickled.packed(what, inside)
-        return Parcel(raw, [*self._written(inside)])
+        raw, _ = pickled.packed(what, self.folder / _INSIDE, self.folder / _OUTSIDE)
+        sent = []
+        for name, path in self._written():
+            file = Passed(name, objects.back(self._token), file_digest(path))
+            self._bucket.put(file.at, path)
+            path.unlink()
+            sent.append(file)
+        return Parcel(raw, sent)
 
-    def _written(self, inside: Path) -> Iterable[Passed]:
-        for here, _, names in os.walk(inside):
+    def drop(self) -> None:
+        """Nothing came of it: what was written meanwhile goes."""
+        for _, path in self._written():
+            path.unlink()
+
+    def _written(self) -> Iterator[tuple[str, Path]]:
+        """What was not laid here by us, where steps may write."""
+        inside = self.folder / _INSIDE
+        for here, _, names in os.walk(inside / objects.WORK):
             for file in sorted(names):
                 path = Path(here, file)
                 name = path.relative_to(inside).as_posix()
-                if name in self._laid and self._laid[name][1] == path.stat().st_ino:
-                    continue
-                sent = Passed(name, objects.back(self._token), file_digest(path))
-                self._bucket.put(sent.at, path)
-                path.unlink()
-                self._laid.pop(name, None)
-                yield sent
+                if self._laid.get(name, ("", 0))[1] != path.stat().st_ino:
+                    self._laid.pop(name, None)
+                    yield name, path
 
 
 def sweep(base: Path, token: str = "") -> None:
@@ -125,11 +136,11 @@ def sweep(base: Path, token: str = "") -> None:
             lock.unlink(missing_ok=True)  # its process does nothing more
     for kept in (base / "files").iterdir():
         lock = base / "locks" / kept.name.partition(".")[0]
-        if (fd := take(lock)) is not None:
+        with suppress(FileNotFoundError):  # somebody else has swept it
+            if kept.stat().st_nlink > 1 or (fd := take(lock)) is None:
+                continue
             try:
                 if kept.stat().st_nlink == 1:
                     kept.unlink()
-            except FileNotFoundError:
-                pass  # a half-written one, which somebody else swept
             finally:
                 release(lock, fd)

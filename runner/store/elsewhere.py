@@ -11,32 +11,29 @@ as it comes; a place where one is missing or damaged has no such artifact, and g
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from runner import extras
-from runner.buckets import Bucket
+from runner.buckets import Bucket, scheme_of
 from runner.errors import StepError, UsageError
 from runner.store import Store
 from runner.store.files import digest, file_digest
 from runner.store.manifest import Artifact, Manifest, read, within
+from runner.store.statement import SHA256
 
 STEP = "artifact_store"
+_KEPT = "artifacts are kept below an absolute path, or"
 _ABOUT = "mirepoix.json"
 _VERSION = 1
-_AT_ONCE = 8
-"""Files that are asked for at once, at most."""
 ANSWERS = 60.0
 """Seconds that a place has to show that it is there."""
-_SHA = re.compile("[0-9a-f]{64}").fullmatch
 _LONGEST = 255
-"""Bytes of a file's name, as most file systems have it."""
+"""Bytes of a folder's or file's name, as most file systems have it."""
 _LARGEST = 64 << 20
 """Bytes of a manifest that is read."""
 Moves = Callable[[int, int], None]
@@ -54,10 +51,11 @@ class Damaged(Exception):
 
 
 class Elsewhere:
-    """The artifacts below an address of the user's. Raises UsageError, Missing and StepError as `Bucket` does."""
+    """The artifacts below an address of the user's; `puts`: there are to be more. Raises UsageError, Missing and
+    StepError as `Bucket` does."""
 
-    def __init__(self, url: str) -> None:
-        self._bucket = opened(url)
+    def __init__(self, url: str, *, puts: bool = True) -> None:
+        self._bucket, self._puts = opened(url), puts
         self.said = self._bucket.said
         self._bad: set[str] = set()  # files, and artifacts, that are damaged or missing there
 
@@ -72,29 +70,37 @@ class Elsewhere:
             except BaseException as e:
                 failed.append(e)
 
-        # Who hears nothing asks again, by itself, for many minutes.
+        # Drivers that hear nothing ask again, for many minutes; a thread need not be waited for.
         thread = threading.Thread(target=look, daemon=True)
         thread.start()
         thread.join(ANSWERS)
         if thread.is_alive():
-            raise StepError(STEP, f"{self.said} has not answered for {ANSWERS:.0f} seconds")
+            raise StepError(
+                STEP,
+                f"{self.said} has not answered for {ANSWERS:.0f} seconds; see to the network, or leave the setting out",
+            )
         if failed:
             raise failed[0]
 
     def _look(self) -> None:
         if self._bucket.size(_ABOUT) is None:
-            self._bucket.put(_ABOUT, json.dumps({"artifact_store": _VERSION}).encode() + b"\n")
+            if not self._bucket.is_there():  # as the folder of a share that is not mounted
+                raise UsageError(f"{STEP}: no folder {self.said}; make it first, or name another place")
+            if self._puts:
+                self._bucket.put(_ABOUT, json.dumps({"artifact_store": _VERSION}).encode() + b"\n")
             return
         try:
-            version = msgspec.json.decode(self._read(_ABOUT), type=_About).artifact_store
+            form = msgspec.json.decode(self._read(_ABOUT), type=_About).artifact_store
         except (msgspec.DecodeError, RecursionError):
+            form = 0
+        if form > _VERSION:
+            raise UsageError(
+                f"{STEP}: {self.said} is of a later version of mirepoix (form {form}; this one knows form {_VERSION}); "
+                "take that, or name another place"
+            )
+        if form < 1:
             raise UsageError(
                 f"{STEP}: {self.said} holds no artifacts: its {_ABOUT} is none of mirepoix; name another place"
-            ) from None
-        if version != _VERSION:
-            raise UsageError(
-                f"{STEP}: {self.said} is of a later version of mirepoix, for version {version} of such places; this one"
-                f" knows version {_VERSION}"
             )
 
     def _read(self, name: str) -> bytes:
@@ -107,11 +113,10 @@ class Elsewhere:
 
     def has(self, fingerprints: Iterable[str]) -> set[str]:
         """Those of which it has a manifest."""
-        self._bucket.stale()
+        self._bucket.refresh()
         some = list(fingerprints)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            there = pool.map(lambda f: self._bucket.size(_manifest(f)) is not None, some)
-            return {f for f, found in zip(some, there, strict=True) if found}
+        there = self._bucket.each(lambda f: self._bucket.size(_manifest(f)) is not None, some)
+        return {f for f, found in zip(some, there, strict=True) if found}
 
     def bring(self, store: Store, fingerprint: str, moves: Moves = lambda done, of: None) -> bool:
         """Take an artifact into the store, whole; False where there is none. For whoever holds its lock. Raises
@@ -130,12 +135,12 @@ class Elsewhere:
     def _sound(self, raw: bytes, fingerprint: str) -> Manifest:
         try:
             manifest = read(raw)
+            if manifest is None or not _can_be(manifest.files):
+                raise Damaged("its manifest is damaged, or of a later version")
+            if not manifest.fingerprint == digest(manifest.ingredients) == fingerprint:
+                raise Damaged("its manifest is of another one")
         except RecursionError:
-            manifest = None
-        if manifest is None or not _can_be(manifest.files):
-            raise Damaged("its manifest is damaged, or of a later version")
-        if not manifest.fingerprint == digest(manifest.ingredients) == fingerprint:
-            raise Damaged("its manifest is of another one")
+            raise Damaged("its manifest is nested too deep") from None
         return manifest
 
     def _get(self, folder: Path, sha: str, names: list[str]) -> None:
@@ -176,29 +181,29 @@ class Elsewhere:
         for name, sha in sorted(manifest.files.items()):
             objects.setdefault(sha, []).append(name)
         moves(0, len(objects))
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            asked = [pool.submit(work, sha, names) for sha, names in objects.items()]
-            try:
-                for n, one in enumerate(asked, 1):
-                    one.result()
-                    moves(n, len(asked))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        done = self._bucket.each(lambda one: work(*one), objects.items())
+        for n, _ in enumerate(done, 1):
+            moves(n, len(objects))
 
 
-def opened(url: str) -> Bucket:
-    """The place that the setting names: an address, or an absolute path."""
+def address(url: str) -> str:
+    """The address that the setting means, which may be an absolute path. Raises as `buckets.scheme_of`."""
     url = f"file://{url}" if url.startswith("/") else url
     scheme, _, rest = url.partition("://")
     try:
         if scheme.lower() in ("file", "local") and not rest.startswith("/"):
             raise UsageError(f"{url!r} is no absolute path")
-        return Bucket(url, STEP, "artifacts are kept below an absolute path, or")
+        scheme_of(url, _KEPT)
     except extras.Missing:
         raise
     except UsageError as e:
         raise UsageError(f"{STEP}: {e}") from None
+    return url
+
+
+def opened(url: str) -> Bucket:
+    """The place that the setting names."""
+    return Bucket(address(url), STEP, _KEPT)
 
 
 def _can_be(files: Mapping[str, str]) -> bool:
@@ -207,11 +212,9 @@ def _can_be(files: Mapping[str, str]) -> bool:
     return (
         not folders & {*files, "manifest.json"}
         and "manifest.json" not in files
-        and all(map(_SHA, files.values()))
-        and all(
-            within(n) and str(PurePosixPath(n)) == n and "\0" not in n and len(n.encode()) <= _LONGEST
-            for n in files
-        )
+        and all(len(part.encode()) <= _LONGEST for name in files for part in PurePosixPath(name).parts)
+        and all(map(SHA256.fullmatch, files.values()))
+        and all(within(n) and str(PurePosixPath(n)) == n and "\0" not in n for n in files)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from typed import recipe
 
 from runner import cli, extras, settings
-from runner.doctor import devices, needs
+from runner.doctor import around, devices, needs
 from runner.load import load_recipe
 from runner.plan import plan
 from runner.store import Store
@@ -249,6 +250,24 @@ def test_the_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "store.unfinished" not in found
     Path(".mirepoix/mark").write_text("somebody else's")
     assert findings()["store.trust"]["state"] == "warn"
+
+
+def test_the_artifact_store_is_told_of_and_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(url: str, **more: str) -> list[tuple[str, str, str]]:
+        monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", url)
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        return [(f.state, f.said, f.do) for f in around.artifact_store(settings.load())]
+
+    assert found("") == []
+    assert found("/none/such") == [("ok", "/none/such, taken from, and put there", "")]
+    only = {"MIREPOIX_ARTIFACT_STORE_PUT": "no"}
+    assert found("file:///none", **only) == [("ok", "file:///none, taken from", "")]
+    ((state, said, do),) = found("rel/x")
+    assert (state, do) == ("warn", "see the setting artifact_store") and "'rel/x'" in said
+    monkeypatch.setitem(sys.modules, "fsspec.registry", None)
+    ((state, said, do),) = found("s3://b")
+    assert (state, said) == ("warn", "s3:// needs fsspec") and "share" in do
 
 
 def test_tokens_are_told_of_and_never_shown(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -49,6 +50,7 @@ FILES = {"a.txt": b"aaaa", "sub/b.txt": b"bbbb", "sub/deeper/c.txt": b"cccc", "e
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An address of a place that is empty."""
     if request.param == "file":
+        (tmp_path / "place").mkdir()
         yield str(tmp_path / "place")
         return
     store = fsspec.filesystem("memory")
@@ -320,6 +322,7 @@ def test_manifests_that_are_hostile(place: str, mine: Store, other: Store, case:
         (b"{", "holds no artifacts"),
         (b"[1]", "holds no artifacts"),
         (b'{"artifact_store": "1"}', "holds no artifacts"),
+        (b'{"artifact_store": 0}', "holds no artifacts"),
         (b'{"version": 1}', "holds no artifacts"),
         (b"\xff\xfe", "holds no artifacts"),
         (b'{"a": ' * 20_000, "holds no artifacts"),
@@ -378,11 +381,14 @@ def test_addresses_that_look_like_others(address: str) -> None:
 
 @pytest.mark.parametrize("tail", ["/", "//", "/with a space", "/ünï ✓", "/a%20b#c?d"])
 def test_addresses_of_all_kinds(place: str, tail: str, mine: Store, other: Store) -> None:
+    if place.startswith("/"):
+        Path(place + tail).mkdir(exist_ok=True)
     opened(place + tail).put(make(mine))
     assert opened((place + tail).rstrip("/")).bring(other, PRINT) and other.get(PRINT) is not None
 
 
 def test_a_scheme_in_capitals(mine: Store, other: Store, tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
     opened(f"FILE://{tmp_path}/place").put(make(mine))
     assert opened(f"file://{tmp_path}/place").bring(other, PRINT)
 
@@ -669,7 +675,7 @@ def test_a_place_that_cannot_be_written_to_any_more(
 
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, "put", full)
-        patch.setattr("runner.store.elsewhere._AT_ONCE", 1)
+        patch.setattr("runner.buckets._AT_ONCE", 1)
         said = run(home, code=3)
     assert told(said, "made") == STEPS
     assert said.endswith(
@@ -709,3 +715,20 @@ def test_the_digest_of_what_is_there_is_its_name(home: Path, place: str, tmp_pat
         if name.startswith("files/"):
             (path := tmp_path / "one").write_bytes(At(place)[name])
             assert name == f"files/{(sha := file_digest(path))[:2]}/{sha}"
+
+
+def test_what_is_only_taken_from_is_never_written_to(
+    home: Path, there: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it an error that something could not be put."""
+    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE_PUT", "no")
+    assert told(run(home), "made") == STEPS and At(place).names() == set()
+    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE_PUT", "yes")
+    run(there)
+    before = {name: At(place)[name] for name in At(place).names()}
+    shutil.rmtree(home / ".mirepoix")
+    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE_PUT", "no")
+    assert told(run(home), "got") == STEPS
+    assert {name: At(place)[name] for name in At(place).names()} == before
+    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE_PUT", "maybe")
+    assert "the setting artifact_store_put must be yes or no, not 'maybe'" in run(home, code=2)

@@ -72,7 +72,7 @@ def test_paths_of_the_workspace_are_named_by_where_they_are_in_it(root: Path, tm
 
 
 def test_what_is_installed_stays_where_it_is_installed(root: Path) -> None:
-    installed = [Path(sys.prefix, "share/x"), Path(pytest.__file__), Path(pickled.__file__)]
+    installed = [Path(os.__file__), Path(pytest.__file__), Path(pickled.__file__)]
     raw, found = pickled.packed(installed, root)
     assert found == {} and pickle.loads(raw) == installed
 
@@ -172,15 +172,42 @@ def test_damage_on_the_way_is_found(sender: Sender, there: View, root: Path, buc
     assert files(root / ".mirepoix/work") == ["y/columns.npy"]
 
 
+def test_links_to_folders_are_gone_through_once_and_what_is_hidden_stays(
+    sender: Sender, there: View, root: Path, tmp_path: Path
+) -> None:
+    (root / "data/.git").mkdir(parents=True)
+    (root / "data/.git/blob").write_text("x")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/b.txt").write_text("b")
+    (root / "data/link").symlink_to(tmp_path / "real")
+    (root / "data/circle").symlink_to(root / "data")
+    assert files(Path(str(there.unpack(sender.pack(root / "data"))))) == ["link/b.txt"]
+
+
+def test_what_comes_back_has_the_names_that_it_went_by(
+    sender: Sender, there: View, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "outside.txt").write_text("o")
+    both = [root / "a.txt", tmp_path / "outside.txt"]
+    assert sender.unpack(there.pack(there.unpack(sender.pack(both)))) == both
+
+
+def test_nothing_is_left_where_nothing_came_of_it(sender: Sender, there: View, root: Path) -> None:
+    work = there.unpack(sender.pack(root / ".mirepoix/work/y"))
+    assert isinstance(work, Path)
+    (work / "half").write_text("ha")
+    there.drop()
+    assert files(work) == ["columns.npy"] and there.pack(1).files == []
+
+
 # -- the node's own folder ------------------------------------------------------------------------------
 
 
 def test_processes_of_a_machine_fetch_a_file_once(
-    sender: Sender, there: View, root: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch
+    sender: Sender, there: View, root: Path, bucket: Path
 ) -> None:
     parcel = sender.pack(root / "a.txt")
     there.unpack(parcel)
-    monkeypatch.setattr(os, "getpid", lambda: 1)
     other = View(elsewhere.opened(str(bucket)), TOKEN)
     shutil.rmtree(bucket)
     assert Path(str(other.unpack(parcel))).read_text() == "a"
@@ -202,7 +229,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     environ = os.environ | {"TMPDIR": str(tmp_path / "t")}
     (tmp_path / "t").mkdir()
     subprocess.run([sys.executable, "-c", code], env=environ, check=False)
-    base = tmp_path / f"t/mirepoix-{os.getuid()}"
+    (base,) = (tmp_path / "t").iterdir()
     assert len(files(base / "views")) == 1 and len(files(base / "files")) == 1
     view.sweep(base)
     assert files(base) == []
@@ -219,20 +246,24 @@ def test_a_run_that_ends_takes_its_files_along_and_leaves_others(
     assert [Path(n).parts[0] for n in files(view.base())] == ["files", "locks", "views"]
 
 
-def test_a_view_waits_for_who_looks_whether_it_is_to_be_swept(bucket: Path, there: View) -> None:
+def test_a_view_waits_for_who_looks_whether_it_is_to_be_swept(
+    bucket: Path, there: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there.folder.with_name("none").mkdir()  # of a process whose lock was never there
-    lock = view.base() / "locks" / f"other.{os.getpid()}"
+    monkeypatch.setattr(view, "aside", lambda path: path)
+    lock = view.base() / "locks" / "other.1"
     fd = take(lock)
     assert fd is not None
     Timer(0.1, release, (lock, fd)).start()
-    other = View(elsewhere.opened(str(bucket)), "other")
+    other = View(elsewhere.opened(str(bucket)), "other.1")
     assert take(lock) is None and other.folder.is_dir()
     assert not there.folder.with_name("none").exists() and there.folder.is_dir()
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (tmp_path / f"mirepoix-{os.getuid()}").write_text("")
+    shutil.rmtree(place := view.base())
+    place.write_text("")
     with pytest.raises(StepError, match="is not a folder of yours alone; remove it, or set TMPDIR"):
         view.base()
 
