@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from runner import extras, fetch, fetching, ledger, lock, locking, scrub
-from runner.carrying import Carrying
 from runner.doctor import needs
 from runner.engines import opened
 from runner.errors import StepError, UsageError
@@ -32,6 +31,7 @@ from runner.stepping import Event, Tell, make
 from runner.steps import STAGES, Fetch, Plan, Stage, Step
 from runner.store import Artifact, Store, digest
 from runner.store.garbage import announce
+from runner.syncing import Syncing
 from runner.unset import of_plan
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ class _Walk:
         settings: Settings,
         engine: Engine | None = None,
         planned: Callable[[Plan, set[str]], None] = lambda plan, made: None,
-        carrying: Carrying | None = None,
+        syncing: Syncing | None = None,
     ) -> None:
         self.plan, self.store, self.tell, self.engine, self.planned = plan, store, tell, engine, planned
-        self.carrying = carrying or Carrying("", store, tell)
+        self.syncing = syncing or Syncing("", store, tell)
         self.made: dict[str, Artifact] = {}
         self.settings = settings
         self.executed = self.kept = 0
@@ -104,9 +104,9 @@ class _Walk:
         else:
             self.kept += 1
             self.store.used(artifact)
-            if step.fingerprint not in self.carrying.brought:  # which was told
+            if step.fingerprint not in self.syncing.brought:  # which was told
                 self.tell(Event("kept", step.name, step.stage))
-        self.carrying.put(step, artifact)
+        self.syncing.put(step, artifact)
         self.made[step.name] = artifact
         if self.remembered.get(step.name) != step.ingredients:
             self.remembered[step.name] = step.ingredients
@@ -124,7 +124,7 @@ class _Walk:
             return self.store.get(step.fingerprint, verify=False) is not None
 
         with self.store.waiting(step.fingerprint, waits, there) as mine:
-            if not mine or there() or self.carrying.take(step):
+            if not mine or there() or self.syncing.take(step):
                 return None
             why = self.whys[step.name] or "its artifact is damaged"
             self.tell(Event("starts", step.name, step.stage, why))
@@ -209,8 +209,8 @@ def run(
         settings = settings or load_settings()
         for left in ("logs", "track"):  # a run that was killed cleaned its last words no more
             scrub.known(settings=settings).folder(folder(plan) / left)
-        carrying = Carrying(settings["artifact_store"], store, note.tell, puts=settings.puts)
-        carrying.fetch(plan, to)
+        syncing = Syncing(settings["artifact_store"], store, note.tell, puts=settings.puts)
+        syncing.fetch(plan, to)
         _all_set(plan, store, to, settings, engine)
         log = folder(plan) / "logs" / "engine.log"
 
@@ -219,10 +219,10 @@ def run(
 
         one = stack.enter_context(opened(plan, to, settings, log, engine, say))
         plan = _pinned(plan, refresh)
-        walk = _Walk(plan, store, note.tell, settings, one, note.planned, carrying)
+        walk = _Walk(plan, store, note.tell, settings, one, note.planned, syncing)
         walk.fetch(settings, refresh)
         plan = hold(walk.plan, store)
-        carrying.fetch(plan, to)
+        syncing.fetch(plan, to)
         _all_set(plan, store, to, settings, engine)  # what was fetched anew is judged anew
         for step in plan.steps:
             if STAGES.index(step.stage) > STAGES.index(to):
@@ -248,7 +248,7 @@ def run(
         html = out / "report.html" if whole else None
         paid = {f.source.name: p.meta() for f in plan.fetches if (p := fetching.paid(f.items or ()))}
         where = note.now.engine or one.name
-        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid, where, carrying.left())
+        return Outcome(out, walk.executed, walk.kept, failed, unsure, html, paid, where, syncing.left())
 
 
 def _pinned(plan: Plan, refresh: Refresh) -> Plan:

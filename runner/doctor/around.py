@@ -12,7 +12,7 @@ from runner.errors import NeedsTrust, UsageError
 from runner.extras import Missing
 from runner.settings import Settings
 from runner.shown import size
-from runner.store import Store, elsewhere
+from runner.store import Store, remote
 from runner.store.garbage import use
 
 
@@ -58,12 +58,12 @@ def artifact_store(settings: Settings) -> Iterator[Finding]:
         return
     said, do = f"{url}, {'taken from, and put there' if settings.puts else 'taken from'}", ""
     try:
-        elsewhere.address(url)
+        remote.address(url)
     except Missing as e:
         said, do = e.what, e.how
     except UsageError as e:
         said, do = str(e), "see the setting artifact_store"
-    yield Finding("store", "elsewhere", "warn" if do else "ok", said, do)
+    yield Finding("store", "artifact store", "warn" if do else "ok", said, do)
 
 
 def _lock(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Where batch functions run: on this machine's cores, or on a Ray cluster. One engine a file.
 
 An engine maps a function over pieces and gives what comes out in the order of the pieces, never in that of their
-arrival. So which engine it was, how many worked and who died meanwhile decide no byte.
+arrival. So which engine it was, how many worked and who died meanwhile decide no byte. A function may be called where
+the workspace is not seen (runner/staging): it opens nothing but below `Path`s that came with it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Ray itself lives in a job (runner/jobs/ray_driver.py): a process of its own that
 without secrets, in an empty folder (Ray lets workers import from the folder that it was called in, and a workspace may
 be a stranger's). We talk to it over a socket in a folder that only we can enter. Rows do not travel: a piece is a list
 of row numbers, and workers read the rows where they lie; those without the workspace, from files that they bring from
-the artifact store (runner/passing).
+the artifact store (runner/staging).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from runner.engines.talk import Talk
 from runner.errors import StepError
 from runner.hardware import gpus
 from runner.making import shown
-from runner.passing.sender import Sender
 from runner.process import Job
 from runner.settings import Settings
+from runner.staging.stager import Stager
 from runner.steps import STAGES, Plan, Stage
-from runner.store import Store, elsewhere
+from runner.store import Store, remote
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -71,7 +71,7 @@ class Ray(Talk):
     takes what Ray and its workers say, `say` is told in words what cluster it is, `named` says where it was
     named, `libraries` what each node must have in the same version as this machine.
 
-    With the artifact store `store`, nodes of a cluster that is there may be without the workspace (runner/passing), and
+    With the artifact store `store`, nodes of a cluster that is there may be without the workspace (runner/staging), and
     do all but `jobs`: steps to be made that run jobs of their own."""
 
     name = "ray"
@@ -92,7 +92,7 @@ class Ray(Talk):
         self.address, self.workers, self.root, self.log = address, workers, root.resolve(), log
         self.say, self.named, self.libraries = say, named, libraries
         self.store, self.jobs = store if address else "", jobs
-        self._sender: Sender | None = None
+        self._stager: Stager | None = None
         self._without = 0  # nodes without the workspace
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
@@ -118,7 +118,7 @@ class Ray(Talk):
     def mapped(self, work: Callable[[P], R], pieces: Iterable[P]) -> Iterator[R]:
         """See runner.engines. Raises StepError where there is no cluster, or none that could do it."""
         self._start()
-        return self._mapped(work, pieces, gpus=0, watch=lambda: None, sender=self._sender)
+        return self._mapped(work, pieces, gpus=0, watch=lambda: None, stager=self._stager)
 
     def replicas(self, gpu: bool) -> int:
         """One a GPU of the cluster's; without GPUs, one a node that has a core. By now: nodes come and go."""
@@ -152,7 +152,7 @@ class Ray(Talk):
     def fetching(self) -> Callable[[], Connection] | None:
         """Makes a line to what sends requests on the nodes (runner/jobs/ray_fetch.py): who sees the workspace keeps the
         bytes there."""
-        return self._fetching if self._sender is None else None
+        return self._fetching if self._stager is None else None
 
     def _fetching(self) -> Connection:
         self._start()
@@ -188,7 +188,7 @@ class Ray(Talk):
         self._seen = paths.folder(self.root, ".mirepoix", "runs") / f"{secrets.token_hex(8)}.seen"
         with paths.create(self._seen) as file:
             file.write((secret := secrets.token_hex(16)).encode("ascii"))
-        token, sender = self._seen.stem, None
+        token, stager = self._seen.stem, None
         wanted = {
             "address": self.address,
             "named": self.named,
@@ -201,11 +201,11 @@ class Ray(Talk):
         try:
             refused = ""
             if self.store:
-                sender = Sender(elsewhere.opened(self.store), self.root, token)
+                stager = Stager(remote.opened(self.store), self.root, token)
                 try:
-                    sender.open(secret)
+                    stager.open(secret)
                 except StepError as e:  # it is wanted only where a node is without the workspace
-                    sender, refused = None, f"; the one that is named is of no use here: {e.message}"
+                    stager, refused = None, f"; the one that is named is of no use here: {e.message}"
                     wanted["seen"] = [str(self._seen), secret]
             (place / "key").write_bytes(self._key)
             self._way_in = self._more(place)
@@ -226,16 +226,16 @@ class Ray(Talk):
                     raise self._failed(said.decode() + refused * (what == "unseen"))
             room = pickle.loads(said)
             self._without = room["apart"]
-            if sender is not None and (
+            if stager is not None and (
                 room["apart"] or not room["CPU"]
             ):  # who knows what those see that come
-                self._sender, sender = sender, None
+                self._stager, stager = stager, None
         except BaseException:
             self._end()
             raise
         finally:
-            if sender is not None:
-                sender.end()
+            if stager is not None:
+                stager.end()
         self.say(self._words(room))
 
     def _words(self, room: dict[str, int]) -> str:
@@ -246,7 +246,7 @@ class Ray(Talk):
         ]
         counted += [f"{room['GPU']:,} GPU{'' if room['GPU'] == 1 else 's'}"] if room["GPU"] else []
         where = f"at {self.address}" if self.address else "started for this run"
-        if self._sender is not None:
+        if self._stager is not None:
             where += f", files pass through {self.store}"
         waits = "" if room["CPU"] else ": nothing is worked on until more come"
         return f"{', '.join(counted)}, {where}{waits}"
@@ -290,12 +290,12 @@ class Ray(Talk):
                 self._place.end()
             if self._seen is not None:
                 self._seen.unlink(missing_ok=True)
-            if self._sender is not None:
+            if self._stager is not None:
                 with suppress(
                     StepError
                 ):  # what is left there is in nobody's way, and the run is not the worse for it
-                    self._sender.end()
-            self._sender = None
+                    self._stager.end()
+            self._stager = None
             self._line = self._child = self._place = self._seen = None
 
 

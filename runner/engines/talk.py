@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from runner import process
 from runner.errors import StepError
-from runner.passing.sender import Sender
+from runner.staging.stager import Stager
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -44,15 +44,15 @@ class Talk(ABC):
         gpus: int,
         watch: Callable[[], None],
         ask: str = "next",
-        sender: Sender | None = None,
+        stager: Stager | None = None,
     ) -> Iterator[R]:
         """What comes of pieces, in their order; with `ask="any"` as it comes, so that the first failure is heard. The
-        files that they read and write pass by way of the `sender`, if there is one."""
+        files that they read and write pass by way of the `stager`, if there is one."""
 
         def packed(what: object) -> bytes:
-            return pickle.dumps(sender.pack(what) if sender is not None else what)
+            return pickle.dumps(stager.pack(what) if stager is not None else what)
 
-        self._say("work", pickle.dumps((packed(work), gpus, sender is not None)))
+        self._say("work", pickle.dumps((packed(work), gpus, stager is not None)))
         left, waiting, window, looked = iter(pieces), 0, 0, -math.inf
         try:
             while True:
@@ -72,7 +72,7 @@ class Talk(ABC):
                 if what != "done":
                     raise self._failed(said.decode())
                 came = pickle.loads(said)
-                yield sender.unpack(came) if sender is not None else came
+                yield stager.unpack(came) if stager is not None else came
         finally:
             if waiting and self._line is not None:
                 with suppress(StepError):  # that is not why we are here

@@ -104,7 +104,8 @@ def reachable(address: str) -> None:
 class Cluster:
     """Connected to Ray; `wanted` is what runner/engines/ray.py says of it. Raises _Refused."""
 
-    apart = 0  # nodes without the workspace
+    apart = 0  # nodes without the workspace, as far as was looked
+    staged = False  # whether work was handed out that such nodes can do
 
     def __init__(self, wanted: dict[str, Any]) -> None:
         if wanted["address"]:
@@ -155,8 +156,9 @@ class Cluster:
     def take(self, said: bytes) -> None:
         """Work that wants so many GPUs for a piece."""
         self.forget()
-        work, self.gpus, passing = pickle.loads(said)
-        self.work = self.ray.put((work, self.needs, passing))
+        work, self.gpus, staged = pickle.loads(said)
+        self.staged |= staged
+        self.work = self.ray.put((work, self.needs, staged))
         wanted = {
             "num_cpus": 1,
             "num_gpus": self.gpus,
@@ -246,7 +248,7 @@ class Cluster:
 
     def tidy(self) -> None:
         """Nodes without the workspace have kept files for the run."""
-        if self.apart:
+        if self.staged:
             for _ in on_each(self.ray, self._alive(), LOOK, tidy, self.needs.token):
                 continue
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from runner import errors
 from runner.installed import version
-from runner.passing import Parcel, objects, view
-from runner.passing.pickled import packed, unpacked
-from runner.passing.view import View
 from runner.shown import size
-from runner.store import elsewhere
+from runner.staging import Parcel, mirror, objects
+from runner.staging.mirror import Mirror
+from runner.staging.pickled import packed, unpacked
+from runner.store import remote
 from runner.trouble import os_error
 
 ROOM = 64 << 20
@@ -76,7 +76,7 @@ def unfit(needs: Needs) -> tuple[str, bool]:
     if not needs.store:
         return UNSEEN, True
     try:
-        there = b"".join(elsewhere.opened(needs.store).read(objects.seen(needs.token)))
+        there = b"".join(remote.opened(needs.store).read(objects.seen(needs.token)))
     except errors.MirepoixError as e:
         return f"sees neither the workspace nor the artifact store: {getattr(e, 'message', e)}", True
     return (
@@ -103,25 +103,25 @@ def _place() -> str:
 
 _ready: tuple[int, Any] = (0, None)
 _fit: Needs | None = None
-_view: View | None = None
+_mirror: Mirror | None = None
 
 
 def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
     """The batch function on a piece; files pass through the artifact store, or else both are pickled as they are. What
     it raises is no fault of Ray's, and comes back as it is. A worker looks first whether its node would do: it may have
     come to the cluster only now."""
-    global _ready, _fit, _view
-    pickled, needs, passing = work
+    global _ready, _fit, _mirror
+    pickled, needs, staged = work
     try:
         if _fit != needs:
             why, without = unfit(needs)
-            if why or (without and not passing):
+            if why or (without and not staged):
                 return _refused(why or LATE)
-            _view = View(elsewhere.opened(needs.store), needs.token) if without else None
+            _mirror = Mirror(remote.opened(needs.store), needs.token) if without else None
             _fit = needs
         if _ready[0] != (mine := hash(pickled)):
-            _ready = mine, _opened(pickled, needs, passing)
-        of = _opened(piece, needs, passing)
+            _ready = mine, _opened(pickled, needs, staged)
+        of = _opened(piece, needs, staged)
     except ImportError as e:
         return _refused(f"lacks what it is to work with: {e}; install there what is installed here")
     except (errors.StepError, OSError) as e:
@@ -129,16 +129,18 @@ def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
     try:
         came = _ready[1](of)
     except Exception as e:
-        if _view is None:
+        if _mirror is None:
             return "raised", errors.pickled(e)
-        _view.drop()
+        _mirror.drop()
         if isinstance(e, OSError):  # of this node's, which is not the user's machine
-            return _refused(f"cannot work on it: {_words(e).replace(str(_view.folder), '…')}")
+            return _refused(f"cannot work on it: {_words(e).replace(str(_mirror.folder), '…')}")
         return "raised", errors.pickled(e)
-    if not passing:
+    if not staged:
         return "done", pickle.dumps(came)
     try:
-        return "done", pickle.dumps(_view.pack(came) if _view else Parcel(packed(came, needs.root)[0], []))
+        return "done", pickle.dumps(
+            _mirror.pack(came) if _mirror else Parcel(packed(came, needs.root)[0], [])
+        )
     except (errors.StepError, OSError) as e:
         return _refused(f"cannot send what it has made: {_words(e)}")
 
@@ -147,17 +149,17 @@ def _words(error: errors.StepError | OSError) -> str:
     return error.message if isinstance(error, errors.StepError) else os_error(error)
 
 
-def _opened(raw: bytes, needs: Needs, passing: bool) -> Any:
+def _opened(raw: bytes, needs: Needs, staged: bool) -> Any:
     """What was sent, as it is to be used here."""
     sent = pickle.loads(raw)
-    if not passing:
+    if not staged:
         return sent
-    return _view.unpack(sent) if _view else unpacked(sent.raw, needs.root.joinpath)
+    return _mirror.unpack(sent) if _mirror else unpacked(sent.raw, needs.root.joinpath)
 
 
 def tidy(token: str) -> None:
     """A run is at its end: what it had on this node, outside the workspace, goes."""
-    view.sweep(view.base(), token)
+    mirror.tidy(token)
 
 
 def _refused(why: str) -> tuple[str, bytes]:

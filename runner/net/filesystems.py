@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from runner.buckets import SCHEMES
 from runner.errors import UsageError
 from runner.fetching import Fetcher, Unfetched
+from runner.objectstore import SCHEMES
 
 SETTING = "filesystems"
 _CHUNK = 1 << 20

@@ -1,4 +1,4 @@
-"""Packs in what fsspec opens (runner/buckets.py): as a layout below an address, or as one tar file."""
+"""Packs in what fsspec opens (runner/objectstore.py): as a layout below an address, or as one tar file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from runner.buckets import Bucket
 from runner.errors import StepError, UsageError
+from runner.objectstore import ObjectStore
 from runner.oci import layout
 from runner.oci.layout import INDEX, LARGEST, Archive
 from runner.oci.manifest import MOST_MANIFEST, Contents, Descriptor
@@ -20,7 +20,7 @@ class Stored:
 
     def __init__(self, url: str) -> None:
         self.said = url
-        self._bucket = Bucket(url, "storage", "packs are opened in registries (oci://), and")
+        self._bucket = ObjectStore(url, "storage", "packs are opened in registries (oci://), and")
 
     @property
     def is_file(self) -> bool:

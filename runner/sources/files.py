@@ -13,13 +13,13 @@ import msgspec
 from msgspec import Meta
 
 from runner import extras
-from runner.buckets import secret_in
 from runner.datafiles.kinds import KINDS, Kind, accounted, apart, kind_of, rows
 from runner.datafiles.opened import PACKINGS, Bad, Unreadable, ending, head, opened, whole
 from runner.datafiles.rows import PAIRS, Columns, record_of
 from runner.errors import Problem, RecipeError, StepError
 from runner.fetching import Fetcher, Got, Item, Unfetched, items_of
 from runner.net import filesystems
+from runner.objectstore import secret_in
 from runner.record import Document, Record, Rejected
 from runner.registry import Files, SourceContext, Unit, source
 from runner.webtext import refuses_use

@@ -9,7 +9,7 @@ Digests are checked when an artifact is used; one that does not hold is set asid
     manifest   what an artifact says of itself
     statement  the same in the words of in-toto and SLSA
     marks      whose a store is
-    elsewhere  the same artifacts in a bucket, for other machines
+    remote     the same artifacts in an object store, for other machines
     garbage    what nobody needs
 
 Several runs may be at work at once: a step is made under the lock of its fingerprint, a run is laid out under the

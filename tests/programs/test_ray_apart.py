@@ -20,8 +20,8 @@ from runner.datafiles import spans
 from runner.dedup import spill
 from runner.errors import StepError
 from runner.jobs.warden import descendants
-from runner.passing import view
 from runner.prepare import selected, written
+from runner.staging import mirror
 
 ROWS = 1500
 HIDES = """
@@ -68,7 +68,7 @@ def files(folder: Path) -> list[str]:
 
 def left(bucket: Path) -> list[str]:
     """What is there when a run is over and should not be: in the bucket, and on the node."""
-    return [*files(bucket / "passing"), *files(view.base())]
+    return [*files(bucket / "staging"), *files(mirror.base())]
 
 
 def test_the_same_bytes(
@@ -107,7 +107,7 @@ def test_a_node_that_sees_neither(
     monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket))
     with without(cluster, root, bucket), pytest.raises(StepError) as e:
         run(root, cluster)
-    why = f"sees neither the workspace nor the artifact store: file://{bucket}: passing/"
+    why = f"sees neither the workspace nor the artifact store: file://{bucket}: staging/"
     assert str(e.value).startswith(f"ray: the node 127.0.0.1 {why}"), str(e.value)
     assert "Traceback" not in str(e.value) and not list((root / ".mirepoix").glob("artifacts/*/*"))
 

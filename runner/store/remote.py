@@ -1,4 +1,4 @@
-"""Artifacts in a place that fsspec opens (runner/buckets.py): other machines, and this one later, take them from there.
+"""Artifacts in a place that fsspec opens (runner/objectstore.py), for other machines, and for this one later.
 
     mirepoix.json                  the version of all this
     artifacts/ab/abcd….json        an artifact's manifest, as it lies in the store; written once all its files are there
@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from runner import extras
-from runner.buckets import Bucket, scheme_of
 from runner.errors import StepError, UsageError
+from runner.objectstore import ObjectStore, scheme_of
 from runner.store import Store
 from runner.store.files import digest, file_digest
 from runner.store.manifest import Artifact, Manifest, read, within
@@ -50,13 +50,13 @@ class Damaged(Exception):
     """An artifact there is not what its manifest says: in words, what is wrong."""
 
 
-class Elsewhere:
+class RemoteStore:
     """The artifacts below an address of the user's; `puts`: there are to be more. Raises UsageError, Missing and
-    StepError as `Bucket` does."""
+    StepError as `ObjectStore` does."""
 
     def __init__(self, url: str, *, puts: bool = True) -> None:
-        self._bucket, self._puts = opened(url), puts
-        self.said = self._bucket.said
+        self._place, self._puts = opened(url), puts
+        self.said = self._place.said
         self._bad: set[str] = set()  # files, and artifacts, that are damaged or missing there
 
     def open(self) -> None:
@@ -83,11 +83,11 @@ class Elsewhere:
             raise failed[0]
 
     def _look(self) -> None:
-        if self._bucket.size(_ABOUT) is None:
-            if not self._bucket.is_there():  # as the folder of a share that is not mounted
+        if self._place.size(_ABOUT) is None:
+            if not self._place.is_there():  # as the folder of a share that is not mounted
                 raise UsageError(f"{STEP}: no folder {self.said}; make it first, or name another place")
             if self._puts:
-                self._bucket.put(_ABOUT, json.dumps({"artifact_store": _VERSION}).encode() + b"\n")
+                self._place.put(_ABOUT, json.dumps({"artifact_store": _VERSION}).encode() + b"\n")
             return
         try:
             form = msgspec.json.decode(self._read(_ABOUT), type=_About).artifact_store
@@ -105,7 +105,7 @@ class Elsewhere:
 
     def _read(self, name: str) -> bytes:
         out = bytearray()
-        for piece in self._bucket.read(name):
+        for piece in self._place.read(name):
             out += piece
             if len(out) > _LARGEST:
                 raise StepError(STEP, f"{self.said}: {name} has more than {_LARGEST:,} bytes")
@@ -113,9 +113,9 @@ class Elsewhere:
 
     def has(self, fingerprints: Iterable[str]) -> set[str]:
         """Those of which it has a manifest."""
-        self._bucket.refresh()
+        self._place.refresh()
         some = list(fingerprints)
-        there = self._bucket.each(lambda f: self._bucket.size(_manifest(f)) is not None, some)
+        there = self._place.each(lambda f: self._place.size(_manifest(f)) is not None, some)
         return {f for f, found in zip(some, there, strict=True) if found}
 
     def bring(self, store: Store, fingerprint: str, moves: Moves = lambda done, of: None) -> bool:
@@ -147,10 +147,10 @@ class Elsewhere:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         first = folder / names[0]
-        if self._bucket.size(file_at(sha)) is None:
+        if self._place.size(file_at(sha)) is None:
             self._bad.add(sha)
             raise Damaged(f"{names[0]} is missing")
-        self._bucket.get(file_at(sha), first)
+        self._place.get(file_at(sha), first)
         if file_digest(first) != sha:
             self._bad.add(sha)
             raise Damaged(f"{names[0]} is damaged")
@@ -166,12 +166,12 @@ class Elsewhere:
         if bad:  # the first file that was damaged is known, and nobody has looked at all others
             self._bad.update(manifest.files.values())
         self._each(lambda sha, names: self._put(artifact.file(names[0]), sha), manifest, moves)
-        self._bucket.put(_manifest(manifest.fingerprint), artifact.file("manifest.json"))
+        self._place.put(_manifest(manifest.fingerprint), artifact.file("manifest.json"))
         self._bad.discard(manifest.fingerprint)
 
     def _put(self, path: Path, sha: str) -> None:
-        if sha in self._bad or self._bucket.size(file_at(sha)) != path.stat().st_size:
-            self._bucket.put(file_at(sha), path)
+        if sha in self._bad or self._place.size(file_at(sha)) != path.stat().st_size:
+            self._place.put(file_at(sha), path)
             self._bad.discard(sha)
 
     def _each(self, work: Callable[[str, list[str]], None], manifest: Manifest, moves: Moves) -> None:
@@ -181,13 +181,13 @@ class Elsewhere:
         for name, sha in sorted(manifest.files.items()):
             objects.setdefault(sha, []).append(name)
         moves(0, len(objects))
-        done = self._bucket.each(lambda one: work(*one), objects.items())
+        done = self._place.each(lambda one: work(*one), objects.items())
         for n, _ in enumerate(done, 1):
             moves(n, len(objects))
 
 
 def address(url: str) -> str:
-    """The address that the setting means, which may be an absolute path. Raises as `buckets.scheme_of`."""
+    """The address that the setting means, which may be an absolute path. Raises as `objectstore.scheme_of`."""
     url = f"file://{url}" if url.startswith("/") else url
     scheme, _, rest = url.partition("://")
     try:
@@ -201,9 +201,9 @@ def address(url: str) -> str:
     return url
 
 
-def opened(url: str) -> Bucket:
+def opened(url: str) -> ObjectStore:
     """The place that the setting names."""
-    return Bucket(address(url), STEP, _KEPT)
+    return ObjectStore(address(url), STEP, _KEPT)
 
 
 def _can_be(files: Mapping[str, str]) -> bool:

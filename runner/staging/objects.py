@@ -1,12 +1,12 @@
 """How the objects of a run are called in the artifact store: files of artifacts as they are there
-(runner/store/elsewhere.py), all else below `passing/TOKEN/`, which goes with the run.
+(runner/store/remote.py), all else below `staging/TOKEN/`, which goes with the run.
 """
 
 from __future__ import annotations
 
 import secrets
 
-from runner.store.elsewhere import file_at
+from runner.store.remote import file_at
 
 ARTIFACTS = ".mirepoix/artifacts/"
 WORK = ".mirepoix/work/"
@@ -14,11 +14,11 @@ WORK = ".mirepoix/work/"
 
 
 def home(token: str) -> str:
-    return f"passing/{token}"
+    return f"staging/{token}"
 
 
 def seen(token: str) -> str:
-    """Who reads this sees the bucket."""
+    """Who reads this sees the store."""
     return f"{home(token)}/seen"
 
 

@@ -68,7 +68,7 @@ def scheme_of(url: str, what: str) -> str:
     return scheme
 
 
-class Bucket:
+class ObjectStore:
     """All below an address. Raises as `scheme_of`; whatever is asked of it raises StepError of `step` where that cannot
     be done."""
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from runner.buckets import Bucket
 from runner.errors import StepError
-from runner.passing import Parcel, Passed, objects, pickled
+from runner.objectstore import ObjectStore
+from runner.staging import Parcel, Staged, objects, pickled
 from runner.store import file_digest
 from runner.store.files import aside
 from runner.store.locks import Locks, release, take
@@ -28,11 +28,15 @@ from runner.store.locks import Locks, release, take
 _INSIDE, _OUTSIDE = "in", "out"
 
 
-def base() -> Path:
-    """The folder of this user's on this machine. Raises StepError where somebody else has made it."""
+def _folder() -> Path:
     # Of this machine's own: the system's folder may be a share, and locks may not reach from one machine to another.
     machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-    path = Path(tempfile.gettempdir()) / f"mirepoix-{os.getuid()}-{machine}"
+    return Path(tempfile.gettempdir()) / f"mirepoix-{os.getuid()}-{machine}"
+
+
+def base() -> Path:
+    """The folder of this user's on this machine. Raises StepError where somebody else has made it."""
+    path = _folder()
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     about = path.lstat()
@@ -43,11 +47,17 @@ def base() -> Path:
     return path
 
 
-class View:
+def tidy(token: str) -> None:
+    """A run is at its end: what it had on this machine goes."""
+    if _folder().exists():
+        sweep(base(), token)
+
+
+class Mirror:
     """For one run, in one process."""
 
-    def __init__(self, bucket: Bucket, token: str) -> None:
-        self._bucket, self._token, self._base = bucket, token, base()
+    def __init__(self, place: ObjectStore, token: str) -> None:
+        self._place, self._token, self._base = place, token, base()
         sweep(self._base)
         self._locks = Locks(lambda: self._base / "locks")
         self.folder = aside(self._base / "views" / token)
@@ -74,15 +84,15 @@ class View:
                 self._lay(file)
         return pickled.unpacked(parcel.raw, self.placed)
 
-    def _lay(self, file: Passed) -> None:
+    def _lay(self, file: Staged) -> None:
         path, kept = self.placed(file.name), self._base / "files" / file.sha256
         with self._locks.waiting(file.sha256):
             if not kept.is_file():
                 made = aside(kept)
                 try:
-                    self._bucket.get(file.at, made)
+                    self._place.get(file.at, made)
                     if file_digest(made) != file.sha256:
-                        self._bucket.remove(file.at)  # so that it is sent anew
+                        self._place.remove(file.at)  # so that it is sent anew
                         raise StepError(
                             "ray", f"{file.at} was not what was sent for {file.name}; run it again"
                         )
@@ -95,12 +105,12 @@ class View:
             os.link(kept, path)
 
     def pack(self, what: object) -> Parcel:
-        """What came of it, with the files that were written, which are then in the bucket and no more here."""
+        """What came of it, with the files that were written, which are then in the store and no more here."""
         raw, _ = pickled.packed(what, self.folder / _INSIDE, self.folder / _OUTSIDE)
         sent = []
         for name, path in self._written():
-            file = Passed(name, objects.back(self._token), file_digest(path))
-            self._bucket.put(file.at, path)
+            file = Staged(name, objects.back(self._token), file_digest(path))
+            self._place.put(file.at, path)
             path.unlink()
             sent.append(file)
         return Parcel(raw, sent)

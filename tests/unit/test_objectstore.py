@@ -13,7 +13,7 @@ import pytest
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 from fsspec.implementations.local import LocalFileSystem  # noqa: E402
 
-from runner.buckets import Bucket  # noqa: E402
+from runner.objectstore import ObjectStore  # noqa: E402
 
 
 class Poor(LocalFileSystem):  # type: ignore[misc,unused-ignore]
@@ -48,15 +48,15 @@ class Poor(LocalFileSystem):  # type: ignore[misc,unused-ignore]
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[Bucket]:
+def bucket(tmp_path: Path) -> Iterator[ObjectStore]:
     fsspec.register_implementation("smb", Poor, clobber=True)
     Poor.most, Poor.late = 0, False
     (tmp_path / "there").mkdir()
-    yield Bucket(f"smb:/{tmp_path}/there", "step", "things are kept")
+    yield ObjectStore(f"smb:/{tmp_path}/there", "step", "things are kept")
     fsspec.register_implementation("smb", "fsspec.implementations.smb.SMBFileSystem", clobber=True)
 
 
-def test_one_thread_at_a_time(bucket: Bucket, tmp_path: Path) -> None:
+def test_one_thread_at_a_time(bucket: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     names = [f"a/{n}" for n in range(8)]
     assert len(list(bucket.each(lambda name: bucket.put(name, tmp_path / "x"), names))) == 8
@@ -64,13 +64,13 @@ def test_one_thread_at_a_time(bucket: Bucket, tmp_path: Path) -> None:
 
 
 def test_several_elsewhere(tmp_path: Path) -> None:
-    place = Bucket(f"file://{tmp_path}", "step", "things are kept")
+    place = ObjectStore(f"file://{tmp_path}", "step", "things are kept")
     start = threading.Barrier(4)
     assert list(place.each(lambda n: (start.wait(10), n)[1], range(4))) == [0, 1, 2, 3]
 
 
 def test_what_the_first_that_fails_raises_all(tmp_path: Path) -> None:
-    place, done = Bucket(f"file://{tmp_path}", "step", "things are kept"), list[int]()
+    place, done = ObjectStore(f"file://{tmp_path}", "step", "things are kept"), list[int]()
 
     def work(n: int) -> None:
         if n == 3:
@@ -83,20 +83,20 @@ def test_what_the_first_that_fails_raises_all(tmp_path: Path) -> None:
     assert len(done) < 1000, "those that had not begun are not begun"
 
 
-def test_a_folder_that_another_makes_meanwhile(bucket: Bucket) -> None:
+def test_a_folder_that_another_makes_meanwhile(bucket: ObjectStore) -> None:
     Poor.late = True
     bucket.put("a/b", b"x")
     assert bucket.names() == ["a/b"]
 
 
-def test_what_is_there_is_replaced(bucket: Bucket) -> None:
+def test_what_is_there_is_replaced(bucket: ObjectStore) -> None:
     bucket.put("a/b", b"old")
     bucket.put("a/b", b"new")
     assert b"".join(bucket.read("a/b")) == b"new" and bucket.names() == ["a/b"]
 
 
 def test_what_is_there_stays_where_nothing_can_be_written(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put("a/b", b"old")
     monkeypatch.setattr(Poor, "pipe_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
@@ -105,7 +105,7 @@ def test_what_is_there_stays_where_nothing_can_be_written(
     assert b"".join(bucket.read("a/b")) == b"old" and bucket.names() == ["a/b"]
 
 
-def test_taken_away(bucket: Bucket) -> None:
+def test_taken_away(bucket: ObjectStore) -> None:
     for name in ("a/b", "a/c/d", "e"):
         bucket.put(name, b"x")
     bucket.remove("e")

@@ -1,4 +1,4 @@
-"""What a run takes from the user's artifact store and puts there (runner/store/elsewhere.py, setting `artifact_store`).
+"""What a run takes from the user's artifact store and puts there (runner/store/remote.py, setting `artifact_store`).
 
 It is looked at before any work. What cannot be read there is made here; what cannot be put there stops no work, and the
 run ends with an error that says so: all of it is whole in the workspace, and the next run puts it there.
@@ -10,14 +10,14 @@ from runner.errors import StepError
 from runner.stepping import Event, Tell
 from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import Artifact, Store
-from runner.store.elsewhere import Damaged, Elsewhere, Moves
+from runner.store.remote import Damaged, Moves, RemoteStore
 from runner.trouble import os_error
 
 PATIENCE = 2
 """How often, one time after the other, a place may not be readable until it is asked no more."""
 
 
-class Carrying:
+class Syncing:
     """For one run. Raises UsageError for an address that is none, Missing where it needs a package, StepError for one
     that cannot be reached. Without an address, "", it does nothing; without `puts` it only takes."""
 
@@ -29,7 +29,7 @@ class Carrying:
         self._why = ""
         self._seen = False  # whether it was looked through
         self._missed = 0  # how often, one time after the other, it could not be read
-        self._place = Elsewhere(url, puts=puts) if url else None
+        self._place = RemoteStore(url, puts=puts) if url else None
         if self._place is not None:
             self._place.open()
 

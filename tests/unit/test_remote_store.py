@@ -1,4 +1,4 @@
-"""Artifacts in another place (runner/store/elsewhere.py), and what a run takes from there and puts there (carrying.py).
+"""Artifacts in another place (runner/store/remote.py), and what a run takes from there and puts there (syncing.py).
 
 Places are in memory:// and below a folder here; tests/programs/test_artifact_store_s3.py has a bucket.
 """
@@ -21,11 +21,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import buckets, carrying, cli
-from runner.buckets import Bucket
+from runner import cli, objectstore, syncing
 from runner.errors import StepError, UsageError
+from runner.objectstore import ObjectStore
 from runner.store import Artifact, Store, digest, file_digest
-from runner.store.elsewhere import Damaged, Elsewhere
+from runner.store.remote import Damaged, RemoteStore
 from runner.store.statement import stated
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
@@ -126,8 +126,8 @@ def folders(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
 
 
-def opened(url: str) -> Elsewhere:
-    one = Elsewhere(url)
+def opened(url: str) -> RemoteStore:
+    one = RemoteStore(url)
     one.open()
     return one
 
@@ -164,14 +164,14 @@ def test_what_several_have_is_there_once(place: str, mine: Store) -> None:
 def test_each_object_is_sent_once(place: str, mine: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that write the same one at once are more than some servers take."""
     sent: list[str] = []
-    put = Bucket.put
+    put = ObjectStore.put
 
-    def noted(self: Bucket, name: str, what: Path | bytes) -> None:
+    def noted(self: ObjectStore, name: str, what: Path | bytes) -> None:
         sent.append(name)
         put(self, name, what)
 
     there = opened(place)
-    monkeypatch.setattr(Bucket, "put", noted)
+    monkeypatch.setattr(ObjectStore, "put", noted)
     there.put(artifact := make(mine, {str(n): b"same" for n in range(20)}))
     there.put(artifact)
     assert sent == [named(b"same"), MANIFEST]
@@ -183,13 +183,13 @@ def test_each_object_is_brought_once(
     files = {"a": b"same", "b/c": b"same", "d": b"other", "b/e": b"same"}
     opened(place).put(make(mine, files))
     got: list[str] = []
-    get = Bucket.get
+    get = ObjectStore.get
 
-    def noted(self: Bucket, name: str, into: Path) -> None:
+    def noted(self: ObjectStore, name: str, into: Path) -> None:
         got.append(name)
         get(self, name, into)
 
-    monkeypatch.setattr(Bucket, "get", noted)
+    monkeypatch.setattr(ObjectStore, "get", noted)
     assert opened(place).bring(other, PRINT) and (came := other.get(PRINT)) is not None
     assert sorted(got) == sorted([named(b"same"), named(b"other")])
     assert {n: came.file(n).read_bytes() for n in files} == files
@@ -361,7 +361,7 @@ def test_addresses_that_are_none(
     monkeypatch.chdir(tmp_path)
     before = [*tmp_path.rglob("*")]
     with pytest.raises(UsageError) as error:
-        Elsewhere(url)
+        RemoteStore(url)
     assert str(error.value).startswith("artifact_store: ") and says in str(error.value)
     assert "secret" not in str(error.value) and [*tmp_path.rglob("*")] == before
 
@@ -370,7 +370,7 @@ def test_addresses_that_are_none(
 def test_an_address_without_a_bucket(url: str) -> None:
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     with pytest.raises(UsageError, match=r"names no bucket: s3://BUCKET/FOLDER"):
-        Elsewhere(url)
+        RemoteStore(url)
 
 
 @pytest.mark.parametrize("address", ["memory://[x/y", "memory://x:y/a@b", "memory://x]/#:@"])
@@ -428,20 +428,20 @@ def test_what_a_driver_says_besides_is_not_shown(
 
 def test_errors_in_a_sentence() -> None:
     for said, words in (("", "OSError"), ("\n a \n b", "OSError: a"), ("a:\n\n b\nc", "OSError: a: b")):
-        assert buckets._short(OSError(said)) == words
-    assert len(buckets._short(OSError("x" * 999))) < 250
+        assert objectstore._short(OSError(said)) == words
+    assert len(objectstore._short(OSError("x" * 999))) < 250
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, *names: str) -> Callable[[], None]:
     """From now on the place does not do that; until the function is called."""
     patch = pytest.MonkeyPatch()
 
-    def no(self: Bucket, name: str, *_: Any) -> Any:
+    def no(self: ObjectStore, name: str, *_: Any) -> Any:
         with self._doing(name, "read" if "put" not in names else "written"):
             raise PermissionError("Access Denied")
 
     for name in names:
-        patch.setattr(Bucket, name, no)
+        patch.setattr(ObjectStore, name, no)
     return patch.undo
 
 
@@ -465,14 +465,14 @@ def test_who_may_only_read(place: str, mine: Store, other: Store, monkeypatch: p
 def test_a_place_that_does_not_answer(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     over, asked = threading.Event(), []
 
-    def silent(self: Bucket, name: str = "") -> int | None:
+    def silent(self: ObjectStore, name: str = "") -> int | None:
         asked.append(name)
         over.wait()
         return None
 
-    monkeypatch.setattr("runner.store.elsewhere.ANSWERS", 0.5)
-    monkeypatch.setattr(Bucket, "size", silent)
-    monkeypatch.setattr(Bucket, "put", lambda *_: None)
+    monkeypatch.setattr("runner.store.remote.ANSWERS", 0.5)
+    monkeypatch.setattr(ObjectStore, "size", silent)
+    monkeypatch.setattr(ObjectStore, "put", lambda *_: None)
     try:
         with pytest.raises(StepError, match=r"place has not answered for \d+ seconds"):
             opened(place)
@@ -489,7 +489,7 @@ def test_no_room_here(place: str, mine: Store, other: Store, monkeypatch: pytest
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(there._bucket._fs), "get_file", full)
+    monkeypatch.setattr(type(there._place._fs), "get_file", full)
     with pytest.raises(
         StepError, match=r"cannot be brought here: OSError: \[Errno 28\] No space left on device"
     ):
@@ -604,20 +604,20 @@ def test_a_place_that_cannot_be_read_any_more(
     """Each step would wait for it."""
     run(home)
     tried: list[str] = []
-    bring = Elsewhere.bring
+    bring = RemoteStore.bring
 
-    def noted(self: Elsewhere, store: Store, fingerprint: str, *moves: Any) -> bool:
+    def noted(self: RemoteStore, store: Store, fingerprint: str, *moves: Any) -> bool:
         tried.append(fingerprint)
         return bring(self, store, fingerprint, *moves)
 
-    def gone(self: Bucket, name: str, into: Path) -> None:
+    def gone(self: ObjectStore, name: str, into: Path) -> None:
         raise StepError("artifact_store", f"{place} is gone")
 
-    monkeypatch.setattr(Elsewhere, "bring", noted)
-    monkeypatch.setattr(Bucket, "get", gone)
+    monkeypatch.setattr(RemoteStore, "bring", noted)
+    monkeypatch.setattr(ObjectStore, "get", gone)
     said = run(there)
     assert told(said, "made") == STEPS and not told(said, "got")
-    assert said.count("is gone; it is made here") == carrying.PATIENCE == len(tried)
+    assert said.count("is gone; it is made here") == syncing.PATIENCE == len(tried)
     assert said.count("and nothing more is looked for there") == 1
     assert artifacts(there).keys() >= {n for n in artifacts(home) if not n.endswith("manifest.json")}
 
@@ -625,20 +625,20 @@ def test_a_place_that_cannot_be_read_any_more(
 def test_a_place_that_is_gone_for_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After what could not be put, one look is enough."""
     gone, looked = threading.Event(), []
-    size = Bucket.size
+    size = ObjectStore.size
 
-    def no_size(self: Bucket, name: str = "") -> int | None:
+    def no_size(self: ObjectStore, name: str = "") -> int | None:
         if gone.is_set():
             looked.append(name)
             raise StepError("artifact_store", "it is gone")
         return size(self, name)
 
-    def no_put(self: Elsewhere, artifact: Artifact, *moves: Any) -> None:
+    def no_put(self: RemoteStore, artifact: Artifact, *moves: Any) -> None:
         gone.set()
         raise StepError("artifact_store", "it is gone")
 
-    monkeypatch.setattr(Bucket, "size", no_size)
-    monkeypatch.setattr(Elsewhere, "put", no_put)
+    monkeypatch.setattr(ObjectStore, "size", no_size)
+    monkeypatch.setattr(RemoteStore, "put", no_put)
     said = run(home, code=3)
     assert told(said, "made") == STEPS and len(looked) == 1
     assert said.count("it is made here") == said.count("and nothing more is looked for there") == 1
@@ -647,14 +647,14 @@ def test_a_place_that_is_gone_for_all(home: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_place_that_cannot_be_looked_through(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any work that ends the run; later, not."""
-    size = Bucket.size
+    size = ObjectStore.size
 
-    def gone(self: Bucket, name: str = "") -> int | None:
+    def gone(self: ObjectStore, name: str = "") -> int | None:
         if name.startswith("artifacts/"):
             raise StepError("artifact_store", "it is gone")
         return size(self, name)
 
-    monkeypatch.setattr(Bucket, "size", gone)
+    monkeypatch.setattr(ObjectStore, "size", gone)
     assert run(home, code=3) == "error: artifact_store: it is gone\n"
     assert not artifacts(home)
     monkeypatch.undo()
@@ -664,9 +664,9 @@ def test_a_place_that_cannot_be_written_to_any_more(
     home: Path, there: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    put = Bucket.put
+    put = ObjectStore.put
 
-    def full(self: Bucket, name: str, what: Path | bytes) -> None:
+    def full(self: ObjectStore, name: str, what: Path | bytes) -> None:
         if len(asked) < 3:
             put(self, name, what)
         asked.append(name)
@@ -674,8 +674,8 @@ def test_a_place_that_cannot_be_written_to_any_more(
             raise StepError("artifact_store", "it is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bucket, "put", full)
-        patch.setattr("runner.buckets._AT_ONCE", 1)
+        patch.setattr(ObjectStore, "put", full)
+        patch.setattr("runner.objectstore._AT_ONCE", 1)
         said = run(home, code=3)
     assert told(said, "made") == STEPS
     assert said.endswith(
