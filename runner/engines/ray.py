@@ -31,8 +31,8 @@ from runner.making import shown
 from runner.process import Job
 from runner.settings import Settings
 from runner.staging.stager import Stager
-from runner.steps import STAGES, Plan, Stage
-from runner.store import Store, remote
+from runner.steps import Plan, Stage
+from runner.store import remote
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -46,8 +46,6 @@ HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 PATIENT = {"RAY_task_oom_retries": "5", "RAY_gcs_server_request_timeout_seconds": "20"}
 """Ray tries a piece for which memory is short again for ever, after pauses of twice the length of the one before; and
 asks a minute for a node on this machine."""
-JOBS = ("preprocess", "proof", "train", "generate", "lm_eval", "perplexity")
-"""Kinds of steps that run jobs of their own on nodes."""
 WAY_IN = ("RAY_AUTH_", "RAY_TLS_", "RAY_USE_TLS")
 """Of the user's environment: his token, and his certificates."""
 NO_OTHER = {"RAY_ENABLE_AUTO_CONNECT": "0"}
@@ -188,25 +186,20 @@ class Ray(Talk):
         self._seen = paths.folder(self.root, ".mirepoix", "runs") / f"{secrets.token_hex(8)}.seen"
         with paths.create(self._seen) as file:
             file.write((secret := secrets.token_hex(16)).encode("ascii"))
-        token, stager = self._seen.stem, None
+        stager: Stager | None = None
         wanted = {
             "address": self.address,
             "named": self.named,
             "workers": self.workers,
             "gpus": len(gpus(os.environ)),
             "place": str(place),
-            "seen": [str(self._seen), secret, self.store, token],
+            "seen": [str(self._seen), secret],
             "libraries": self.libraries,
         }
         try:
-            refused = ""
-            if self.store:
-                stager = Stager(remote.opened(self.store), self.root, token)
-                try:
-                    stager.open(secret)
-                except StepError as e:  # it is wanted only where a node is without the workspace
-                    stager, refused = None, f"; the one that is named is of no use here: {e.message}"
-                    wanted["seen"] = [str(self._seen), secret]
+            stager, refused = self._opened(secret)
+            if stager is not None:
+                wanted["seen"] = [str(self._seen), secret, self.store, self._seen.stem]
             (place / "key").write_bytes(self._key)
             self._way_in = self._more(place)
             self._child, _ = process.start(
@@ -226,9 +219,7 @@ class Ray(Talk):
                     raise self._failed(said.decode() + refused * (what == "unseen"))
             room = pickle.loads(said)
             self._without = room["apart"]
-            if stager is not None and (
-                room["apart"] or not room["CPU"]
-            ):  # who knows what those see that come
+            if self._without or not room["CPU"]:  # who knows what those see that come
                 self._stager, stager = stager, None
         except BaseException:
             self._end()
@@ -237,6 +228,19 @@ class Ray(Talk):
             if stager is not None:
                 stager.end()
         self.say(self._words(room))
+
+    def _opened(self, secret: str) -> tuple[Stager | None, str]:
+        """What sends files through the artifact store; without one, why it is of no use, to be told where it is missed:
+        only where a node is without the workspace."""
+        if not self.store:
+            return None, ""
+        assert self._seen is not None
+        stager = Stager(remote.opened(self.store), self.root, self._seen.stem)
+        try:
+            stager.open(secret)
+        except StepError as e:
+            return None, f"; the one that is named is of no use here: {e.message}"
+        return stager, ""
 
     def _words(self, room: dict[str, int]) -> str:
         """What cluster it is."""
@@ -312,15 +316,5 @@ def opened(
         settings.named_cluster,
         deciding.libraries(plan, to),
         settings["artifact_store"],
-        tuple(_jobs(plan, to)),
+        tuple(deciding.jobs(plan, to)),
     )
-
-
-def _jobs(plan: Plan, to: Stage) -> Iterator[str]:
-    """The steps of a run up to a stage that are still to be made, and whose models are at work on nodes."""
-    store = Store(plan.workspace.root)
-    for step in plan.steps:
-        placed = step.kind in JOBS and step.details.get("engine") != "endpoint"
-        within = STAGES.index(step.stage) <= STAGES.index(to)
-        if placed and within and store.get(step.fingerprint, verify=False) is None:
-            yield step.name

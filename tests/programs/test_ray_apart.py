@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,6 +19,7 @@ from runner import api
 from runner.datafiles import spans
 from runner.dedup import spill
 from runner.errors import StepError
+from runner.jobs.ray_node import LATE
 from runner.jobs.warden import descendants
 from runner.prepare import selected, written
 from runner.staging import mirror
@@ -49,6 +50,13 @@ def root(tmp_path: Path) -> Path:
     return workspace(tmp_path / "w", ROWS, RECIPE + WHOLE)
 
 
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (bucket := tmp_path / "bucket").mkdir()
+    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket))
+    return bucket
+
+
 @contextmanager
 def without(cluster: Nodes, *hidden: Path, name: str = "node") -> Iterator[None]:
     """A node with one core from which these folders are hidden."""
@@ -72,14 +80,13 @@ def left(bucket: Path) -> list[str]:
 
 
 def test_the_same_bytes(
-    cluster: Nodes, root: Path, tmp_path: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    cluster: Nodes, root: Path, bucket: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all that is cut into pieces, and written by nodes: parts of sources, runs of keys, shards."""
     monkeypatch.setattr(selected, "PIECE", 128)
     monkeypatch.setattr(spans, "RANGE", 20_000)
     monkeypatch.setattr(spill, "AT_ONCE", 400)
     monkeypatch.setattr(written, "SHARD", 100)
-    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket := tmp_path / "bucket"))
     with without(cluster, root):
         done = run(root, cluster)
     assert digests(root) == wanted
@@ -88,23 +95,18 @@ def test_the_same_bytes(
 
 
 def test_what_wants_the_workspace_is_refused_before_any_work(
-    cluster: Nodes, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Nodes, root: Path, bucket: Path
 ) -> None:
-    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket := tmp_path / "bucket"))
     with without(cluster, root), pytest.raises(StepError) as e:
         run(root, cluster, "evaluate")
     assert str(e.value).startswith(
-        "ray: not all nodes see the workspace, so data alone can be made there (--to prepare): rows, preprocess, "
+        "ray: not all nodes see the workspace, so data alone can be made there (--to prepare); for preprocess, "
     )
     assert not list((root / ".mirepoix").glob("artifacts/*/*")) and left(bucket) == []
 
 
-def test_a_node_that_sees_neither(
-    cluster: Nodes, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_that_sees_neither(cluster: Nodes, root: Path, bucket: Path) -> None:
     """A bucket of that name, and not that bucket: found before any work."""
-    (bucket := tmp_path / "bucket").mkdir()
-    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket))
     with without(cluster, root, bucket), pytest.raises(StepError) as e:
         run(root, cluster)
     why = f"sees neither the workspace nor the artifact store: file://{bucket}: staging/"
@@ -114,16 +116,49 @@ def test_a_node_that_sees_neither(
 
 @DEAR
 def test_beside_nodes_that_see_it(
-    root: Path, tmp_path: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    root: Path, bucket: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each node reads where it can; and so does one that comes later."""
+    """Each node reads where it can."""
     monkeypatch.setattr(selected, "PIECE", 128)
     monkeypatch.setattr(spans, "RANGE", 20_000)
-    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket := tmp_path / "bucket"))
     with nodes(1) as cluster, without(cluster, root):
         done = run(root, cluster)
     assert digests(root) == wanted
     assert "2 nodes, 2 cores" in done.engine and left(bucket) == []
+
+
+def test_a_node_that_comes_to_a_cluster_without_cores(
+    cluster: Nodes, root: Path, bucket: Path, wanted: dict[str, str]
+) -> None:
+    """As an autoscaler brings it. What it sees is not known before, so files pass through the store from the start."""
+    with ExitStack() as stack:
+
+        def tell(event: Any) -> None:
+            if (event.what, event.step) == ("starts", "filter"):
+                stack.enter_context(without(cluster, root))
+
+        done = run(root, cluster, tell=tell)
+        assert "0 cores" in done.engine and f"files pass through {bucket}" in done.engine
+        assert digests(root) == wanted and left(bucket) == []
+
+
+@DEAR
+def test_a_node_that_comes_later(
+    root: Path, bucket: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a cluster whose nodes all saw the workspace: it is refused, and the next run takes it."""
+    monkeypatch.setattr(selected, "PIECE", 8)
+    with nodes(1) as cluster, ExitStack() as stack:
+
+        def tell(event: Any) -> None:
+            if (event.what, event.step) == ("starts", "filter"):
+                stack.enter_context(without(cluster, root))
+
+        with pytest.raises(StepError) as e:
+            run(root, cluster, tell=tell)
+        assert f"the node 127.0.0.1 {LATE}" in str(e.value)
+        run(root, cluster)
+    assert digests(root) == wanted and left(bucket) == []
 
 
 STEPS = ["source.a", "filter", "dedup", "decontaminate", "render", "split"]
@@ -135,7 +170,7 @@ def test_a_worker_that_is_killed(
     step: str,
     cluster: Nodes,
     root: Path,
-    tmp_path: Path,
+    bucket: Path,
     wanted: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -143,7 +178,6 @@ def test_a_worker_that_is_killed(
     monkeypatch.setattr(selected, "PIECE", 32)
     monkeypatch.setattr(spans, "RANGE", 5_000)
     monkeypatch.setattr(written, "SHARD", 100)
-    monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(bucket := tmp_path / "bucket"))
     ended: set[int] = set()
     at = ""
 
