@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from four_steps import STEPS, workspace
 
 from runner.store import Store, file_digest
 
@@ -33,17 +34,6 @@ MOTO = Path(__file__).parents[2] / "build/moto/bin/moto_server"
 if not MOTO.is_file():
     pytest.skip("no moto here: bash .ci/tools", allow_module_level=True)
 
-RECIPE = """\
-recipe: 1
-name: t
-sources:
-  - jsonl: {files: [data/*.jsonl]}
-    name: talk
-    license: CC0-1.0
-filters: [{words: {min: 1}}]
-split: {validation: 0.1}
-"""
-STEPS = ["source.talk", "filter", "mix", "split"]
 PLACE = "s3://team/artifacts"
 SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=mine/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
@@ -119,20 +109,6 @@ def only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(only: Server) -> Server:
     only.fresh()
     return only
-
-
-def workspace(folder: Path) -> Path:
-    rows = (
-        [
-            {"role": "user", "content": f"What is {i} and {i * i}?"},
-            {"role": "assistant", "content": f"It is {i}, says number {i * 7}."},
-        ]
-        for i in range(40)
-    )
-    (folder / "data").mkdir(parents=True)
-    (folder / "r.yaml").write_text(RECIPE)
-    (folder / "data/a.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
-    return folder
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from four_steps import STEPS, workspace
 
 from runner import cli, objectstore, syncing
 from runner.errors import StepError, UsageError
@@ -30,17 +31,6 @@ from runner.store.statement import stated
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
-RECIPE = """\
-recipe: 1
-name: t
-sources:
-  - jsonl: {files: [data/*.jsonl]}
-    name: talk
-    license: CC0-1.0
-filters: [{words: {min: 1}}]
-split: {validation: 0.1}
-"""
-STEPS = ["source.talk", "filter", "mix", "split"]
 INGREDIENTS = {"n": 1}
 PRINT = digest(INGREDIENTS)
 FILES = {"a.txt": b"aaaa", "sub/b.txt": b"bbbb", "sub/deeper/c.txt": b"cccc", "empty": b""}
@@ -527,20 +517,6 @@ def test_many_at_once(place: str, tmp_path: Path) -> None:
 # What a run does
 
 
-def workspace(folder: Path) -> Path:
-    rows = (
-        [
-            {"role": "user", "content": f"What is {i} and {i * i}?"},
-            {"role": "assistant", "content": f"It is {i}, says number {i * 7}."},
-        ]
-        for i in range(40)
-    )
-    (folder / "data").mkdir(parents=True)
-    (folder / "r.yaml").write_text(RECIPE)
-    (folder / "data/a.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
-    return folder
-
-
 def recipe(*words: Any, code: int = 0) -> Result:
     done = CliRunner().invoke(cli.main, [str(w) for w in words])
     assert done.exit_code == code, done.output
@@ -619,7 +595,10 @@ def test_a_place_that_cannot_be_read_any_more(
     assert told(said, "made") == STEPS and not told(said, "got")
     assert said.count("is gone; it is made here") == syncing.PATIENCE == len(tried)
     assert said.count("and nothing more is looked for there") == 1
-    assert artifacts(there).keys() >= {n for n in artifacts(home) if not n.endswith("manifest.json")}
+    mine, theirs = (
+        {n: b for n, b in artifacts(w).items() if not n.endswith("manifest.json")} for w in (home, there)
+    )
+    assert theirs == mine
 
 
 def test_a_place_that_is_gone_for_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
