@@ -6,6 +6,7 @@ client, or chains one file system to another, is opened.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import secrets
@@ -117,10 +118,12 @@ class ObjectStore:
         with self._doing("", "read"):
             return self._whole or bool(self._fs.isdir(self.path))
 
-    def get(self, name: str, into: Path) -> None:
-        """Bring an object here."""
+    def get(self, name: str, into: Path, sha256: str) -> bool:
+        """Bring an object here; whether its bytes are those that are wanted."""
         with self._doing(name, "brought here"):  # it may be here that there is no room
             self._fs.get_file(self._at(name), str(into))
+            with into.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def names(self) -> list[str]:
         """All objects there are."""

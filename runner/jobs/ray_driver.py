@@ -242,6 +242,8 @@ class Cluster:
         """Every node must have what we have, and see the workspace, or the artifact store."""
         for host, said, silent in on_each(self.ray, self._alive(), LOOK, unfit, self.needs):
             why, without = said or (silent, False)
+            if silent and self.needs.store:
+                why += "; or it cannot reach the artifact store"
             if why:
                 raise (_Unseen if without else _Refused)(f"the node {host} {why}")
             self.apart += without

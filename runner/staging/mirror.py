@@ -90,8 +90,7 @@ class Mirror:
             if not kept.is_file():
                 made = aside(kept)
                 try:
-                    self._place.get(file.at, made)
-                    if file_digest(made) != file.sha256:
+                    if not self._place.get(file.at, made, file.sha256):
                         self._place.remove(file.at)  # so that it is sent anew
                         raise StepError(
                             "ray", f"{file.at} was not what was sent for {file.name}; run it again"

@@ -65,8 +65,7 @@ class Stager:
         paths.folder(self._root, path.parent.relative_to(self._root))
         made = hidden(path)
         try:
-            self._place.get(file.at, made)
-            if file_digest(made) != file.sha256:
+            if not self._place.get(file.at, made, file.sha256):
                 raise StepError("ray", f"{file.name} is not what a node has sent; run it again")
             made.replace(path)
         finally:

@@ -22,7 +22,7 @@ from runner import extras
 from runner.errors import StepError, UsageError
 from runner.objectstore import ObjectStore, scheme_of
 from runner.store import Store
-from runner.store.files import digest, file_digest
+from runner.store.files import digest
 from runner.store.manifest import Artifact, Manifest, read, within
 from runner.store.statement import SHA256
 
@@ -150,8 +150,7 @@ class RemoteStore:
         if self._place.size(file_at(sha)) is None:
             self._bad.add(sha)
             raise Damaged(f"{names[0]} is missing")
-        self._place.get(file_at(sha), first)
-        if file_digest(first) != sha:
+        if not self._place.get(file_at(sha), first, sha):
             self._bad.add(sha)
             raise Damaged(f"{names[0]} is damaged")
         for name in names[1:]:

@@ -175,9 +175,9 @@ def test_each_object_is_brought_once(
     got: list[str] = []
     get = ObjectStore.get
 
-    def noted(self: ObjectStore, name: str, into: Path) -> None:
+    def noted(self: ObjectStore, name: str, into: Path, sha256: str) -> bool:
         got.append(name)
-        get(self, name, into)
+        return get(self, name, into, sha256)
 
     monkeypatch.setattr(ObjectStore, "get", noted)
     assert opened(place).bring(other, PRINT) and (came := other.get(PRINT)) is not None
@@ -586,7 +586,7 @@ def test_a_place_that_cannot_be_read_any_more(
         tried.append(fingerprint)
         return bring(self, store, fingerprint, *moves)
 
-    def gone(self: ObjectStore, name: str, into: Path) -> None:
+    def gone(self: ObjectStore, name: str, into: Path, sha256: str) -> bool:
         raise StepError("artifact_store", f"{place} is gone")
 
     monkeypatch.setattr(RemoteStore, "bring", noted)
