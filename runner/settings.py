@@ -80,7 +80,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "artifact_store": Setting(
         "",
-        "s3://BUCKET/FOLDER, gs://, sftp://, an absolute path …: artifacts are put there, and taken from there.",
+        "s3://BUCKET/FOLDER, gs://, sftp://, a path from / or ~ on …: artifacts are put there, and taken from there.",
     ),
     "artifact_store_put": Setting(
         "yes",

@@ -186,7 +186,11 @@ class RemoteStore:
 
 
 def address(url: str) -> str:
-    """The address that the setting means, which may be an absolute path. Raises as `objectstore.scheme_of`."""
+    """The address that the setting means, which may be an absolute path, or one from `~` on. Raises as
+    `objectstore.scheme_of`."""
+    if not url.isprintable():
+        raise UsageError(f"{STEP}: {url[:200]!r} holds what is no letter of an address")
+    url = str(Path(url).expanduser()) if url.startswith("~") else url
     url = f"file://{url}" if url.startswith("/") else url
     scheme, _, rest = url.partition("://")
     try:

@@ -331,10 +331,10 @@ def test_places_of_something_else_are_left_alone(place: str, raw: bytes, says: s
     [
         ("rel/path", "'rel/path': artifacts are kept below an absolute path, or in abfs://"),
         ("./x", "below an absolute path"),
-        ("~/x", "below an absolute path"),
         (" ", "below an absolute path"),
         ("://x", "below an absolute path"),
         ("file://rel/x", "'file://rel/x' is no absolute path"),
+        ("s3://b/x\n", r"'s3://b/x\n' holds what is no letter of an address"),
         ("local://x", "'local://x' is no absolute path"),
         ("FILE://x", "'FILE://x' is no absolute path"),
         ("http://127.0.0.1:9/x", "below an absolute path"),
@@ -375,6 +375,13 @@ def test_addresses_of_all_kinds(place: str, tail: str, mine: Store, other: Store
         Path(place + tail).mkdir(exist_ok=True)
     opened(place + tail).put(make(mine))
     assert opened((place + tail).rstrip("/")).bring(other, PRINT) and other.get(PRINT) is not None
+
+
+def test_from_home_on(mine: Store, other: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "place").mkdir()
+    opened("~/place").put(make(mine))
+    assert opened(str(tmp_path / "place")).bring(other, PRINT)
 
 
 def test_a_scheme_in_capitals(mine: Store, other: Store, tmp_path: Path) -> None:
