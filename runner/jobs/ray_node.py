@@ -114,9 +114,9 @@ def do(work: tuple[bytes, Needs, bool], piece: bytes) -> tuple[str, bytes]:
     pickled, needs, staged = work
     try:
         if _fit != needs:
-            why, without = unfit(needs)
-            if why or (without and not staged):
-                return _refused(why or LATE)
+            why, without = unfit(needs if staged else needs._replace(store=""))
+            if why:
+                return _refused(LATE if without and needs.store and not staged else why)
             _mirror = Mirror(remote.opened(needs.store), needs.token) if without else None
             _fit = needs
         if _ready[0] != (mine := hash(pickled)):

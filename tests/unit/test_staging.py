@@ -298,3 +298,17 @@ def test_a_node_is_asked_for_the_workspace_and_then_for_the_bucket(
     why, _ = ray_node.unfit(needs._replace(store="s4://x"))
     assert why.startswith("sees neither the workspace nor the artifact store: artifact_store: 's4://x'")
     assert objects.seen(TOKEN) in files(bucket)
+
+
+def test_a_node_that_comes_when_nothing_is_staged(
+    stager: Stager, bucket: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told so: what others look for is there no more."""
+    needs = ray_node.Needs(ray_node.installed(()), str(root / "none"), "secret", str(bucket), TOKEN)
+    monkeypatch.setattr(ray_node, "_refused", lambda why: ("refused", why.encode()))
+    assert ray_node.do((pickle.dumps(len), needs, False), pickle.dumps("x")) == (
+        "refused",
+        ray_node.LATE.encode(),
+    )
+    none = needs._replace(store="")
+    assert ray_node.do((pickle.dumps(len), none, False), pickle.dumps("x"))[1] == ray_node.UNSEEN.encode()
