@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
-import socket
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 from runner.jobs import ray_fetch
 from runner.jobs.ray_node import ROOM, Needs, do, installed, on_each, short, tidy, unfit
+from runner.jobs.ray_reach import reachable
 from runner.shown import size
 
 RETRIES = 8  # of a piece whose worker or node died
@@ -30,13 +30,10 @@ STORE = 256 << 20  # bytes of memory for what comes of pieces and waits to be ta
 SPILL = 4 << 30  # bytes of the disk
 APART = {"max_fused_object_count": 1}  # each in a file of its own, which goes when that is taken
 GUESS = 16 << 20  # bytes that come of a piece, until one has come
-ANSWER = 10.0  # seconds that a cluster's port has to answer; Ray itself asks for minutes
 LOOK = 60.0  # seconds that a node has to say what it has
 ALONE = 600.0  # seconds for which a piece may find no node that could do it: more are brought within that
 ADD = "add one, and run this again to go on"
 LISTEN = 0.2  # seconds between looks whether anybody still waits for a piece
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-"""How a client of HTTP/2 begins; the server's first frame is one of type 4, too (RFC 9113, 3.4)."""
 
 
 class _Refused(Exception):
@@ -90,15 +87,6 @@ def serve(line: Connection, cluster: Cluster) -> None:
             line.send(("room", pickle.dumps(cluster.room()), said))
         elif answer := cluster.come(what == "any", lambda: not line.poll()):
             line.send((*answer, said))
-
-
-def reachable(address: str) -> None:
-    """Raises OSError, ValueError where nobody listens at HOST:PORT who could be the head of a Ray cluster."""
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as line:
-        line.sendall(HELLO)
-        if line.recv(9)[3:4] != b"\x04":
-            raise OSError("what listens there is no Ray")
 
 
 class Cluster:

@@ -321,8 +321,8 @@ def test_a_full_disk(room: str, root: Path, tmp_path: Path) -> None:
 def test_memory_that_ends(tmp_path: Path) -> None:
     """A cluster's node whose memory another program takes: Ray ends the workers, until we give up. The next run goes
     on."""
-    root = workspace(tmp_path / "w", 12_000)
-    same = made(workspace(tmp_path / "more", 12_000))
+    root = workspace(tmp_path / "w", 40_000)
+    same = made(workspace(tmp_path / "more", 40_000))
     facts = dict(line.split()[:2] for line in Path("/proc/meminfo").read_text().splitlines())
     total, free = (int(facts[f"{name}:"]) << 10 for name in ("MemTotal", "MemAvailable"))
     if free < 8 << 30:

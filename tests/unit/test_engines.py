@@ -24,7 +24,7 @@ from runner.engines.deciding import ALWAYS
 from runner.engines.places import Place
 from runner.engines.ray import Ray
 from runner.errors import StepError
-from runner.jobs import ray_driver, ray_node
+from runner.jobs import ray_driver, ray_node, ray_reach
 from runner.jobs.ray_node import Needs
 
 LOCAL = """
@@ -179,19 +179,19 @@ def listening(answer: Callable[[socket.socket], object]) -> Iterator[str]:
 def test_who_may_be_the_head_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever begins as a server of HTTP/2 does (RFC 9113, 3.4)."""
     kept: list[socket.socket] = []
-    monkeypatch.setattr(ray_driver, "ANSWER", 0.3)
+    monkeypatch.setattr(ray_reach, "ANSWER", 0.3)
     with listening(lambda line: line.sendall(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))) as address:
-        ray_driver.reachable(address)
+        ray_reach.reachable(address)
     with listening(kept.append) as address, pytest.raises(OSError, match="timed out"):
-        ray_driver.reachable(address)
+        ray_reach.reachable(address)
     with listening(lambda line: line.close()) as address, pytest.raises(OSError, match=r"is no Ray|reset"):
-        ray_driver.reachable(address)
+        ray_reach.reachable(address)
     with pytest.raises(OSError, match="refused"):
-        ray_driver.reachable(address)
+        ray_reach.reachable(address)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(OSError, match="is no Ray"):
-            ray_driver.reachable(f"127.0.0.1:{server.server_address[1]}")
+            ray_reach.reachable(f"127.0.0.1:{server.server_address[1]}")
         server.shutdown()
 
 
