@@ -34,6 +34,9 @@ MOTO = Path(__file__).parents[2] / "build/moto/bin/moto_server"
 if not MOTO.is_file():
     pytest.skip("no moto here: bash .ci/tools", allow_module_level=True)
 
+DEAR = pytest.mark.skipif(
+    os.environ.get("MIREPOIX_KILLS", "") in ("", "0"), reason="takes longer: MIREPOIX_KILLS=1 runs it"
+)
 PLACE = "s3://team/artifacts"
 SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=mine/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
@@ -387,7 +390,11 @@ def end_while(server: Server, home: Path, verb: str, passing: int, how: signal.S
 
 @pytest.mark.parametrize(
     ("how", "passing"),
-    [(signal.SIGKILL, 0), (signal.SIGKILL, 4), (signal.SIGINT, 2)],
+    [
+        pytest.param(signal.SIGKILL, 0, marks=DEAR),
+        (signal.SIGKILL, 4),
+        pytest.param(signal.SIGINT, 2, marks=DEAR),
+    ],
     ids=["-9", "-9 later", "-2"],
 )
 def test_ended_while_it_puts(server: Server, home: Path, passing: int, how: signal.Signals) -> None:
@@ -401,7 +408,7 @@ def test_ended_while_it_puts(server: Server, home: Path, passing: int, how: sign
     all_there(server, home)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["-9", "-2"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=DEAR)], ids=["-9", "-2"])
 def test_ended_while_it_takes(server: Server, home: Path, there: Path, how: signal.Signals) -> None:
     run(home, around(server.address))
     end_while(server, there, "GET", 2, how)

@@ -35,7 +35,7 @@ def test_an_extra_that_a_worker_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_node_raises_can_be_taken_out(tmp_path: Path) -> None:
     """Else whoever waits for it gets a TypeError of pickle's instead."""
     (tmp_path / "seen").write_text("secret")
-    work = (pickle.dumps(raises), Needs(ray_node.installed(()), str(tmp_path / "seen"), "secret"))
+    work = (pickle.dumps(raises), Needs(ray_node.installed(()), str(tmp_path / "seen"), "secret"), False)
     told = {what: ray_node.do(work, pickle.dumps(what)) for what in ("odd", "lacks")}
     assert {what for what, _ in told.values()} == {"raised"}
     odd, lacks = (pickle.loads(said) for _, said in told.values())

@@ -58,7 +58,7 @@ def cluster(address: str = "") -> Any:
 
 def through(one: Any, sizes: list[int]) -> list[int]:
     """Pieces handed over at once; what comes of them, in megabytes."""
-    one.take(pickle.dumps((b"", 0)))
+    one.take(pickle.dumps((b"", 0, False)))
     for size in sizes:
         one.add(str(size).encode())
     came = []
@@ -80,7 +80,7 @@ def test_no_more_is_under_way_than_there_is_room_for(
         assert through(one, sizes) == sizes
         assert one.ray.most == most
     one = cluster()
-    one.take(pickle.dumps((b"", 0)))
+    one.take(pickle.dumps((b"", 0, False)))
     for _ in range(5):
         one.add(b"60")
     assert len(one.waiting) == 2 and len(one.held) == 3
@@ -156,7 +156,7 @@ def test_what_a_piece_came_to_nothing_by_is_said(kind: type[Exception], here: st
             raise kind("deep in Ray")
 
         one.ray.exceptions, one.ray.get = KNOWN, lost
-        one.take(pickle.dumps((b"", 0)))
+        one.take(pickle.dumps((b"", 0, False)))
         one.add(b"1")
         assert one.come(False, lambda: True) == ("lost", f"{words}; run it again to go on".encode())
 
@@ -187,7 +187,7 @@ def test_a_piece_that_nobody_could_do_does_not_wait_for_ever(
         [{"Alive": False, "Resources": {"CPU": 9.0, "GPU": 9.0}}]
         + [{"Alive": True, "Resources": has} for has in nodes]
     )
-    one.take(pickle.dumps((b"", gpus)))
+    one.take(pickle.dumps((b"", gpus, False)))
     one.add(b"1")
     came = one.come(False, lambda: next(looks, None) is not None)
     assert (came is None) if not why else (came[0] == "lost" and why in came[1].decode())
