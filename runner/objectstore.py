@@ -30,6 +30,8 @@ _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss
 """Where an object appears once all of it is there. Elsewhere it is written beside its place, and moved there."""
 _ALONE = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs", "memory"})
 """Whose drivers are not for several threads at once: they wait for ever, or mix up answers."""
+_STAYS = frozenset({"smb", "hdfs", "ftp"})
+"""Whose drivers move nothing to where something is: that is taken away before."""
 _AT_ONCE = 8
 """Objects that are on their way at once, at most, elsewhere."""
 _PIECE = 1 << 20
@@ -83,7 +85,8 @@ class ObjectStore:
         except Exception as e:  # each driver has errors of its own
             raise StepError(step, f"{url} cannot be opened: {_short(e)}") from None
         self.path = str(path).rstrip("/")
-        self._whole, self._at_once = scheme in _WHOLE, 1 if scheme in _ALONE else _AT_ONCE
+        self._whole, self._stays = scheme in _WHOLE, scheme in _STAYS
+        self._at_once = 1 if scheme in _ALONE else _AT_ONCE
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
@@ -154,7 +157,9 @@ class ObjectStore:
             beside = f"{final}.{secrets.token_hex(8)}"
             try:
                 self._write(beside, content)
-                self._move(beside, final)
+                if self._stays and self._fs.exists(final):
+                    self._fs.rm_file(final)
+                self._fs.mv(beside, final)
             except BaseException:
                 # It may not be there, or the place may be gone: what brought us here is told.
                 with suppress(Exception):
@@ -171,19 +176,9 @@ class ObjectStore:
         """Drivers look whether a folder is there, and then make it; another may have done so meanwhile."""
         try:
             self._fs.makedirs(folder, exist_ok=True)
-        except Exception:
+        except Exception:  # each driver has errors of its own; what stops us twice is raised
             if not self._fs.isdir(folder):  # one above it was made meanwhile, and that stopped us
                 self._fs.makedirs(folder, exist_ok=True)
-
-    def _move(self, beside: str, final: str) -> None:
-        """Some drivers move nothing to where something is."""
-        try:
-            self._fs.mv(beside, final)
-        except Exception:
-            if not self._fs.exists(final):
-                raise
-            self._fs.rm_file(final)
-            self._fs.mv(beside, final)
 
     def remove(self, name: str) -> None:
         """Take an object away, if it is there."""

@@ -10,7 +10,7 @@ from runner.errors import StepError
 from runner.stepping import Event, Tell
 from runner.steps import STAGES, Plan, Stage, Step
 from runner.store import Artifact, Store
-from runner.store.remote import Damaged, Moves, RemoteStore
+from runner.store.remote import Damaged, Moves, RemoteStore, apart
 from runner.trouble import os_error
 
 PATIENCE = 2
@@ -31,6 +31,7 @@ class Syncing:
         self._missed = 0  # how often, one time after the other, it could not be read
         self._place = RemoteStore(url, puts=puts) if url else None
         if self._place is not None:
+            apart(url, store.workspace)
             self._place.open()
 
     def fetch(self, plan: Plan, to: Stage) -> None:
@@ -96,13 +97,13 @@ class Syncing:
             return
         if not self._why:  # one that is gone would be waited for each time
             try:
-                self._place.put(artifact, self._moves("sends", f"to {self._place.said}", step))
-                self._tell(Event("sent", step.name, step.stage))
+                if self._place.put(artifact, self._moves("sends", f"to {self._place.said}", step)):
+                    self._tell(Event("sent", step.name, step.stage))
                 return
-            except StepError as e:
-                self._why = e.message
+            except (StepError, OSError) as e:
+                self._why = _words(e)
                 self._missed += 1  # it may be gone, and is not waited for twice more
-                self._note(step, f"{e.message}; nothing more is put there")
+                self._note(step, f"{self._why}; nothing more is put there")
         self._left.append(step.name)
 
     def left(self) -> str:

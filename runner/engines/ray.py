@@ -295,10 +295,7 @@ class Ray(Talk):
             if self._seen is not None:
                 self._seen.unlink(missing_ok=True)
             if self._stager is not None:
-                with suppress(
-                    StepError
-                ):  # what is left there is in nobody's way, and the run is not the worse for it
-                    self._stager.end()
+                self._stager.end()
             self._stager = None
             self._line = self._child = self._place = self._seen = None
 

@@ -156,17 +156,18 @@ class RemoteStore:
         for name in names[1:]:
             shutil.copyfile(first, folder / name)
 
-    def put(self, artifact: Artifact, moves: Moves = lambda done, of: None) -> None:
-        """Keep an artifact there, unless it is. Its manifest comes last."""
+    def put(self, artifact: Artifact, moves: Moves = lambda done, of: None) -> bool:
+        """Keep an artifact there; False where it is already. Its manifest comes last."""
         manifest = artifact.manifest
         bad = manifest.fingerprint in self._bad
         if not bad and self.has([manifest.fingerprint]) and not self._bad & {*manifest.files.values()}:
-            return
+            return False
         if bad:  # the first file that was damaged is known, and nobody has looked at all others
             self._bad.update(manifest.files.values())
         self._each(lambda sha, names: self._put(artifact.file(names[0]), sha), manifest, moves)
         self._place.put(_manifest(manifest.fingerprint), artifact.file("manifest.json"))
         self._bad.discard(manifest.fingerprint)
+        return True
 
     def _put(self, path: Path, sha: str) -> None:
         if sha in self._bad or self._place.size(file_at(sha)) != path.stat().st_size:
@@ -190,7 +191,10 @@ def address(url: str) -> str:
     `objectstore.scheme_of`."""
     if not url.isprintable():
         raise UsageError(f"{STEP}: {url[:200]!r} holds what is no letter of an address")
-    url = str(Path(url).expanduser()) if url.startswith("~") else url
+    try:
+        url = str(Path(url).expanduser()) if url.startswith("~") else url
+    except RuntimeError:
+        raise UsageError(f"{STEP}: {url!r}: nobody's home is known by that name") from None
     url = f"file://{url}" if url.startswith("/") else url
     scheme, _, rest = url.partition("://")
     try:
@@ -202,6 +206,14 @@ def address(url: str) -> str:
     except UsageError as e:
         raise UsageError(f"{STEP}: {e}") from None
     return url
+
+
+def apart(url: str, workspace: Path) -> None:
+    """Raises UsageError where an address means the workspace's own store, whose folders have the same names."""
+    scheme, _, path = address(url).partition("://")
+    own = (workspace / ".mirepoix").resolve()
+    if scheme.lower() in ("file", "local") and Path(path).resolve().is_relative_to(own):
+        raise UsageError(f"{STEP}: {url!r} lies in the workspace's own store; name another place")
 
 
 def opened(url: str) -> ObjectStore:

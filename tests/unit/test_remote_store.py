@@ -334,6 +334,7 @@ def test_places_of_something_else_are_left_alone(place: str, raw: bytes, says: s
         (" ", "below an absolute path"),
         ("://x", "below an absolute path"),
         ("file://rel/x", "'file://rel/x' is no absolute path"),
+        ("~no-such-user/x", "'~no-such-user/x': nobody's home is known by that name"),
         ("s3://b/x\n", r"'s3://b/x\n' holds what is no letter of an address"),
         ("local://x", "'local://x' is no absolute path"),
         ("FILE://x", "'FILE://x' is no absolute path"),
@@ -701,6 +702,18 @@ def test_the_digest_of_what_is_there_is_its_name(home: Path, place: str, tmp_pat
         if name.startswith("files/"):
             (path := tmp_path / "one").write_bytes(At(place)[name])
             assert name == f"files/{(sha := file_digest(path))[:2]}/{sha}"
+
+
+def test_the_workspace_s_own_store_is_no_other_place(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(home, code=0)
+    before = content(home / ".mirepoix")
+    for place in (home / ".mirepoix", home / ".mirepoix/x", home / "link"):
+        (home / "link").unlink(missing_ok=True)
+        (home / "link").symlink_to(home / ".mirepoix")
+        monkeypatch.setenv("MIREPOIX_ARTIFACT_STORE", str(place))
+        assert "lies in the workspace's own store; name another place" in run(home, code=2)
+    after = content(home / ".mirepoix")
+    assert {n for n in after if not n.endswith(".now")} == {n for n in before if not n.endswith(".now")}
 
 
 def test_what_is_only_taken_from_is_never_written_to(
