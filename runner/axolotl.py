@@ -52,8 +52,11 @@ def _dataset(path: str, roles: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def config(recipe: Recipe, profile: Profile, paths: Paths, template: str | None) -> dict[str, Any]:
-    """The Axolotl config of a recipe that has a model. `template` is Jinja text; None: the tokenizer's own."""
+def config(
+    recipe: Recipe, profile: Profile, paths: Paths, template: str | None, *, bf16: bool
+) -> dict[str, Any]:
+    """The Axolotl config of a recipe that has a model. `template` is Jinja text; None: the tokenizer's own.
+    `bf16`: whether `precision: auto` means that on this CPU (`hardware.bf16`)."""
     model, adapter, train = recipe.model, recipe.adapter, recipe.train
     if model is None:
         raise ValueError("a recipe without a model compiles to no Axolotl config")
@@ -115,7 +118,7 @@ def config(recipe: Recipe, profile: Profile, paths: Paths, template: str | None)
     out |= _adapter(adapter) | _schedule(train)
     if paths.validation:
         out |= _evaluation(train)
-    out |= _gpu(recipe) if profile == "gpu" else _cpu(recipe)
+    out |= _gpu(recipe) if profile == "gpu" else _cpu(recipe, bf16)
     if plugins := [*(CPU_PLUGINS if profile == "cpu" else ()), *_plugins(recipe)]:
         out["plugins"] = plugins
     out |= {k: v for k, v in recipe.axolotl.given.items() if profile == "gpu" or k not in GPU_ONLY}
@@ -221,11 +224,11 @@ def _gpu(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _cpu(recipe: Recipe) -> dict[str, Any]:
+def _cpu(recipe: Recipe, bf16: bool) -> dict[str, Any]:
     """No CUDA kernels; attention that exists there; our own plug-ins (see their module), and no others ever."""
-    bf16 = recipe.train.precision in ("bf16", "auto")
+    wanted = recipe.train.precision
     out: dict[str, Any] = {
-        "bf16": bf16,
+        "bf16": bf16 if wanted == "auto" else wanted == "bf16",
         "fp16": False,
         "tf32": False,
         "attn_implementation": "eager" if recipe.train.attention == "eager" else "sdpa",

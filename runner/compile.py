@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from runner import axolotl
+from runner import axolotl, hardware
 from runner.steps import Plan
 from runner.store import write_atomic
 from runner.yaml12 import dump
@@ -24,7 +24,8 @@ def compile_to(plan: Plan, out: Path) -> list[str]:
             "prepared",
             "output",
         )
-        config = axolotl.config(recipe, plan.profile, paths, plan.template)
+        bf16 = hardware.bf16(plan.profile)
+        config = axolotl.config(recipe, plan.profile, paths, plan.template, bf16=bf16)
         write_atomic(out / "axolotl.yml", dump(config).encode())
         names.append("axolotl.yml")
     steps = [s for s in plan.steps if s.stage == "prepare"]

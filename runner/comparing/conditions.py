@@ -13,10 +13,11 @@ from runner.suite import Suite
 # What is compared, or names it: these may differ, and nothing is said of them.
 COMPARED = frozenset({"arm", "needs", "model", "asked", "step", "endpoint", "endpoint_model"})
 # These may change numbers a little: they are named, and the rest is for the reader.
-NAMED = frozenset({"libraries", "profile", "seed", "system", "vllm"})
+NAMED = frozenset({"dtype", "libraries", "profile", "seed", "system", "vllm"})
 DIGESTS = frozenset({"files", "probes", "template"})  # which nobody reads
 WORDS = {
     "decoding": "how answers are drawn",
+    "dtype": "what answers are computed in",
     "end_of_turn": "the end of turn",
     "engine": "the engine",
     "files": "the files that are judged by",

@@ -92,6 +92,7 @@ def _by_transformers(m: Making, sets: shares.Sets, counts: list[int]) -> None:
     only = ("arm", "probes", "out", "max_new_tokens", "temperature", "top_p", "repeats", "rounds")
     local = [{key: one[key] for key in only} for one in sets]
     job = {"sets": local, "batch": jobs.BATCH, "progress": str(jobs.progress_at(m))}
+    job["dtype"] = m.step.ingredients["dtype"]
     of = shares.many(m, counts, jobs.BATCH)
     if of == 1:
         jobs.on_weights(m, "generate", job, sum(counts))

@@ -66,7 +66,7 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: shares.Sets, counts: list[in
     The base is served by itself, on its own weights: beside an adapter that was trained on four bits it would have
     these.
     """
-    served = served_of(m, weights)
+    served, dtype = served_of(m, weights), m.step.ingredients["dtype"]
     arms = ("base", "tuned") if served.adapter else (weights,)
     job: dict[str, Any] = {"model": weights, "sets": sets, "pace": "1000", "at_once": str(AT_ONCE)}
     if served.adapter:
@@ -75,30 +75,28 @@ def of_vllm(m: Making, weights: jobs.Weights, sets: shares.Sets, counts: list[in
     m.progress(0, sum(counts), "starting vLLM")
     if of == 1:
         store = Store(m.plan.workspace.root).root.resolve()
-        run(m, served, arms, [replica.Asker("ask", job | _common(m, store))])
+        run(m, served, arms, [replica.Asker("ask", job | _common(m, store))], dtype)
         return
 
     def part(share: dict[str, int], name: str) -> jobs.Part:
         mine = job | {"share": share} | _common(m, m.work, name)
         askers = [replica.Asker("ask", mine)]
-        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, askers, name, made=made)
+        return part_of(m, replace(served, log=f"serve.{name}.log"), arms, askers, dtype, name, made)
 
     with _made(m, served) as made:
         shares.answered(m, sets, sum(counts), of, part)
 
 
-def run(
-    m: Making, served: Served, arms: Sequence[str], askers: list[replica.Asker], dtype: str = "bfloat16"
-) -> None:
+def run(m: Making, served: Served, arms: Sequence[str], askers: list[replica.Asker], dtype: str) -> None:
     """Have askers ask a vLLM that is started for them: in a job of its own where the engine has other machines. Raises
     StepError."""
     if m.spread:
         with _made(m, served) as made:
-            jobs.place(m, part_of(m, served, arms, askers, dtype=dtype, made=made))
+            jobs.place(m, part_of(m, served, arms, askers, dtype, made=made))
         return
     with failures(m):
         replica.serve(
-            _replica(m, served, arms, askers, "", dtype),
+            _replica(m, served, arms, askers, dtype),
             lambda module, job: jobs.here(m, jobs.Part(f"runner.jobs.{module}", job)),
         )
 
@@ -108,12 +106,12 @@ def part_of(
     served: Served,
     arms: Sequence[str],
     askers: list[replica.Asker],
+    dtype: str,
     name: str = "",
-    dtype: str = "bfloat16",
     made: Path | None = None,
 ) -> jobs.Part:
     """The same, as a job."""
-    what = _replica(m, served, arms, askers, name, dtype)
+    what = _replica(m, served, arms, askers, dtype, name)
     if m.spread:
         what = msgspec.structs.replace(what, made=made, versions=m.step.ingredients["vllm"])
     return jobs.Part("runner.serving.replica", what.json(), name)
@@ -129,7 +127,7 @@ def _made(m: Making, served: Served) -> Iterator[Path]:
 
 
 def _replica(
-    m: Making, served: Served, arms: Sequence[str], askers: list[replica.Asker], name: str, dtype: str
+    m: Making, served: Served, arms: Sequence[str], askers: list[replica.Asker], dtype: str, name: str = ""
 ) -> replica.Replica:
     return replica.Replica(
         served=served,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from runner import axolotl, hubcache
+from runner import axolotl, hardware, hubcache
 from runner.forecast import memory, parameters, schedule, shapes
 from runner.forecast.lengths import Lengths
 from runner.hardware import Profile
@@ -64,7 +64,7 @@ def make(
     """Compile a recipe, which has a model, and work out all that does not hang on a single machine. `counting`: passes
     and steps too, which takes its time where there are many rows to pack."""
     paths = axolotl.Paths("MODEL", "TRAIN", "VALIDATION", "PREPARED", "OUTPUT")
-    config = axolotl.config(recipe, profile, paths, template)
+    config = axolotl.config(recipe, profile, paths, template, bf16=hardware.bf16(profile))
     what = parameters.trained(shape, config) if shape else None
     gpus = recipe.compute.gpus if profile == "gpu" else 1
     epoch = steps = need = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from runner import hardware
 from runner import recipe as r
 from runner.fetching import InputFile
 from runner.load import Loaded
@@ -120,6 +121,8 @@ def _answers(
         "decoding": msgspec.to_builtins(how) | ({"seed": seed} if how.temperature else {}),
         "engine": engine,
     }
+    if engine != "endpoint":
+        options["dtype"] = hardware.dtype(p.profile)
     if engine == "vllm":
         options["vllm"] = p.vllm
     if named.system:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runner import axolotl
+from runner import axolotl, hardware
 from runner import recipe as r
 from runner.plan.planner import Planner, versions
 from runner.steps import RENDERING, TRAINING
@@ -23,6 +23,7 @@ def train(p: Planner, model: r.Model, data: str) -> str:
         p.profile,
         axolotl.Paths("MODEL", "TRAIN", "VALIDATION", "PREPARED", "OUTPUT"),
         p.template,
+        bf16=hardware.bf16(p.profile),
     )
     of_data = ("base_model", "revision_of_model", "chat_template", "chat_template_jinja", "eot_tokens",
                "datasets", "test_datasets", "sequence_len", "sample_packing", "eval_sample_packing",

@@ -187,8 +187,8 @@ class Train(Part, frozen=True, kw_only=True):
     precision: Annotated[
         Literal["auto", "bf16", "fp16", "fp32"],
         Meta(
-            description="`auto`: bf16 on a CPU and on GPUs that have it. A CPU without AVX512-BF16 or AMX is some 30 "
-            "times faster with fp32."
+            description="`auto`: bf16 where the hardware multiplies in it (a GPU of 2020 or later, a CPU with "
+            "AVX512-BF16, AMX or Arm's bf16), else fp16 on a GPU and fp32 on a CPU."
         ),
     ] = "auto"
     optimizer: Annotated[

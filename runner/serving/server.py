@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner import paths, process
+from runner import hardware, paths, process
 from runner.errors import StepError, UsageError
 from runner.serving import vllm
 from runner.serving.engines import Engine
@@ -73,21 +73,22 @@ def serving(
     port: int = 0,
     limit: int = 0,
     tell: Tell = lambda what: None,
-    dtype: str = "bfloat16",
+    dtype: str = "",
     made: Path | None = None,
 ) -> Iterator[Running]:
-    """A server for `arms` of a run, ended on leaving. `limit` is in tokens, 0 for as many as the model holds; `dtype`
-    is what vLLM computes in. `made` is what `ready` says, where another machine has asked it: that one also sees that
-    nothing of it is collected, and here no lock is taken.
+    """A server for `arms` of a run, ended on leaving. `limit` is in tokens, 0 for as many as the model holds; it
+    computes in `dtype`, or in what suits this machine. `made` is what `ready` says, where another machine has asked it:
+    that one also sees that nothing of it is collected, and here no lock is taken.
 
     Raises UsageError, or StepError with the log where the server does not come up.
     """
     arms = _arms(served, arms)
     port = free_port(port)
     log, root = _log(served), served.folder.parent.parent
-    make = partial(_vllm, dtype=dtype, made=made) if engine.name == "vllm" else _transformers
+    dtype = dtype or hardware.dtype("gpu" if engine.gpu else "cpu")
+    make = partial(_vllm, made=made) if engine.name == "vllm" else _transformers
     with nullcontext() if made else kept(root, str(port)):
-        argv, more = make(served, engine, arms, port, limit, log, tell)
+        argv, more = make(served, engine, arms, port, limit, dtype, log, tell)
         child, begins = process.start(argv, log=log, cwd=root, more=more)
         yield from _running(child, begins, served, engine, arms, port, log, tell)
 
@@ -183,14 +184,21 @@ def _common(served: Served) -> dict[str, Any]:
 
 
 def _transformers(
-    served: Served, engine: Engine, arms: tuple[str, ...], port: int, limit: int, log: Path, tell: Tell
+    served: Served,
+    engine: Engine,
+    arms: tuple[str, ...],
+    port: int,
+    limit: int,
+    dtype: str,
+    log: Path,
+    tell: Tell,
 ) -> tuple[list[str], dict[str, str]]:
     tuned = (
         {"adapter": str(served.adapter)} | served.four_bits
         if served.adapter
         else {"model": str(served.whole), "revision": None}
     )
-    jobs = {arm: _common(served) | (tuned if arm == "tuned" else {}) for arm in arms}
+    jobs = {arm: _common(served) | {"dtype": dtype} | (tuned if arm == "tuned" else {}) for arm in arms}
     names = {served.name: "tuned"} if "tuned" in arms and served.name not in ARMS else {}
     job = {"arms": jobs, "names": names, "port": port, "limit": limit}
     path = log.with_name(f"serve-{port}.json")  # of this server alone: another may start meanwhile
@@ -204,10 +212,10 @@ def _vllm(
     arms: tuple[str, ...],
     port: int,
     limit: int,
+    dtype: str,
     log: Path,
     tell: Tell,
     *,
-    dtype: str,
     made: Path | None,
 ) -> tuple[list[str], dict[str, str]]:
     folder = made or ready(served, tell)

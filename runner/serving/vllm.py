@@ -52,7 +52,7 @@ def argv(
     r: int,
     limit: int,
     tool_parser: str | None,
-    dtype: str = "bfloat16",
+    dtype: str,
 ) -> list[str]:
     """The command. `ready` is the folder that runner/jobs/for_vllm.py made; `limit` is in tokens."""
     own = ready / "model"

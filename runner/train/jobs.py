@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from runner import axolotl, basemodel, extras, process, scrub, trouble
+from runner import axolotl, basemodel, extras, hardware, process, scrub, trouble
 from runner.making import Making
 from runner.train import launching, targets, tracking
 from runner.yaml12 import dump
@@ -80,7 +80,8 @@ def axolotl_config(m: Making, prepared: Path, output: Path) -> dict[str, Any]:
     recipe = m.plan.loaded.recipe
     engine: Any = "ray" if m.spread else "local"  # that of this run, whatever the recipe says
     recipe = msgspec.structs.replace(recipe, compute=msgspec.structs.replace(recipe.compute, engine=engine))
-    return axolotl.config(recipe, m.plan.profile, paths, m.plan.template)
+    bf16 = hardware.bf16(m.plan.profile)
+    return axolotl.config(recipe, m.plan.profile, paths, m.plan.template, bf16=bf16)
 
 
 def no_variables(m: Making, package: Path | None) -> None:

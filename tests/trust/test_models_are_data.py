@@ -217,7 +217,7 @@ def test_axolotl_takes_safetensors_only(tmp_path: Path) -> None:
         split=r.Split(), fail_if=r.FailIf(), model=model, adapter=r.Adapter(), train=r.Train(),
         evaluate=r.Evaluate(), compute=r.Compute(), track=r.Track(), axolotl=r.Overrides(),
     )  # fmt: skip
-    config = axolotl.config(recipe, "cpu", axolotl.Paths("m", "t", None, "p", "o"), None)
+    config = axolotl.config(recipe, "cpu", axolotl.Paths("m", "t", None, "p", "o"), None, bf16=True)
     AutoModelForCausalLM.from_pretrained(tmp_path)
     with pytest.raises(OSError, match="safetensors"):
         AutoModelForCausalLM.from_pretrained(tmp_path, **config["overrides_of_model_kwargs"])

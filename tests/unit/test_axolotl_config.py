@@ -98,7 +98,7 @@ def compiled(base: str, tmp_path: Path, extra: str = "") -> dict[str, Any]:
     loaded = load_recipe(recipe, workspace).recipe
     assert loaded.model is not None
     profile = "gpu" if loaded.compute.profile == "gpu" else "cpu"
-    return axolotl.config(loaded, profile, PATHS, template_text(loaded.model, workspace))
+    return axolotl.config(loaded, profile, PATHS, template_text(loaded.model, workspace), bf16=True)
 
 
 Case = tuple[str, dict[str, Any], int]

@@ -348,10 +348,18 @@ def test_vllms_command_for_a_base_and_for_an_adapter(home: Path, tiny: Path, lor
     made, inputs = served_run(home, tiny, lora)
     engine, ready = Engine("vllm", "py", False, "vLLM"), home / "ready"
     ready.mkdir()
-    how: dict[str, Any] = {"ready": ready, "port": 1, "r": 4, "limit": 512, "tool_parser": "hermes"}
+    how: dict[str, Any] = {
+        "ready": ready,
+        "port": 1,
+        "r": 4,
+        "limit": 512,
+        "tool_parser": "hermes",
+        "dtype": "float32",
+    }
     base = asking.served_of(making(made, "answers.base.one"), "base")
     argv = vllm.argv(engine, base, arms=("base",), **how)
     assert argv[argv.index("--model") + 1] == str((home / "tiny").resolve())
+    assert argv[argv.index("--dtype") + 1] == "float32"
     assert argv[argv.index("--served-model-name") + 1] == "base" and "--enable-lora" not in argv
     tuned = asking.served_of(making(made, "answers.tuned.one", inputs), "tuned")
     argv = vllm.argv(engine, tuned, arms=("base", "tuned"), **how)

@@ -110,6 +110,23 @@ def test_kinds_of_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert hardware.processor(False, tmp_path) == "x86_64 avx2 avx512f"
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "has"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16\n", True),
+        ("flags\t\t: avx2 amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd sve bf16 i8mm\n", True),
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni\n", False),
+        ("Features\t: fp asimd sve\n", False),
+        (None, False),
+    ],
+)
+def test_which_processors_multiply_in_bf16(tmp_path: Path, cpuinfo: str | None, has: bool) -> None:
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(f"model name\t: X\n{cpuinfo}")
+    assert hardware.bf16("cpu", tmp_path) is has and hardware.bf16("gpu", tmp_path)
+
+
 def test_what_a_shared_folder_shows_late_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As over NFS: a file whose name was asked for before it was there is seen once its folder is listed."""
     m, out = making(planned(home), "answers.base.one"), home / "answers.jsonl"
@@ -188,7 +205,7 @@ def test_a_vllm_other_than_the_fingerprint_names_is_not_asked(
     home: Path, servers: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     m = making(planned(home), "answers.base.one", engine=Several(1, spread=True))
-    part = asking.part_of(m, asking.served_of(m, "base"), ("base",), [], made=home)
+    part = asking.part_of(m, asking.served_of(m, "base"), ("base",), [], "float32", made=home)
     (path := home / "job.json").write_text(json.dumps(part.job))
     replica.main(path)
     assert len(servers) == 1

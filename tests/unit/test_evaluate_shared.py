@@ -320,7 +320,7 @@ def test_a_job_file_holds_all_that_a_server_goes_by(home: Path, servers: list[An
     m = making(planned(home), "answers.base.one")
     served = asking.served_of(m, "base")
     served = replace(served, base=msgspec.structs.replace(served.base, base="/a path/that no recipe may say"))
-    part = asking.part_of(m, served, ("base",), [replica.Asker("ask", {"model": "base"})], "2of3")
+    part = asking.part_of(m, served, ("base",), [replica.Asker("ask", {"model": "base"})], "float32", "2of3")
     said = msgspec.json.encode(part.job)
     again = msgspec.json.decode(said, type=replica.Replica, dec_hook=lambda kind, said: kind(said))
     assert replace(again.served, base=served.base) == served and again.askers == [

@@ -87,7 +87,7 @@ def test_accelerate_reads_the_file_as_we_mean_it(tmp_path: Path) -> None:
 def test_a_step_is_as_large_on_any_number_of_gpus(tmp_path: Path, count: int, passes: int) -> None:
     made = making(tmp_path, f"profile: gpu, gpus: {count}").plan
     paths = axolotl.Paths("MODEL", "T", None, "P", "O")
-    config = axolotl.config(made.loaded.recipe, made.profile, paths, made.template)
+    config = axolotl.config(made.loaded.recipe, made.profile, paths, made.template, bf16=True)
     assert config["gradient_accumulation_steps"] == passes
     assert config.get("ddp", False) == (count > 1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner import installed
+from runner import hardware, installed
 from runner import plan as plans
 from runner.load import load_recipe
 from runner.plan import plan, planner
@@ -283,6 +283,32 @@ def test_the_profile_decides_no_data(home: Path) -> None:
     after = changed(home, ("profile: cpu", "profile: gpu"))
     assert not after & stage(planned(home), "prepare")
     assert "train" in after
+
+
+def test_a_processor_without_bf16_trains_and_answers_otherwise(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`precision: auto` is what the CPU multiplies in; log-probabilities are in float32 on all of them."""
+    found = []
+    for has in (True, False):
+        monkeypatch.setattr(hardware, "bf16", lambda profile, has=has: has or profile == "gpu")
+        found.append(planned(home))
+    fast, slow = found
+    after = {s.name for s in fast.steps if s.fingerprint != slow.step(s.name).fingerprint}
+    assert not after & (stage(fast, "prepare") | {"rows", "preprocess", "proof", "askable", "lm-eval.base"})
+    assert after >= {"train", "answers.base.tool-use", "answers.tuned.tool-use", "judge.tool-use", "report"}
+    assert [p.step("train").ingredients["config"]["bf16"] for p in found] == [True, False]
+    assert [p.step("answers.base.tool-use").ingredients["dtype"] for p in found] == ["bfloat16", "float32"]
+
+
+@pytest.mark.parametrize(("wanted", "bf16"), [("auto", False), ("bf16", True), ("fp32", False)])
+def test_what_a_recipe_says_of_precision_is_taken_on_any_cpu(
+    home: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, bf16: bool
+) -> None:
+    monkeypatch.setattr(hardware, "bf16", lambda profile: False)
+    made = planned(home, ("train: {", f"train: {{precision: {wanted}, "))
+    config = made.step("train").ingredients["config"]
+    assert (config["bf16"], config["fp16"]) == (bf16, False)
 
 
 def test_a_plugins_version_and_libraries_are_ingredients(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

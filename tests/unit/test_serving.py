@@ -256,6 +256,7 @@ def test_vllms_command_line(run: Path, tmp_path: Path) -> None:
     served = find("demo", tmp_path)
     ready = tmp_path / "ready"
     common: dict[str, Any] = {"ready": ready, "port": 8123, "r": 12, "limit": 4096, "tool_parser": "hermes"}
+    common["dtype"] = "bfloat16"
     both = vllm.argv(Engine("vllm", "py", True, ""), served, arms=("base", "tuned"), **common)
     assert both == [
         "py", str(vllm.SERVER), "--model", str(tmp_path / "taught"),

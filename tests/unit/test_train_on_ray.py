@@ -65,7 +65,7 @@ def making(root: Path, compute: str, engine: Cluster | None = None) -> Making:
 
 def compiled(m: Making) -> dict[str, Any]:
     paths = axolotl.Paths("MODEL", "T", None, "P", "O")
-    return axolotl.config(m.plan.loaded.recipe, m.plan.profile, paths, m.plan.template)
+    return axolotl.config(m.plan.loaded.recipe, m.plan.profile, paths, m.plan.template, bf16=True)
 
 
 def prints(m: Making) -> dict[str, str]:
