@@ -51,7 +51,7 @@ def facts(m: Making, report: dict[str, Any]) -> Facts:
         ),
         max_length=model.max_length,
         adapter=msgspec.to_builtins(recipe.adapter),
-        train=msgspec.to_builtins(recipe.train) | {"seed": recipe.seed},
+        train=msgspec.to_builtins(recipe.train) | {"seed": recipe.seed, "precision": _precision(m)},
         languages=languages(recipe),
         datasets=of_hub(recipe, used),
         revisions=_revisions(m, used),
@@ -94,6 +94,14 @@ def _base(m: Making, weights: str) -> Base:
         weights=weights,
         origin=origin,
     )
+
+
+def _precision(m: Making) -> str:
+    """What the recipe's `precision` came to. On a GPU `auto` stays: which it is, the GPU decided as it trained."""
+    config = m.plan.step("train").ingredients["config"]
+    if config["bf16"] == "auto":
+        return "auto: bf16, or fp16 on a GPU without it"
+    return "bf16" if config["bf16"] else "fp16" if config["fp16"] else "fp32"
 
 
 def _tool_parser(template: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 pytest.importorskip("axolotl.common", reason="axolotl is not installed")
 
@@ -97,6 +98,8 @@ def test_the_line_ends_in_a_verdict(forks: Any, workspace: Path) -> None:
     card = (run / "adapter/README.md").read_text()
     assert card.startswith("---\n") and "`tiny`" in card and "valid_call" in card
     assert f"{report['rows']['trained']:,}" in card
+    precise = "bf16" if yaml.safe_load((run / "axolotl.yml").read_bytes())["bf16"] else "fp32"
+    assert f"| precision | {precise} |" in card, "and not what the recipe leaves open"
     # Loss in the report = loss in Axolotl's log, step by step, the resumed part included.
     log = (run / "logs/train.log").read_text()
     said = [line.split("'loss': '")[1].split("'")[0] for line in log.splitlines() if "'loss': '" in line]
