@@ -9,8 +9,10 @@ answers give the same bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable
+import threading
+from collections.abc import Coroutine, Generator, Iterable
 from types import TracebackType
+from typing import Any, TypeVar
 
 from runner import extras
 from runner.errors import StepError
@@ -21,6 +23,7 @@ from runner.webtext import NoPage, refuses_use
 from runner.webtext.charset import to_text
 from runner.webtext.refuse import MOST_BYTES, refuse_bytes
 
+T = TypeVar("T")
 _PAGES = ("", "text/html", "application/xhtml+xml")
 
 
@@ -65,6 +68,32 @@ def _html(got: Got) -> str | None:
     return to_text(data, got.charset)[0]
 
 
+class _Loop:
+    """A loop of our own, run by who asks it; by a thread where they are in a loop already, as a notebook's cell is."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._thread = threading.Thread(target=self._loop.run_forever, name="browser", daemon=True)
+        self._thread.start()
+
+    def run(self, what: Coroutine[Any, Any, T]) -> T:
+        """What it comes to. Whoever is interrupted as they wait for the thread leave its work under way: see `_end`."""
+        if self._thread is None:
+            return self._loop.run_until_complete(what)
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+
 class _Browser:
     """A Chromium, started anew after a page that could not be shown, with the loop that its messages go through."""
 
@@ -74,12 +103,12 @@ class _Browser:
         except ImportError:
             raise StepError(net.name, _needs()) from None
         self._net, self._off_limits = net, off_limits(net)
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         self._chromium: Chromium | None = None
 
     def __enter__(self) -> _Browser:
         try:
-            self._loop.run_until_complete(self._started())
+            self._loop.run(self._started())
         except BaseException:
             self.close()
             raise
@@ -92,7 +121,7 @@ class _Browser:
 
     def show(self, url: str, html: str) -> str:
         """What the page shows, as HTML. Raises Unfetched."""
-        return self._loop.run_until_complete(self._show(url, html))
+        return self._loop.run(self._show(url, html))
 
     async def _started(self) -> Chromium:
         if self._chromium is None:
@@ -118,7 +147,7 @@ class _Browser:
     def close(self) -> None:
         """End the browser and all that belongs to it."""
         try:
-            self._loop.run_until_complete(self._end())
+            self._loop.run(self._end())
         finally:
             self._loop.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import json
@@ -192,6 +193,12 @@ def test_what_scripts_show_is_kept_the_same_each_time(site: Server, tmp_path: Pa
     assert shown(tmp_path / "a", site) == first and sorted(site.hits) == asked
     assert shown(tmp_path / "b", site) == first and len(site.hits) == 2 * len(asked)
 
+    async def cell() -> str:  # a notebook's is run by a loop
+        return shown(tmp_path / "c", site)
+
+    assert asyncio.run(cell()) == first and len(site.hits) == 3 * len(asked)
+    assert not [t for t in threading.enumerate() if t.name == "browser"]
+
 
 HOSTILE = """
 const away = 'http://AWAY', tell = (what) => document.getElementById('root').innerHTML += '<p>' + what + '</p>';
@@ -284,18 +291,18 @@ def test_nothing_leaves_but_through_the_client(site: Server, tmp_path: Path) -> 
 
 @browser
 def test_even_without_interception_nothing_gets_out(tmp_path: Path) -> None:
-    import asyncio
-
     from playwright.async_api import Error
 
     async def attempts(away: str) -> None:
         one = chromium.Chromium()
         await one.start()
         try:
-            there = await (await one.browser.new_context()).new_page()
+            context = await one.browser.new_context()
+            there = await context.new_page()
             for url in (f"http://{away}/", "http://localhost/", "http://127.0.0.2/"):
                 with pytest.raises(Error, match="net::ERR_"):
                     await there.goto(url)
+            there = await context.new_page()  # that one is still on its way to the page that tells the error
             await there.evaluate(
                 """async (away) => {
                   const made = new RTCPeerConnection({iceServers: [{urls: 'stun:' + away}]});
