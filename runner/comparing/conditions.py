@@ -47,7 +47,7 @@ def differences(
     apart = COMPARED
     if part == "perplexity":  # plain text: no template; a mean over tokens, which are the model's
         apart = (COMPARED | {"template", "end_of_turn"}) - {"model"}
-    first, second = (_with_seed(one) for one in (first, second))
+    first, second = (_with_dtype(_with_seed(one)) for one in (first, second))
     for key in sorted(first.keys() | second.keys()):
         a, b = (_seen(key, suite, one.get(key)) for one in (first, second))
         if key not in apart and canonical(a) != canonical(b):
@@ -88,6 +88,12 @@ def _with_seed(made: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(how, dict) or "seed" not in how:
         return dict(made)
     return {**made, "decoding": {k: v for k, v in how.items() if k != "seed"}, "seed": how["seed"]}
+
+
+def _with_dtype(made: dict[str, Any]) -> dict[str, Any]:
+    """The same with what an earlier version did not say of a local model's answers: they were all in bfloat16."""
+    local = "decoding" in made and made.get("engine") != "endpoint"
+    return {"dtype": "bfloat16"} | made if local else made
 
 
 def _seen(key: str, suite: str, value: Any) -> Any:

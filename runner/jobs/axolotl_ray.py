@@ -102,7 +102,7 @@ def main(job: TrainJob) -> None:
     import ray
     from axolotl.utils import set_misc_env, set_pytorch_cuda_alloc_conf
 
-    # Axolotl's command sets these for itself; without them a GPU's memory falls into pieces (2.4 GiB held for 0.9).
+    # Axolotl's command sets these for itself; an H100 without them held 2.4 GiB for 0.9.
     set_pytorch_cuda_alloc_conf()
     set_misc_env()
     begin = beginning(job.root, {name: os.environ.get(name) for name in (*job.names, *OWN)})

@@ -188,7 +188,8 @@ class Train(Part, frozen=True, kw_only=True):
         Literal["auto", "bf16", "fp16", "fp32"],
         Meta(
             description="`auto`: bf16 where the hardware multiplies in it (a GPU of 2020 or later, a CPU with "
-            "AVX512-BF16, AMX or Arm's bf16), else fp16 on a GPU and fp32 on a CPU."
+            "AVX512-BF16, AMX or Arm's bf16), else fp16 on a GPU and fp32 on a CPU, "
+            "where fp16 is fp32, too."
         ),
     ] = "auto"
     optimizer: Annotated[

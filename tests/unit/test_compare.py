@@ -230,6 +230,19 @@ def test_what_is_not_known_is_not_taken_for_the_same(made: Made) -> None:
     assert result.exit_code == 2 and "how one of the two came about, which is not known" in result.stderr
 
 
+def test_what_answers_are_computed_in_is_named_and_compared() -> None:
+    """A run of an earlier version does not say it: its models answered in bfloat16."""
+    one: dict[str, Any] = {"decoding": {"temperature": 0}, "engine": "transformers"}
+    slow, fast = one | {"dtype": "float32"}, one | {"dtype": "bfloat16"}
+    said = [("what answers are computed in (bfloat16, float32)", False)]
+    assert (
+        list(differences("answers", "s", fast, slow)) == list(differences("answers", "s", one, slow)) == said
+    )
+    assert list(differences("answers", "s", one, fast)) == []
+    asked = {"decoding": {"temperature": 0}, "engine": "endpoint"}
+    assert list(differences("answers", "s", asked, asked)) == []
+
+
 def test_another_seed_is_named_and_compared() -> None:
     one, two = ({"decoding": {"temperature": 0.7, "seed": n}} for n in (1, 2))
     assert list(differences("judge", "s", one, two)) == [("the seed (1, 2)", False)]
